@@ -1,0 +1,1 @@
+"""Data: types, readers, lake, ledger, feature store and data contracts. No torch, no language model."""

@@ -1,0 +1,1 @@
+"""Data contracts: one Great Expectations suite per hand-over."""

@@ -1,0 +1,1 @@
+"""Readers: raw files in a known layout become validated `Interactions` and `Catalog`."""

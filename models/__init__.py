@@ -1,0 +1,1 @@
+"""Learning and language: LLM clients, explanations, methods, metrics, artifacts and releases."""

@@ -1,0 +1,123 @@
+"""What every method is: fit on assembled features, score them, save and load without pickle.
+
+`score` is the only scorer: evaluation, batch jobs and the endpoint call it with batches made by
+`features/assemble.py`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from features.batch import FeatureBatch, TrainingSet
+from features.errors import SettingError
+from features.types import RatingScale
+
+
+class MethodConfig(BaseModel):
+    """Base of the methods' hyper-parameters: frozen, unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Progress = Callable[[str, int, int], None]
+"""Called with (what, done, total) while long work runs."""
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """A progress that shows nothing."""
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What is not a hyper-parameter: device, seed and who wants to see progress."""
+
+    seed: int = 0
+    device: str = "cpu"
+    progress: Progress = silent
+
+
+@dataclass(frozen=True)
+class FitReport:
+    """What fitting took and reached; `valid_loss` is by epoch."""
+
+    epochs: int
+    best_epoch: int
+    valid_loss: tuple[float, ...]
+    seconds: float
+    n_parameters: int
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Scores of N pairs; NaN where a method cannot score."""
+
+    rating: NDArray[np.float32]  # (N,) stars on the dataset's scale
+    click: NDArray[np.float32]  # (N,) probability of liking, 0..1
+    fields: tuple[str, ...] = ()
+    attention: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    """(N, K): how much each of the K `fields` was attended to; rows sum to 1. Empty if there is none."""
+
+
+class Recommender(ABC):
+    """A method: made from its config, fitted once, then only scored."""
+
+    name: ClassVar[str]
+    config_type: ClassVar[type[MethodConfig]]
+
+    def __init__(self, config: MethodConfig, scale: RatingScale) -> None:
+        self.config, self.scale = config, scale
+
+    @abstractmethod
+    def fit(self, train: TrainingSet, valid: TrainingSet, run: RunContext) -> FitReport:
+        """Learns from `train`, chooses the epoch on `valid`. Raises TrainingError."""
+
+    @abstractmethod
+    def score(self, batch: FeatureBatch) -> Scores:
+        """Scores any batch; unknown consumers and products are normal cases."""
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Writes weights (safetensors) and vocabularies (JSON) into an existing folder."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, folder: Path, config: MethodConfig, scale: RatingScale) -> Self:
+        """Reads what `save` wrote. Raises ReleaseError if it does not fit."""
+
+
+_REGISTRY: dict[str, type[Recommender]] = {}
+
+
+def register(name: str, config_type: type[MethodConfig]) -> Callable[[type[Recommender]], type[Recommender]]:
+    """Class decorator that makes a method known by its name. Raises SettingError on a second one."""
+
+    def add(method: type[Recommender]) -> type[Recommender]:
+        if name in _REGISTRY and _REGISTRY[name].__qualname__ != method.__qualname__:
+            raise SettingError(f"Two methods are called {name!r}: {_REGISTRY[name]!r} and {method!r}.")
+        method.name, method.config_type = name, config_type
+        _REGISTRY[name] = method
+        return method
+
+    return add
+
+
+def find_method(name: str) -> type[Recommender]:
+    """The method of that name, from the files of `models/methods`. Raises SettingError if there is none."""
+    import importlib
+    import pkgutil
+
+    import models.methods
+
+    for module in pkgutil.iter_modules(models.methods.__path__):
+        importlib.import_module(f"models.methods.{module.name}")
+    if name not in _REGISTRY:
+        raise SettingError(f"There is no method {name!r}.", f"There are: {', '.join(sorted(_REGISTRY))}.")
+    return _REGISTRY[name]

@@ -1,0 +1,1 @@
+"""Recommendation methods, one file each; discovered by `models.base.find_method`."""
