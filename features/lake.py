@@ -36,9 +36,7 @@ class Lake:
         """Replaces a table; readers see the old one or the new one, never half. Raises StoreError."""
         path = self.path(name)
         table = pa.Table.from_pandas(frame, preserve_index=False)
-        table = table.replace_schema_metadata(
-            {**(table.schema.metadata or {}), MADE_FROM: made_from.encode()}
-        )
+        table = table.replace_schema_metadata({**(table.schema.metadata or {}), MADE_FROM: made_from.encode()})
         half = path.with_suffix(".half")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
