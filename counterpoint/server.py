@@ -1,0 +1,89 @@
+"""Starting and stopping the BentoML service as a process of its own."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from features.errors import CounterpointError, ReleaseError
+from features.settings import HostSettings
+
+SERVICE = "services.recommend:RecommendService"
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def serve_here(settings: HostSettings, host: str, port: int) -> None:
+    """Replaces this process by the server. Raises ReleaseError if nothing was released yet."""
+    _require_release(settings)
+    os.chdir(ROOT)
+    command = _command(host, port)
+    os.execvpe(command[0], command, _environment(settings))
+
+
+@contextmanager
+def running_service(settings: HostSettings, log: Path, patience: float = 90.0) -> Iterator[str]:
+    """Runs the service on a free port for the duration of a `with` block; gives its base URL.
+
+    Raises CounterpointError if it is not ready in time, naming the log file.
+    """
+    _require_release(settings)
+    port = _free_port()
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            _command("127.0.0.1", port), cwd=ROOT, env=_environment(settings), stdout=output, stderr=subprocess.STDOUT
+        )
+        try:
+            url = f"http://127.0.0.1:{port}"
+            _wait_until_ready(url, process, log, patience)
+            yield url
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _require_release(settings: HostSettings) -> None:
+    from models.release import ReleaseStore
+
+    if ReleaseStore(settings.releases).live() is None:
+        raise ReleaseError(
+            f"There is no live release under {settings.home}.", remedy="Make one with `counterpoint run` first."
+        )
+
+
+def _command(host: str, port: int) -> list[str]:
+    return [sys.executable, "-m", "bentoml", "serve", SERVICE, "--host", host, "--port", str(port)]
+
+
+def _environment(settings: HostSettings) -> dict[str, str]:
+    return {**os.environ, "COUNTERPOINT_HOME": str(settings.home), "BENTOML_HOME": str(settings.bentoml)}
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path, patience: float) -> None:
+    import httpx
+
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if httpx.get(f"{url}/readyz", timeout=2).status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.2)
+    state = "exited" if process.poll() is not None else f"was not ready after {patience:.0f} s"
+    raise CounterpointError(f"The service {state}.", remedy=f"Its log is {log}.")

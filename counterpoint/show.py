@@ -1,0 +1,54 @@
+"""Results and recommendations printed for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flows.stage import StageResult
+    from services.schemas import RecommendResponse
+
+
+def show_result(result: StageResult) -> None:
+    """A stage's result as a two-column table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    for name, value in result.model_dump(mode="json").items():
+        if value not in ("", None, {}, []):
+            table.add_row(name.replace("_", " "), _readable(value))
+    Console().print(table)
+
+
+def _readable(value: object) -> str:
+    if isinstance(value, dict):
+        return "\n".join(f"{key}: {_readable(item)}" for key, item in value.items())
+    if isinstance(value, list):
+        return "\n".join(_readable(item) for item in value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def show_answer(answer: RecommendResponse) -> None:
+    """Recommended products, each with the reason for, the reason against and the facts behind them."""
+    from rich.console import Console
+    from rich.padding import Padding
+    from rich.text import Text
+
+    console = Console()
+    console.print(f"\n[bold]Release {answer.release_id}[/], knows everything before {answer.as_of:%Y-%m-%d %H:%M} UTC")
+    if answer.degraded:
+        console.print(f"[yellow]Degraded: {answer.cause}[/]")
+    if answer.cold:
+        console.print("Nothing is known of this consumer: the products' own side and popularity speak.")
+    for item in answer.items:
+        chance = f", {item.click:.0%} likely to be liked" if item.click is not None else ""
+        stars = f"{item.rating:.1f} stars expected" if item.rating is not None else "no score"
+        console.print(f"\n[bold]{item.rank}. {item.title or item.product_id}[/]  {stars}{chance}")
+        for reason in item.reasons:
+            sign, colour = ("+", "green") if reason.stance == "for" else ("-", "red")
+            line = Text(f"{sign} {reason.text or 'Nothing is known on this side.'}", style=colour)
+            console.print(Padding(line, (0, 0, 0, 3)))
+            for fact in reason.facts:
+                console.print(Padding(Text(f"{fact.text} [{fact.fact_id}]", style="dim"), (0, 0, 0, 6)))
+    console.print()

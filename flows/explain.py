@@ -1,0 +1,90 @@
+"""Stage 2: facts are gathered, the language model argues from them, and its arguments are checked.
+
+Facts rest on the training period alone, and of each entity on the earlier share of it (`evidence_share`), so
+that what the texts say was known before the interactions the ranker learns from.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from prefect import flow
+
+from features.contracts.texts import check_answers, check_explanations, check_facets, check_facts
+from features.facts import EvidenceWindow, consumer_facts, product_facts
+from features.ledger import Ledger
+from features.records import from_frame, to_frame
+from features.types import Completion, Explanation, Fact, Facet, Snapshot, Stance, TextRequest, content_hash
+from flows.artifacts import attach_text
+from flows.ingest import IngestResult, ingest_data, read_snapshot
+from flows.quality import enforce
+from flows.recipe import ExplainSection, Recipe
+from flows.stage import StageResult
+from flows.workspace import Workspace
+from models.explanations.facets import CONSUMER_SYSTEM, PRODUCT_SYSTEM, FacetConfig, Parsed, by_entity
+from models.explanations.facets import facet_requests, parse_facets
+from models.explanations.gates import TEMPLATE
+from models.llm.engines import open_engine
+from models.llm.generate import Budget, GenerationReport, generate
+
+if TYPE_CHECKING:
+    from models.llm.client import TextEngine
+
+SHOWN_SAMPLES = 5
+
+
+class ExplainResult(StageResult):
+    """What was said, and what saying it took."""
+
+    llm: str
+    n_facts: int
+    n_facets: int
+    n_pair_texts: int
+    written_by_model: float
+    """Share of the published facets that are the model's own words; the others are worded by a template."""
+    refused: dict[str, int]
+    """Lines of the model that failed a gate, by reason."""
+    requests: int
+    from_ledger: int
+    tokens: int
+    seconds: float
+    """Seconds the model worked in this run."""
+    texts_per_second: float
+    prompt_hash: str
+    texts_hash: str
+
+
+@flow(name="explain")
+def explain(recipe: Recipe) -> ExplainResult:
+    """Makes the facts, facets and (if the recipe asks for some) pair texts. Raises CheckError, GenerationError."""
+    return explain_entities(Workspace.open(), recipe)
+
+
+def explain_entities(workspace: Workspace, recipe: Recipe) -> ExplainResult:
+    """The work of the flow, callable without Prefect."""
+    ingested = ingest_data(workspace, recipe)
+    engine = open_engine(workspace.settings, batch_size=recipe.explain.batch_size)
+    outputs = [workspace.lake.path(name) for name in ("facts", "facets", "pair_texts")]
+    inputs = [ingested.data_hash, recipe.explain.model_dump(), str(engine.identity), prompt_hash()]
+    return workspace.stages.run(
+        "explain",
+        inputs,
+        ExplainResult,
+        lambda made_from: _explain(workspace, recipe.explain, ingested, engine, made_from),
+        outputs,
+    )
+
+
+def prompt_hash() -> str:
+    """Hash of every prompt the stage uses."""
+    return content_hash(prompts())
+
+
+def prompts() -> dict[str, str]:
+    """The prompts by kind of request; an artifact carries them."""
+    from models.explanations.pairs import SYSTEM as PAIR_SYSTEM
+
+    return {"consumer_facets": CONSUMER_SYSTEM, "product_facets": PRODUCT_SYSTEM, "pairs": PAIR_SYSTEM}

@@ -1,0 +1,145 @@
+"""Stage 1: raw files become checked interactions and a catalog in the lake."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from prefect import flow
+
+from features.contracts.suites import check_catalog, check_interactions
+from features.types import Catalog, Interactions, RatingScale, Snapshot, content_hash
+from flows.quality import enforce
+from flows.recipe import DataSection, Recipe
+from flows.stage import StageResult
+from flows.workspace import Workspace
+
+if TYPE_CHECKING:
+    from features.readers.dataset import Dataset
+
+
+class IngestResult(StageResult):
+    """What was read."""
+
+    name: str
+    n_consumers: int
+    n_products: int
+    n_interactions: int
+    n_quarantined: int
+    quarantine: str
+    low: float
+    high: float
+    like_from: float
+    data_hash: str
+    cut_valid: datetime
+    """Time of the first validation interaction: training features and texts know nothing from here on."""
+    cut_test: datetime
+
+    @property
+    def scale(self) -> RatingScale:
+        """The dataset's stars."""
+        return RatingScale(self.low, self.high, self.like_from)
+
+
+@flow(name="ingest")
+def ingest(recipe: Recipe) -> IngestResult:
+    """Reads, checks and stores interactions and catalog. Raises InputError or CheckError; then nothing is written."""
+    return ingest_data(Workspace.open(), recipe)
+
+
+def ingest_data(workspace: Workspace, recipe: Recipe) -> IngestResult:
+    """The work of the flow, callable without Prefect."""
+    tables = [workspace.lake.path(name) for name in ("interactions", "products", "attributes")]
+    inputs = [recipe.data.model_dump(), source_fingerprint(recipe.data)]
+    return workspace.stages.run(
+        "ingest", inputs, IngestResult, lambda made_from: _read_and_store(workspace, recipe, made_from), tables
+    )
+
+
+def read_snapshot(workspace: Workspace, ingested: IngestResult, as_of: datetime | None = None) -> Snapshot:
+    """The lake's interactions and catalog, all of them or as visible at a time."""
+    lake = workspace.lake
+    catalog = Catalog(lake.read("products"), lake.read("attributes"))
+    interactions = Interactions(lake.read("interactions"))
+    now = interactions.frame["timestamp"].max() + pd.Timedelta(milliseconds=1)
+    snapshot = Snapshot(interactions, catalog, ingested.scale, now.to_pydatetime())
+    return snapshot if as_of is None else snapshot.before(as_of)
+
+
+def source_fingerprint(data: DataSection) -> str:
+    """Hash of the files' contents; the built-in world is its own settings."""
+    named = [data.interactions, data.catalog, data.mapping]
+    files = [Path(name) for name in named if name]
+    if data.folder and Path(data.folder).is_dir():
+        files += sorted(path for path in Path(data.folder).iterdir() if path.is_file())
+    digests = []
+    for path in files:
+        if path.is_file():
+            with path.open("rb") as stream:
+                digests.append((path.name, hashlib.file_digest(stream, "sha256").hexdigest()))
+    return content_hash(digests)
+
+
+def _read_and_store(workspace: Workspace, recipe: Recipe, made_from: str) -> IngestResult:
+    dataset = _read(recipe.data)
+    interactions, catalog = dataset.interactions.frame, dataset.catalog
+    enforce(check_interactions(interactions, dataset.scale), workspace)
+    enforce(check_catalog(catalog.products, catalog.attributes), workspace)
+    quarantine = _write_quarantine(workspace, dataset)
+    lake = workspace.lake
+    lake.write("products", catalog.products, made_from)
+    lake.write("attributes", catalog.attributes, made_from)
+    lake.write("interactions", interactions, made_from)
+    cut_valid, cut_test = _cuts(dataset)
+    return IngestResult(
+        name=recipe.data.name,
+        n_consumers=interactions["consumer_id"].nunique(),
+        n_products=len(catalog),
+        n_interactions=len(interactions),
+        n_quarantined=len(dataset.quarantined),
+        quarantine=quarantine,
+        low=dataset.scale.low,
+        high=dataset.scale.high,
+        like_from=dataset.scale.like_from,
+        data_hash=frame_hash(interactions, catalog.products, catalog.attributes),
+        cut_valid=cut_valid,
+        cut_test=cut_test,
+    )
+
+
+def frame_hash(*frames: pd.DataFrame) -> str:
+    """Hash of the frames' contents."""
+    return content_hash([pd.util.hash_pandas_object(f, index=False).to_numpy().sum().item() for f in frames])
+
+
+def _read(data: DataSection) -> Dataset:
+    if data.layout == "world":
+        from features.readers.world import WorldConfig, generate_world
+
+        sizes = (data.n_consumers, data.n_products, data.n_interactions)
+        config = WorldConfig(seed=data.seed, n_consumers=sizes[0], n_products=sizes[1], n_interactions=sizes[2])
+        return generate_world(config).dataset
+    from features.readers.registry import read_dataset
+
+    return read_dataset(data)
+
+
+def _write_quarantine(workspace: Workspace, dataset: Dataset) -> str:
+    """Writes the rows that were set aside, with the reason for each; returns the file's path or an empty string."""
+    if dataset.quarantined.empty:
+        return ""
+    path = workspace.settings.reports / "quarantine.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    dataset.quarantined.to_csv(path, index=False)
+    return str(path)
+
+
+def _cuts(dataset: Dataset) -> tuple[datetime, datetime]:
+    """Times of the first validation and the first test interaction of the split by time."""
+    from features.splits import TIME, split
+
+    times, parts = dataset.interactions.frame["timestamp"], split(dataset.interactions, TIME)
+    return times[parts == "valid"].min().to_pydatetime(), times[parts == "test"].min().to_pydatetime()

@@ -1,0 +1,60 @@
+"""Stage 3: texts become vectors and codes, everything becomes feature rows, and the online store is filled."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+
+from features.contracts.suites import check_feature_rows, check_online_reads, check_vectors
+from features.states import consumer_states, product_states
+from flows.explain import ExplainResult, explain_entities
+from flows.ingest import IngestResult, ingest_data, read_snapshot
+from flows.quality import enforce
+from flows.recipe import Recipe
+from flows.stage import StageResult
+from flows.workspace import Workspace
+
+if TYPE_CHECKING:
+    from models.backbones.autoencoder import Autoencoder
+    from models.text import TextEncoder
+
+TABLES = ("consumer", "product", "product_content", "consumer_facets", "product_facets", "pair_codes")
+"""Lake tables behind the feature views, under `features/`."""
+
+
+class MaterializeResult(StageResult):
+    """What is in the feature store."""
+
+    features_hash: str
+    n_texts: int
+    reconstruction_before: float
+    """Held-out reconstruction loss of the explanation autoencoder before training, and after."""
+    reconstruction_after: float
+    rows: dict[str, int]
+    """Rows by feature table."""
+    online: dict[str, int]
+    """Entities written to the online store, by view."""
+
+
+@flow(name="materialize")
+def materialize(recipe: Recipe) -> MaterializeResult:
+    """Embeds the texts, builds and checks the feature tables, fills the online store. Raises CheckError."""
+    workspace = Workspace.open()
+    return materialize_features(workspace, recipe)
+
+
+def materialize_features(workspace: Workspace, recipe: Recipe) -> MaterializeResult:
+    """The work of the flow."""
+    ingested, explained = ingest_data(workspace, recipe), explain_entities(workspace, recipe)
+    outputs = [workspace.lake.path(f"features/{name}") for name in TABLES]
+    return workspace.stages.run(
+        "materialize",
+        [ingested.data_hash, explained.texts_hash, workspace.settings.online_store],
+        MaterializeResult,
+        lambda made_from: _make(workspace, ingested, explained, made_from),
+        outputs,
+    )

@@ -1,0 +1,134 @@
+"""A recipe: one run's choices, read from `deployments/recipes/<dataset>/<method>.toml`. Unknown keys are errors."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from features.errors import SettingError
+
+RECIPES = Path(__file__).resolve().parent.parent / "deployments" / "recipes"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataSection(_Section):
+    """Where the interactions and the catalog come from."""
+
+    name: str
+    """Name of the dataset in reports."""
+    layout: str
+    """One of the readers' layouts (`docs/data.md`), or `world` for the built-in one."""
+    folder: str = ""
+    """Folder of a known layout; usually given on the command line (`--data`)."""
+    interactions: str = ""
+    """Layout `tables`: the file of interactions."""
+    catalog: str = ""
+    """Layout `tables`: the file of products."""
+    mapping: str = ""
+    """Layout `tables`: TOML or JSON file that names the columns; guessed where empty."""
+    n_consumers: int = 300
+    """Layout `world`: how many consumers."""
+    n_products: int = 200
+    """Layout `world`: how many products."""
+    n_interactions: int = 6000
+    """Layout `world`: how many interactions."""
+    seed: int = 0
+    """Layout `world`: its seed."""
+
+
+class ExplainSection(_Section):
+    """What the language model is asked."""
+
+    evidence_share: float = Field(default=0.6, gt=0, le=1)
+    """Share of each entity's training interactions, in order of time, that its facts rest on; the later ones
+    train the ranker on features that were known before them."""
+    n_per_stance: int = Field(default=2, ge=1, le=4)
+    """Facets asked per entity and stance."""
+    n_pairs: int = Field(default=0, ge=0)
+    """Training pairs for which both texts are bought from the model (pair granularity)."""
+    batch_size: int = Field(default=32, ge=1)
+    """Requests answered together by the embedded model."""
+    max_calls: int = Field(default=0, ge=0)
+    """Budget of model calls for one run; 0 is no limit. What does not fit is made by the next run."""
+
+
+class MethodSection(_Section):
+    """The method and what differs from its config's defaults."""
+
+    name: str = "lr_recsys"
+    config: dict[str, Any] = Field(default_factory=dict)
+    seed: int = 0
+    device: Literal["cpu", "cuda"] = "cpu"
+
+
+class GateSection(_Section):
+    """When a trained model may go live."""
+
+    tolerance: float = 0.02
+    """How much worse than the bias baseline or the live release (share of RMSE) is still accepted."""
+
+
+class Recipe(_Section):
+    """One run."""
+
+    data: DataSection
+    explain: ExplainSection = ExplainSection()
+    method: MethodSection = MethodSection()
+    gate: GateSection = GateSection()
+
+
+def read_recipe(name: str) -> Recipe:
+    """Reads a recipe by name (`ml-100k/lr_recsys`) or path. Raises SettingError."""
+    path = Path(name) if name.endswith(".toml") else RECIPES / f"{name}.toml"
+    if not path.exists():
+        known = sorted(str(p.relative_to(RECIPES).with_suffix("")) for p in RECIPES.glob("*/*.toml"))
+        raise SettingError(f"There is no recipe {name!r}.", f"There are: {', '.join(known)}.", "Or give a path to a .toml.")
+    try:
+        return Recipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except tomllib.TOMLDecodeError as error:
+        raise SettingError(f"The recipe {path} is not valid TOML: {error}.") from error
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise SettingError(f"The recipe {path} does not fit: {problems}.", remedy="See docs/architecture.md for its keys.") from error
+
+
+def choose_recipe(home: Path, name: str, data: str, interactions: str, catalog: str, mapping: str) -> Recipe:
+    """The recipe the command line asks for; without arguments, the one this home was last run with.
+
+    Raises SettingError if nothing was asked and nothing is remembered.
+    """
+    remembered = home / "recipe.json"
+    if not name and not interactions and not data:
+        if not remembered.exists():
+            raise SettingError(
+                "No recipe was given, and this home was not run before.",
+                remedy="Give --recipe NAME --data DIR, or --interactions FILE --catalog FILE.",
+            )
+        return Recipe.model_validate_json(remembered.read_text(encoding="utf-8"))
+    if interactions and not catalog:
+        raise SettingError("--interactions was given without --catalog.", remedy="Give both files.")
+    recipe = read_recipe(name or ("tables/lr_recsys" if interactions else _recipe_for(data)))
+    given = {"folder": data, "interactions": interactions, "catalog": catalog, "mapping": mapping}
+    paths = {key: str(Path(value).expanduser().resolve()) for key, value in given.items() if value}
+    recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update=paths)})
+    home.mkdir(parents=True, exist_ok=True)
+    remembered.write_text(recipe.model_dump_json(indent=1), encoding="utf-8")
+    return recipe
+
+
+def _recipe_for(folder: str) -> str:
+    """The shipped recipe whose layout is that of the folder."""
+    from features.readers.registry import detect_layout
+
+    layout = detect_layout(Path(folder))
+    for path in sorted(RECIPES.glob("*/lr_recsys.toml")):
+        name = str(path.relative_to(RECIPES).with_suffix(""))
+        if read_recipe(name).data.layout == layout:
+            return name
+    raise SettingError(f"{folder} has the layout {layout!r}, for which there is no recipe.", remedy="Give --recipe.")

@@ -1,0 +1,105 @@
+"""Stages that know when they are done: each records the hash of its inputs and its result.
+
+A stage whose inputs have not changed returns its recorded result at once, so a second run is quick and a
+stopped run goes on where it was. What a stage wrote is checked by the stage itself (`outputs`).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import resource
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from features.types import content_hash
+
+logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result", bound="StageResult")
+
+
+class StageResult(BaseModel):
+    """Base of what stages return: small, typed, kept as JSON."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StageRecord(BaseModel):
+    """What is remembered of a finished stage."""
+
+    model_config = ConfigDict(frozen=True)
+
+    stage: str
+    made_from: str
+    seconds: float
+    peak_memory_mb: float
+    """Peak resident memory of the process up to the stage's end."""
+    finished_at: datetime
+    skipped: bool = False
+    """Whether the last run found it done."""
+    result: dict[str, object]
+
+
+class StageLog:
+    """The records of one home, a small JSON file per stage."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def read(self, stage: str) -> StageRecord | None:
+        """The record of a stage, or None if it never finished."""
+        try:
+            return StageRecord.model_validate_json((self.folder / f"{stage}.json").read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValidationError):
+            return None
+
+    def write(self, record: StageRecord) -> None:
+        """Replaces a stage's record atomically."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        half = self.folder / f"{record.stage}.half"
+        half.write_text(json.dumps(record.model_dump(mode="json"), indent=1), encoding="utf-8")
+        os.replace(half, self.folder / f"{record.stage}.json")
+
+    def run(
+        self,
+        stage: str,
+        inputs: Sequence[object],
+        result_type: type[Result],
+        work: Callable[[str], Result],
+        outputs: Sequence[Path] = (),
+    ) -> Result:
+        """Does a stage's work unless its record says that the same inputs were already worked on.
+
+        Args:
+            stage: Its name.
+            inputs: Everything that can change the result; hashed as canonical JSON.
+            result_type: What `work` returns.
+            work: Called with the hash of the inputs.
+            outputs: Files that must still exist for the record to count.
+        """
+        made_from = content_hash(stage, *inputs)
+        record = self.read(stage)
+        if record and record.made_from == made_from and all(path.exists() for path in outputs):
+            logger.info("stage %s is up to date", stage)
+            self.write(record.model_copy(update={"skipped": True}))
+            return result_type.model_validate(record.result)
+        started = time.perf_counter()
+        result = work(made_from)
+        self.write(
+            StageRecord(
+                stage=stage,
+                made_from=made_from,
+                seconds=round(time.perf_counter() - started, 2),
+                peak_memory_mb=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+                finished_at=datetime.now(UTC),
+                result=result.model_dump(mode="json"),
+            )
+        )
+        return result

@@ -1,0 +1,100 @@
+"""What every flow works with: the host's settings, the lake, the stages' records and a way to show progress."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from dataclasses import dataclass
+
+from features.lake import Lake
+from features.settings import HostSettings
+from flows.stage import StageLog
+from models.base import Progress
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """One home, opened."""
+
+    settings: HostSettings
+    lake: Lake
+    stages: StageLog
+    progress: Progress
+
+    @classmethod
+    def open(cls) -> Workspace:
+        """Opens the home that the environment names."""
+        settings = HostSettings.from_environment()
+        settings.home.mkdir(parents=True, exist_ok=True)
+        return cls(settings, Lake(settings.lake), StageLog(settings.home / "stages"), show_progress())
+
+
+def prepare_environment(settings: HostSettings) -> None:
+    """Sets what Prefect, BentoML, Feast and Great Expectations read from the environment, where it is unset.
+
+    Called by the command line before any of them is imported: state under the home, no telemetry, and time
+    enough for Prefect's temporary server to start on a busy machine.
+    """
+    defaults = {
+        "PREFECT_HOME": str(settings.prefect),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_TELEMETRY_ENABLE_RESOURCE_METRICS": "false",
+        "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+        "PREFECT_LOGGING_LEVEL": "WARNING",
+        "PREFECT_LOGGING_SERVER_LEVEL": "CRITICAL",
+        "DO_NOT_TRACK": "1",
+        "BENTOML_HOME": str(settings.bentoml),
+        "BENTOML_DO_NOT_TRACK": "True",
+        "FEAST_USAGE": "False",
+        "GX_ANALYTICS_ENABLED": "False",
+        "HF_HUB_OFFLINE": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
+    settings.bentoml.mkdir(parents=True, exist_ok=True)
+
+
+def show_progress() -> Progress:
+    """Progress bars on a terminal, a log line per tenth elsewhere."""
+    return _TerminalProgress() if sys.stderr.isatty() else _LoggedProgress()
+
+
+class _TerminalProgress:
+    """One Rich bar per kind of work, closed when it is complete."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, tuple[object, object]] = {}
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        if what not in self._open:
+            columns = (TextColumn("  {task.description:<34}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            bar = Progress(*columns, console=Console(stderr=True))
+            bar.start()
+            self._open[what] = (bar, bar.add_task(what, total=total))
+        bar, task = self._open[what]
+        assert isinstance(bar, Progress)
+        bar.update(task, completed=done, total=total)  # type: ignore[arg-type]
+        if done >= total:
+            bar.stop()
+            del self._open[what]
+
+
+class _LoggedProgress:
+    """A log line whenever another tenth is done."""
+
+    def __init__(self) -> None:
+        self._tenths: dict[str, int] = {}
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        tenth = 10 * done // max(total, 1)
+        if self._tenths.get(what) != tenth:
+            self._tenths[what] = tenth
+            logger.info("%s: %d of %d", what, done, total)
