@@ -10,7 +10,7 @@ from pathlib import Path
 
 def attach_table(key: str, rows: Sequence[Mapping[str, object]]) -> None:
     """Attaches a table, if there is a run."""
-    if rows and _in_run():
+    if rows and in_run():
         from prefect.artifacts import create_table_artifact
 
         create_table_artifact(table=[{k: _plain(v) for k, v in row.items()} for row in rows], key=_slug(key))
@@ -18,7 +18,7 @@ def attach_table(key: str, rows: Sequence[Mapping[str, object]]) -> None:
 
 def attach_text(key: str, markdown: str) -> None:
     """Attaches a markdown text, if there is a run."""
-    if _in_run():
+    if in_run():
         from prefect.artifacts import create_markdown_artifact
 
         create_markdown_artifact(markdown=markdown, key=_slug(key))
@@ -26,14 +26,14 @@ def attach_text(key: str, markdown: str) -> None:
 
 def attach_plot(key: str, picture: Path) -> None:
     """Attaches a PNG, if there is a run; the picture travels inside the artifact."""
-    if _in_run():
+    if in_run():
         from prefect.artifacts import create_image_artifact
 
         data = base64.b64encode(picture.read_bytes()).decode()
         create_image_artifact(image_url=f"data:image/png;base64,{data}", key=_slug(key), description=picture.name)
 
 
-def _in_run() -> bool:
+def in_run() -> bool:
     from prefect.context import FlowRunContext
 
     return FlowRunContext.get() is not None

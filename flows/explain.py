@@ -88,3 +88,52 @@ def prompts() -> dict[str, str]:
     from models.explanations.pairs import SYSTEM as PAIR_SYSTEM
 
     return {"consumer_facets": CONSUMER_SYSTEM, "product_facets": PRODUCT_SYSTEM, "pairs": PAIR_SYSTEM}
+
+
+def _explain(
+    workspace: Workspace, section: ExplainSection, ingested: IngestResult, engine: TextEngine, made_from: str
+) -> ExplainResult:
+    snapshot = read_snapshot(workspace, ingested, ingested.cut_valid)
+    facts = gather_facts(snapshot, section)
+    fact_frame = to_frame(facts, Fact)
+    enforce(check_facts(fact_frame), workspace)
+    config = FacetConfig(n_per_stance=section.n_per_stance, wording=section.wording)
+    requests = facet_requests(facts, _titles(snapshot), engine.identity, config)
+    pairs = choose_pairs(snapshot, facts, section.n_pairs)
+    pair_requests = [request for pair in pairs for request in pair.requests(engine.identity)]
+    report = _ask(workspace, [*requests, *pair_requests], engine, section)
+    enforce(check_answers(_answer_frame([*requests, *pair_requests], report)), workspace)
+    parsed = _parse(requests, report, facts, config)
+    facets = [facet for item in parsed for facet in item.facets]
+    facet_frame = to_frame(facets, Facet)
+    enforce(check_facets(facet_frame, fact_frame), workspace)
+    texts = [text for pair in pairs for text in pair.parse(report.completions)]
+    text_frame = to_frame(texts, Explanation)
+    enforce(check_explanations(text_frame, fact_frame), workspace)
+    for name, frame in (("facts", fact_frame), ("facets", facet_frame), ("pair_texts", text_frame)):
+        workspace.lake.write(name, frame, made_from)
+    _attach_samples(facets, _titles(snapshot))
+    return ExplainResult(
+        llm=f"{engine.identity.name}@{engine.identity.revision}",
+        n_facts=len(facts),
+        n_facets=len(facets),
+        n_pair_texts=len(texts),
+        written_by_model=round(sum(facet.model != TEMPLATE for facet in facets) / max(len(facets), 1), 4),
+        refused=dict(Counter(failure.value for p in parsed for r in p.rejected for failure in r.failures)),
+        requests=report.asked,
+        from_ledger=report.from_ledger,
+        tokens=report.tokens,
+        seconds=round(report.seconds, 1),
+        texts_per_second=round(report.made / report.seconds, 2) if report.seconds else 0.0,
+        prompt_hash=prompt_hash(),
+        texts_hash=content_hash([facet.text for facet in facets], [text.text for text in texts]),
+    )
+
+
+def gather_facts(snapshot: Snapshot, section: ExplainSection) -> list[Fact]:
+    """Facts about all consumers and products of a snapshot."""
+    window = EvidenceWindow(share=section.evidence_share)
+    return [
+        *consumer_facts(snapshot, window, section.wording),
+        *product_facts(snapshot, window, section.wording),
+    ]

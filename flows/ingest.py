@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from prefect import flow
 
-from features.contracts.suites import check_catalog, check_interactions
+from features.contracts.inputs import check_catalog, check_interactions
+from features.errors import InputError
 from features.types import Catalog, Interactions, RatingScale, Snapshot, content_hash
 from flows.quality import enforce
 from flows.recipe import DataSection, Recipe
@@ -124,7 +125,11 @@ def _read(data: DataSection) -> Dataset:
         return generate_world(config).dataset
     from features.readers.registry import read_dataset
 
-    return read_dataset(data)
+    source = data.interactions or data.folder
+    if not source:
+        raise InputError(f"The recipe names no data for {data.name!r}.", remedy="Give --data DIR.")
+    catalog, mapping = (Path(name) if name else None for name in (data.catalog, data.mapping))
+    return read_dataset(data.layout, Path(source), catalog=catalog, mapping=mapping)
 
 
 def _write_quarantine(workspace: Workspace, dataset: Dataset) -> str:

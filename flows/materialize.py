@@ -58,3 +58,40 @@ def materialize_features(workspace: Workspace, recipe: Recipe) -> MaterializeRes
         lambda made_from: _make(workspace, ingested, explained, made_from),
         outputs,
     )
+
+
+def _make(workspace: Workspace, ingested: IngestResult, explained: ExplainResult, made_from: str) -> MaterializeResult:
+    from models.text import TextEncoder
+
+    snapshot = read_snapshot(workspace, ingested)
+    facets = from_frame(workspace.lake.read("facets"), Facet)
+    pair_texts = from_frame(workspace.lake.read("pair_texts"), Explanation)
+    encoder = TextEncoder()
+    texts = sorted({text.text for text in (*facets, *pair_texts)})
+    vectors = encode_unique(workspace.lake, encoder, texts, workspace.progress)
+    enforce(check_vectors(vectors), workspace)
+    autoencoder, report = train_autoencoder(vectors, AutoencoderConfig(), RunContext(progress=workspace.progress))
+    folder = autoencoder_folder(workspace)
+    folder.mkdir(parents=True, exist_ok=True)
+    autoencoder.save(folder)
+    tables = {
+        "consumer": consumer_states(snapshot),
+        "product": product_states(snapshot),
+        **explanation_tables(workspace, snapshot, facets, pair_texts, encoder, autoencoder),
+    }
+    for name, frame in tables.items():
+        enforce(check_feature_rows(name, frame), workspace)
+    for name, frame in tables.items():
+        workspace.lake.write(f"features/{name}", frame, made_from)
+    store = FeatureRows(workspace.settings)
+    store.apply()
+    online = store.materialize(snapshot.as_of)
+    _check_online(workspace, store, snapshot)
+    return MaterializeResult(
+        features_hash=frame_hash(*(frame.drop(columns=_LISTS, errors="ignore") for frame in tables.values())),
+        n_texts=len(texts),
+        reconstruction_before=round(report.before, 5),
+        reconstruction_after=round(report.after, 5),
+        rows={name: len(frame) for name, frame in tables.items()},
+        online={view.view: view.n_rows for view in online},
+    )

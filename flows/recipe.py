@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from features.errors import SettingError
+from features.wording import Wording
 
 RECIPES = Path(__file__).resolve().parent.parent / "deployments" / "recipes"
 
@@ -54,6 +55,8 @@ class ExplainSection(_Section):
     """Training pairs for which both texts are bought from the model (pair granularity)."""
     batch_size: int = Field(default=32, ge=1)
     """Requests answered together by the embedded model."""
+    wording: Wording = Wording()
+    """What the dataset's people call its products (`movies`)."""
     max_calls: int = Field(default=0, ge=0)
     """Budget of model calls for one run; 0 is no limit. What does not fit is made by the next run."""
 

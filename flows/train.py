@@ -1,0 +1,147 @@
+"""Stage 4: the method, its control without explanations and the baseline, on point-in-time features."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from pydantic import ValidationError
+
+from features.contracts.tables import check_training_set
+from features.errors import SettingError
+from features.splits import SplitRule, split
+from features.types import Interactions
+from flows.artifacts import in_run
+from flows.ingest import IngestResult, ingest_data
+from flows.materialize import materialize_features
+from flows.quality import enforce
+from flows.recipe import MethodSection, Recipe
+from flows.stage import StageResult
+from flows.workspace import Workspace
+from models.base import FitReport, MethodConfig, Recommender, RunContext, find_method
+
+if TYPE_CHECKING:
+    from features.batch import TrainingSet
+
+CONTROL = "no_explanations"
+BASELINE = "bias"
+
+
+class TrainResult(StageResult):
+    """What was learned."""
+
+    method: str
+    n_train: int
+    n_valid: int
+    with_consumer_facets: float
+    """Share of the training rows whose consumer had facets at the time; the others train the mask."""
+    with_product_facets: float
+    fits: dict[str, dict[str, float]]
+    """By fitted model: epochs, seconds, best validation loss, parameters."""
+    trained_hash: str
+
+
+@flow(name="train")
+def train(recipe: Recipe) -> TrainResult:
+    """Fits the method, the control and the baseline. Raises CheckError, TrainingError."""
+    return train_models(Workspace.open(), recipe)
+
+
+def train_models(workspace: Workspace, recipe: Recipe) -> TrainResult:
+    """The work of the flow, callable without Prefect."""
+    ingested, made = ingest_data(workspace, recipe), materialize_features(workspace, recipe)
+    method_config(recipe.method)
+    return workspace.stages.run(
+        "train",
+        [ingested.data_hash, made.features_hash, recipe.method.model_dump()],
+        TrainResult,
+        lambda made_from: _train(workspace, recipe, ingested, made_from),
+        [model_folder(workspace, name) for name in (recipe.method.name, CONTROL, BASELINE)],
+    )
+
+
+def method_config(section: MethodSection) -> MethodConfig:
+    """The method's config with what the recipe changes. Raises SettingError naming the key."""
+    method = find_method(section.name)
+    try:
+        return method.config_type.model_validate(section.config)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise SettingError(f"The recipe's [method.config] does not fit {section.name}: {problems}.") from error
+
+
+def model_folder(workspace: Workspace, name: str) -> Path:
+    """Where a fitted model lies between the stages."""
+    return workspace.settings.home / "trained" / name
+
+
+def load_trained(workspace: Workspace, recipe: Recipe, ingested: IngestResult, name: str) -> Recommender:
+    """A model that this stage fitted: the method itself, `CONTROL` or `BASELINE`."""
+    method, config = _variants(recipe)[name]
+    return method.load(model_folder(workspace, name), config, ingested.scale)
+
+
+def part_set(workspace: Workspace, ingested: IngestResult, part: str) -> TrainingSet:
+    """The rows of one part with their point-in-time features.
+
+    A training row sees what was known strictly before it; validation and test rows see what was known before the
+    first of them, so that no held-out rating reaches a feature.
+    """
+    from features.assemble import training_set
+    from features.store import FeatureRows
+
+    frame = workspace.lake.read("interactions")
+    rows = frame[split(Interactions(frame), SplitRule()) == part]
+    if part != "train":
+        cut = pd.Timestamp(ingested.cut_valid if part == "valid" else ingested.cut_test)
+        rows = rows.assign(timestamp=cut)
+    return training_set(FeatureRows(workspace.settings), rows, ingested.scale)
+
+
+def _variants(recipe: Recipe) -> dict[str, tuple[type[Recommender], MethodConfig]]:
+    """What is fitted: the method, the same network with its explanation fields always missing, the baseline."""
+    method, config = find_method(recipe.method.name), method_config(recipe.method)
+    variants = {recipe.method.name: (method, config)}
+    if "explanations" in method.config_type.model_fields:
+        variants[CONTROL] = (method, config.model_copy(update={"explanations": "none"}))
+    baseline = find_method(BASELINE)
+    return {**variants, BASELINE: (baseline, baseline.config_type())}
+
+
+@task(name="fit", cache_policy=NO_CACHE)
+def fit_model(recommender: Recommender, train: TrainingSet, valid: TrainingSet, run: RunContext) -> FitReport:
+    """Fits one model; a task, so that the run's page shows how long each took."""
+    return recommender.fit(train, valid, run)
+
+
+def _train(workspace: Workspace, recipe: Recipe, ingested: IngestResult, made_from: str) -> TrainResult:
+    train, valid = part_set(workspace, ingested, "train"), part_set(workspace, ingested, "valid")
+    enforce(check_training_set(train), workspace)
+    run = RunContext(seed=recipe.method.seed, device=recipe.method.device, progress=workspace.progress)
+    fits = {}
+    for name, (method, config) in _variants(recipe).items():
+        recommender = method(config, ingested.scale)
+        report = fit_model(recommender, train, valid, run) if in_run() else recommender.fit(train, valid, run)
+        folder = model_folder(workspace, name)
+        folder.mkdir(parents=True, exist_ok=True)
+        recommender.save(folder)
+        fits[name] = {
+            "epochs": float(report.epochs),
+            "best_epoch": float(report.best_epoch),
+            "valid_loss": round(min(report.valid_loss, default=float("nan")), 5),
+            "seconds": round(report.seconds, 1),
+            "parameters": float(report.n_parameters),
+        }
+    return TrainResult(
+        method=recipe.method.name,
+        n_train=len(train),
+        n_valid=len(valid),
+        with_consumer_facets=round(float((train.batch.consumers.facet_codes.index >= 0).mean()), 4),
+        with_product_facets=round(float((train.batch.products.facet_codes.index >= 0).mean()), 4),
+        fits=fits,
+        trained_hash=made_from,
+    )
