@@ -7,17 +7,15 @@ that what the texts say was known before the interactions the ranker learns from
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import pandas as pd
 from prefect import flow
 
-from features.contracts.texts import check_answers, check_explanations, check_facets, check_facts
+from features.contracts.texts import answer_frame, check_answers, check_explanations, check_facets, check_facts
 from features.facts import EvidenceWindow, consumer_facts, product_facts
 from features.ledger import Ledger
-from features.records import from_frame, to_frame
-from features.types import Completion, Explanation, Fact, Facet, Snapshot, Stance, TextRequest, content_hash
+from features.records import to_frame
+from features.types import EntityKind, Explanation, Fact, Facet, Snapshot, TextRequest, content_hash
 from flows.artifacts import attach_text
 from flows.ingest import IngestResult, ingest_data, read_snapshot
 from flows.quality import enforce
@@ -95,21 +93,22 @@ def _explain(
 ) -> ExplainResult:
     snapshot = read_snapshot(workspace, ingested, ingested.cut_valid)
     facts = gather_facts(snapshot, section)
-    fact_frame = to_frame(facts, Fact)
-    enforce(check_facts(fact_frame), workspace)
+    fact_frame, fact_ids = to_frame(facts, Fact), {fact.fact_id for fact in facts}
+    enforce(check_facts(fact_frame, snapshot.as_of), workspace)
     config = FacetConfig(n_per_stance=section.n_per_stance, wording=section.wording)
     requests = facet_requests(facts, _titles(snapshot), engine.identity, config)
     pairs = choose_pairs(snapshot, facts, section.n_pairs)
-    pair_requests = [request for pair in pairs for request in pair.requests(engine.identity)]
-    report = _ask(workspace, [*requests, *pair_requests], engine, section)
-    enforce(check_answers(_answer_frame([*requests, *pair_requests], report)), workspace)
+    asked = [*requests, *pair_requests(pairs, engine.identity)]
+    report = _ask(workspace, asked, engine, section)
+    answers = [report.completions.get(request.key) for request in asked]
+    enforce(check_answers(answer_frame(asked, answers)), workspace)
     parsed = _parse(requests, report, facts, config)
     facets = [facet for item in parsed for facet in item.facets]
     facet_frame = to_frame(facets, Facet)
-    enforce(check_facets(facet_frame, fact_frame), workspace)
-    texts = [text for pair in pairs for text in pair.parse(report.completions)]
+    enforce(check_facets(facet_frame, fact_ids, snapshot.as_of), workspace)
+    texts = parse_pairs(pairs, report.completions, engine.identity)
     text_frame = to_frame(texts, Explanation)
-    enforce(check_explanations(text_frame, fact_frame), workspace)
+    enforce(check_explanations(text_frame, fact_ids, snapshot.as_of), workspace)
     for name, frame in (("facts", fact_frame), ("facets", facet_frame), ("pair_texts", text_frame)):
         workspace.lake.write(name, frame, made_from)
     _attach_samples(facets, _titles(snapshot))
@@ -137,3 +136,41 @@ def gather_facts(snapshot: Snapshot, section: ExplainSection) -> list[Fact]:
         *consumer_facts(snapshot, window, section.wording),
         *product_facts(snapshot, window, section.wording),
     ]
+
+
+def _ask(
+    workspace: Workspace, requests: list[TextRequest], engine: TextEngine, section: ExplainSection
+) -> GenerationReport:
+    """Has the requests answered: from the ledger where it knows them, else by the model, within the budget."""
+    budget = Budget(calls=section.max_calls) if section.max_calls else None
+    with Ledger(workspace.settings.ledger_url) as ledger:
+        return generate(requests, engine, ledger, workspace.progress, budget)
+
+
+def _parse(
+    requests: list[TextRequest], report: GenerationReport, facts: list[Fact], config: FacetConfig
+) -> list[Parsed]:
+    """The facets of every entity; requests stand in the order of `by_entity`."""
+    groups = [group for group in by_entity(facts).values() if select(group, config)]
+    return [
+        parse_facets(request, report.completions.get(request.key), group, config)
+        for request, group in zip(requests, groups, strict=True)
+    ]
+
+
+def _titles(snapshot: Snapshot) -> dict[str, str]:
+    products = snapshot.catalog.products
+    return dict(zip(products["product_id"], products["title"], strict=True))
+
+
+def _attach_samples(facets: list[Facet], titles: dict[str, str]) -> None:
+    """Attaches the first facets of a few consumers and products to the run, for people to read."""
+    lines = ["| about | stance | text | worded by |", "|---|---|---|---|"]
+    shown = list(dict.fromkeys((facet.entity_kind, facet.entity_id) for facet in facets))
+    sample = {*shown[:SHOWN_SAMPLES], *shown[-SHOWN_SAMPLES:]}
+    for facet in facets:
+        if (facet.entity_kind, facet.entity_id) in sample:
+            name = titles.get(facet.entity_id, "") if facet.entity_kind == EntityKind.PRODUCT else ""
+            about = f"{facet.entity_kind.value} {name or facet.entity_id}"
+            lines.append(f"| {about} | {facet.stance.value} | {facet.text} | {facet.model} |".replace("\n", " "))
+    attach_text("explanation-samples", "\n".join(lines))
