@@ -53,8 +53,9 @@ def split(interactions: Interactions, rule: SplitRule) -> Part:
     parts = _RULES[rule.kind](interactions.frame, rule)
     absent = [part for part in ("train", "test") if part not in parts]
     if absent:
+        lost = " and no ".join(absent)
         raise InputError(
-            f"The split {rule.kind!r} of {len(interactions)} interactions leaves no {' and no '.join(absent)} rows.",
+            f"The split {rule.kind!r} of {len(interactions)} interactions leaves no {lost} rows.",
             "A split needs some of both.",
             "Give more interactions, or (where all have the same time) choose the split `random`.",
         )
@@ -69,7 +70,9 @@ def _time(events: pd.DataFrame, rule: SplitRule) -> Part:
     ends = [max(int((1 - later) * n + 1e-9), 1) for later in (rule.valid + rule.test, rule.test)]
     if n == 0:
         return np.array([], "U5")
-    return np.where(times <= ordered[ends[0] - 1], "train", np.where(times <= ordered[ends[1] - 1], "valid", "test"))
+    return np.where(
+        times <= ordered[ends[0] - 1], "train", np.where(times <= ordered[ends[1] - 1], "valid", "test")
+    )
 
 
 def _leave_last_out(events: pd.DataFrame, rule: SplitRule) -> Part:

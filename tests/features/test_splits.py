@@ -91,12 +91,15 @@ def test_unknown_kinds_and_impossible_shares_are_refused():
         SplitRule("time", valid=0.6, test=0.4)
 
 
-@pytest.mark.parametrize(("name", "rule"), [
-    ("time", SplitRule("time")),
-    ("leave-last-out", SplitRule("leave-last-out")),
-    ("random-0", SplitRule("random", seed=0)),
-    ("random-4", SplitRule("random", seed=4)),
-])
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        ("time", SplitRule("time")),
+        ("leave-last-out", SplitRule("leave-last-out")),
+        ("random-0", SplitRule("random", seed=0)),
+        ("random-4", SplitRule("random", seed=4)),
+    ],
+)
 @pytest.mark.parametrize("dataset", ["ml-100k", "amazon-all-beauty-5core"])
 def test_parts_equal_the_fixed_ones_of_the_benchmark(dataset: str, name: str, rule: SplitRule):
     data = os.environ.get("COUNTERPOINT_DATA")
