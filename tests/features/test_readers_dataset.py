@@ -126,5 +126,7 @@ def test_forms_of_time_may_mix_and_real_times_are_taken_as_they_are():
     mixed = parse_times(pd.Series(["0", "1970-01-01", "soon", None], dtype=object))
     assert mixed.isna().tolist() == [False, False, True, True]
     assert mixed[0] == mixed[1]
+    dates = parse_times(pd.Series([20240131, 20241399]))
+    assert dates.tolist() == [pd.Timestamp("2024-01-31", tz="UTC"), pd.NaT]
     real = pd.Series(pd.to_datetime(["2024-05-01"]))
     assert parse_times(real).dt.tz is not None

@@ -1,4 +1,4 @@
-"""The built-in world: its ratings follow the planted reasons, its texts tell them, and it is the same every time."""
+"""The built-in world: its ratings follow the planted reasons, its texts tell them, the seed fixes it."""
 
 from dataclasses import replace
 from pathlib import Path
