@@ -95,8 +95,13 @@ def texts(column: pd.Series) -> pd.Series:
     """Values as stripped text, missing ones as an empty text; whole floats lose their `.0`."""
     if pd.api.types.is_float_dtype(column):
         column = column.astype("Int64") if (column.dropna() % 1 == 0).all() else column
-    missing = column.isna()
-    return column.astype(str).str.strip().astype(object).mask(missing, "")
+    try:
+        codes, distinct = pd.factorize(column)
+    except TypeError:  # lists or objects, as JSON may hold
+        codes, distinct = pd.factorize(column.astype(str).mask(column.isna()))
+    # Each distinct value is cleaned once, and equal texts share one object.
+    clean = np.array([*(str(value).strip() for value in distinct), ""], dtype=object)
+    return pd.Series(clean[codes], index=column.index)
 
 
 def parse_times(column: pd.Series) -> pd.Series:
@@ -110,22 +115,23 @@ def parse_times(column: pd.Series) -> pd.Series:
     numbers = pd.to_numeric(column, errors="coerce").to_numpy(np.float64, na_value=np.nan)
     size = np.abs(numbers)
     per_unit = np.select([size < 1e11, size < 1e14, size < 1e17], [1e6, 1e3, 1.0], 1e-3)
-    readable = size < 1e20
+    # Eight digits such as 20240131 are a date, not a morning of 1970.
+    readable = (size < 1e20) & ~((numbers >= 19000101) & (numbers <= 21001231))
     micros = np.zeros(len(column), np.int64)
     micros[readable] = np.rint(numbers[readable] * per_unit[readable])
     times = pd.Series(micros.astype("datetime64[us]"), index=column.index).dt.tz_localize("UTC")
     times = times.where(readable)
-    wordy = ~readable & column.notna().to_numpy() & np.isnan(numbers)
+    wordy = ~readable & column.notna().to_numpy() & ~(size >= 1e20)
     if wordy.any():
-        read = pd.to_datetime(column[wordy], format="ISO8601", utc=True, errors="coerce")
+        read = pd.to_datetime(column[wordy].astype(str), format="ISO8601", utc=True, errors="coerce")
         times[wordy] = read.dt.as_unit("us")
     return times
 
 
 def _typed(raw: pd.DataFrame) -> pd.DataFrame:
     """The interactions with their final types; unreadable values are NaN or NaT."""
-    review = raw["review"].astype(object)
-    review = review.where(review.notna() & (review.astype(str).str.strip() != ""), None)
+    review = texts(raw["review"])
+    review = review.where(review != "", None)
     frame = pd.DataFrame(
         {
             "row": raw["row"].to_numpy(np.int64),
@@ -167,7 +173,7 @@ def _reasons(raw: pd.DataFrame, typed: pd.DataFrame, scale: RatingScale, catalog
     faults = {
         "the consumer id is empty": typed["consumer_id"] == "",
         "the product id is empty": typed["product_id"] == "",
-        "the timestamp is missing": texts(raw["timestamp"]).to_numpy() == "",
+        "the timestamp is missing": (raw["timestamp"].isna() | raw["timestamp"].eq("")).to_numpy(),
         "the timestamp is neither Unix time nor ISO 8601": typed["timestamp"].isna(),
         "the rating is not a number": rating.isna(),
         f"the rating is outside the scale {scale.low:g} to {scale.high:g}": ~rating.between(scale.low, scale.high),
@@ -205,7 +211,9 @@ def _quarantine(raw: RawTables, reasons: NDArray[np.object_]) -> pd.DataFrame:
     """The rows set aside, in source order, each with its content as JSON."""
     rows = raw.interactions[reasons != ""]
     shown = rows[[name for name in INTERACTION_COLUMNS if name != "row"]]
-    content = [json.dumps(row, ensure_ascii=False, default=str)[:CONTENT_LENGTH] for row in shown.to_dict("records")]
+    content = [
+        json.dumps(row, ensure_ascii=False, default=str)[:CONTENT_LENGTH] for row in shown.to_dict("records")
+    ]
     aside = pd.DataFrame(
         {"file": raw.file, "row": rows["row"].to_numpy(), "reason": reasons[reasons != ""], "content": content},
         columns=list(QUARANTINE_COLUMNS),

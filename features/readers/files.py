@@ -152,9 +152,8 @@ def attribute_rows(product_ids: pd.Series, name: str, values: pd.Series) -> pd.D
 
 def _wrong_encoding(path: Path, encoding: str) -> InputError:
     """Finds the first byte that does not fit, so that the message can name it."""
-    plain = gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb")
     offset, place = 0, ""
-    with plain as lines:
+    with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as lines:
         for number, line in enumerate(lines, 1):
             try:
                 line.decode(encoding)

@@ -14,13 +14,47 @@ from features.readers.files import reading
 from features.types import RatingScale
 
 SYNONYMS = {
-    "consumer_id": "consumer_id consumer user_id user userid customer_id customer reviewer_id reviewerid uid".split(),
-    "product_id": "product_id product item_id item itemid movie_id movieid asin parent_asin sku book_id iid".split(),
-    "timestamp": "timestamp time datetime date created_at unixreviewtime review_time event_time ts".split(),
-    "rating": "rating stars score overall rate".split(),
-    "review": "review review_text reviewtext text comment body".split(),
-    "title": "title name product_title product_name item_name".split(),
-    "description": "description summary plot overview details about".split(),
+    "consumer_id": [
+        "consumer_id",
+        "consumer",
+        "user_id",
+        "user",
+        "userid",
+        "customer_id",
+        "customer",
+        "reviewer_id",
+        "reviewerid",
+        "uid",
+    ],
+    "product_id": [
+        "product_id",
+        "product",
+        "item_id",
+        "item",
+        "itemid",
+        "movie_id",
+        "movieid",
+        "asin",
+        "parent_asin",
+        "sku",
+        "book_id",
+        "iid",
+    ],
+    "timestamp": [
+        "timestamp",
+        "time",
+        "datetime",
+        "date",
+        "created_at",
+        "unixreviewtime",
+        "review_time",
+        "event_time",
+        "ts",
+    ],
+    "rating": ["rating", "stars", "score", "overall", "rate"],
+    "review": ["review", "review_text", "reviewtext", "text", "comment", "body"],
+    "title": ["title", "name", "product_title", "product_name", "item_name"],
+    "description": ["description", "summary", "plot", "overview", "details", "about"],
 }
 EXAMPLE = """[interactions]
 consumer_id = "user"
@@ -95,7 +129,9 @@ def read_mapping(path: Path) -> Mapping:
         return Mapping.model_validate(content)
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise InputError(f"The mapping {path} is wrong. {wrong}.", "A mapping looks like this:", EXAMPLE) from error
+        raise InputError(
+            f"The mapping {path} is wrong. {wrong}.", "A mapping looks like this:", EXAMPLE
+        ) from error
     except ValueError as error:
         raise InputError(
             f"The mapping {path} is neither valid TOML nor JSON: {error}.", "A mapping looks like this:", EXAMPLE

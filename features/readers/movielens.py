@@ -18,10 +18,27 @@ from features.types import RatingScale
 
 LATIN1 = "latin-1"
 HALF_STARS = RatingScale(0.5, 5.0, 4.0)
-GENRES_100K = (
-    "unknown Action Adventure Animation Children's Comedy Crime Documentary Drama Fantasy Film-Noir Horror Musical "
-    "Mystery Romance Sci-Fi Thriller War Western"
-).split()
+GENRES_100K = [
+    "unknown",
+    "Action",
+    "Adventure",
+    "Animation",
+    "Children's",
+    "Comedy",
+    "Crime",
+    "Documentary",
+    "Drama",
+    "Fantasy",
+    "Film-Noir",
+    "Horror",
+    "Musical",
+    "Mystery",
+    "Romance",
+    "Sci-Fi",
+    "Thriller",
+    "War",
+    "Western",
+]
 _EVENT = ["consumer_id", "product_id", "rating", "timestamp"]
 _ARTICLES = (
     "The|A|An|Le|La|Les|L'|Un|Une|Il|Lo|I|Gli|El|Los|Las|Una|Der|Die|Das|Ein|Eine|De|Het|Den|Det|En|Ett|O|Os|As"
@@ -38,7 +55,7 @@ def read_100k(folder: Path, scale: RatingScale | None = None) -> Dataset:
     columns = ["product_id", "title", "released", "video", "url", *GENRES_100K]
     path = find_file(folder, "u.item")
     items = read_delimited(path, "|", columns, LATIN1, quoted=False)
-    flags = items[GENRES_100K[1:]].eq("1")
+    flags = items[GENRES_100K[1:]] == "1"
     items["genres"] = [[g for g, on in zip(flags.columns, row, strict=True) if on] for row in flags.to_numpy()]
     return _finish(folder, "u.data", ratings, items, _plots(folder), scale or RatingScale())
 

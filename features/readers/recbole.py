@@ -60,7 +60,7 @@ def _atomic(path: Path, required: list[str]) -> tuple[pd.DataFrame, dict[str, st
 def _items(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Products with the first title-like column as title; other tokens as attributes, `token_seq` split."""
     frame, kinds = _atomic(path, ["item_id"])
-    title = next((name for name in frame if "title" in name or name.endswith("name")), None)
+    title = next((name for name in kinds if "title" in name or name.endswith("name")), None)
     description = next((name for name in _DESCRIPTION if name in frame), None)
     products = pd.DataFrame(
         {

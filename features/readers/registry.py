@@ -44,7 +44,9 @@ def read_dataset(
     if layout not in LAYOUTS:
         raise InputError(f"There is no layout {layout!r}.", f"Layouts are {', '.join(LAYOUTS)}.")
     if mapping and layout != "tables":
-        raise InputError(f"The layout {layout} takes no mapping.", remedy="Leave it out, or use the layout `tables`.")
+        raise InputError(
+            f"The layout {layout} takes no mapping.", remedy="Leave it out, or use the layout `tables`."
+        )
     if catalog and layout not in _WITH_CATALOG:
         raise InputError(f"The layout {layout} has a catalog of its own.", remedy="Leave the catalog option out.")
     if layout == "tables":
@@ -86,7 +88,7 @@ def detect_layout(source: Path) -> str:
     raise InputError(
         f"No known layout fits {source}; it holds {listing(folder)}.",
         f"Layouts are {', '.join(LAYOUTS)}.",
-        "For your own tables, name them interactions.csv and catalog.csv, or write a mapping.toml (see docs/data.md).",
+        "Name your own tables interactions.csv and catalog.csv, or write a mapping.toml (see docs/data.md).",
     )
 
 

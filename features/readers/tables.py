@@ -16,7 +16,8 @@ from features.types import ATTRIBUTE_COLUMNS, RatingScale
 
 INTERACTION_NAMES = ("interactions", "ratings", "reviews", "events")
 CATALOG_NAMES = ("catalog", "products", "items", "movies", "books")
-ENDINGS = tuple(f".{kind}{packed}" for kind in ("csv", "tsv", "jsonl", "json") for packed in ("", ".gz")) + (".parquet",)
+_PACKED = (f".{kind}{packed}" for kind in ("csv", "tsv", "jsonl", "json") for packed in ("", ".gz"))
+ENDINGS = (*_PACKED, ".parquet")
 
 
 def read(
@@ -45,7 +46,9 @@ def read(
     catalog = catalog or listed
     products, attributes = _catalog(catalog, chosen.catalog) if catalog else (None, no_rows(ATTRIBUTE_COLUMNS))
     name = source.name if source.is_dir() else source.name.split(".")[0]
-    return finish(RawTables(name, file.name, events, products, attributes, scale or chosen.rating_scale(), rejected))
+    return finish(
+        RawTables(name, file.name, events, products, attributes, scale or chosen.rating_scale(), rejected)
+    )
 
 
 def find_table(folder: Path, names: tuple[str, ...]) -> Path | None:
@@ -86,8 +89,7 @@ def _events(path: Path, mapping: Mapping) -> tuple[pd.DataFrame, pd.DataFrame]:
     required = ["consumer_id", "product_id", "timestamp", "rating"]
     columns = choose_columns(str(path), found, mapping.interactions, required)
     events = pd.DataFrame({ours: frame[theirs] for ours, theirs in columns.items()})
-    review = events["review"] if "review" in events else None
-    return events.assign(row=frame["row"], review=review), rejected
+    return events.assign(row=frame["row"], review=events.get("review")), rejected
 
 
 def _catalog(path: Path, wanted: CatalogColumns) -> tuple[pd.DataFrame, pd.DataFrame]:
