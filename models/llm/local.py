@@ -245,9 +245,12 @@ def _roomy_layer() -> Any:
             self.store[0, :, :, : self.used], self.store[1, :, :, : self.used] = keys, values
             self.is_initialized = True
 
-        def update(self, keys: Tensor, values: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-            start, self.used = self.used, self.used + keys.shape[2]
-            self.store[0, :, :, start : self.used], self.store[1, :, :, start : self.used] = keys, values
+        def update(
+            self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
+        ) -> tuple[Tensor, Tensor]:
+            start, self.used = self.used, self.used + key_states.shape[2]
+            self.store[0, :, :, start : self.used] = key_states
+            self.store[1, :, :, start : self.used] = value_states
             return self.store[0, :, :, : self.used], self.store[1, :, :, : self.used]
 
         def get_seq_length(self) -> int:
@@ -266,16 +269,17 @@ class _Model:
         from transformers import AutoModelForCausalLM, AutoTokenizer
         from transformers.utils import logging
 
-        logging.disable_progress_bar()  # one bar for a load of a second tells nobody anything
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         self.device = torch.device(device)
         self.tokenizer = AutoTokenizer.from_pretrained(weights)
-        self.network = AutoModelForCausalLM.from_pretrained(weights, dtype=best_dtype(device)).to(self.device)
+        self.network: Any = AutoModelForCausalLM.from_pretrained(weights, dtype=best_dtype(device))
+        self.network.to(self.device)
         self.network.eval()
         n = self.network.config.vocab_size
         special = set(self.tokenizer.all_special_ids)
         self.pad = int(self.tokenizer.eos_token_id)
         self.separator = self.tokens("\n")
-        self.pieces = ["" if i in special else self.tokenizer.decode([i]) for i in range(n)]
+        self.pieces = ["" if i in special else str(self.tokenizer.decode([i])) for i in range(n)]
         newlines = {i for i, piece in enumerate(self.pieces) if piece and not piece.strip("\n")}
         self.ends = frozenset(newlines | {self.pad})
         self._allowed = self._masks(n, special, latin_only)
