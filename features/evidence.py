@@ -88,10 +88,12 @@ class Evidence:
         long = attributes.drop_duplicates(["product_id", "name", "value"])
         counts = long.groupby(["name", "value"]).size().sort_values(ascending=False, kind="stable")
         codes = {pair: code for code, pair in enumerate(counts.index)}
-        pairs = pd.DataFrame({
-            "product": pd.Index(self.product_ids).get_indexer(long["product_id"].astype(str)).astype(np.int64),
-            "aspect": [codes[pair] for pair in zip(long["name"], long["value"], strict=True)],
-        })
+        pairs = pd.DataFrame(
+            {
+                "product": pd.Index(self.product_ids).get_indexer(long["product_id"].astype(str)).astype(np.int64),
+                "aspect": [codes[pair] for pair in zip(long["name"], long["value"], strict=True)],
+            }
+        )
         known = pairs[pairs["product"] >= 0].reset_index(drop=True)
         return [(str(name), str(value)) for name, value in codes], known
 

@@ -61,14 +61,16 @@ class _ConsumerFacts:
     def __init__(self, evidence: Evidence, window: EvidenceWindow, wording: Wording) -> None:
         self.evidence, self.wording = evidence, wording
         self.event: Codes = np.flatnonzero(window.mask(evidence.consumer))
-        frame = pd.DataFrame({
-            "event": self.event,
-            "consumer": evidence.consumer[self.event],
-            "product": evidence.product[self.event],
-            "rating": evidence.rating[self.event],
-            "time": evidence.time[self.event],
-            "known": positions(evidence.product)[self.event],
-        })
+        frame = pd.DataFrame(
+            {
+                "event": self.event,
+                "consumer": evidence.consumer[self.event],
+                "product": evidence.product[self.event],
+                "rating": evidence.rating[self.event],
+                "time": evidence.time[self.event],
+                "known": positions(evidence.product)[self.event],
+            }
+        )
         by_consumer = frame.groupby("consumer")
         self.usual = by_consumer["rating"].mean()
         self.until = by_consumer["time"].max().dt.tz_localize("UTC")
@@ -144,9 +146,17 @@ class _ConsumerFacts:
             title = spoken_title(self.evidence.titles[row.product])
             product = self.evidence.product_ids[row.product]
             side = "above" if row.polarity > 0 else "below"
-            text = f"rated {title} {whole_stars(row.rating)} {of_top(scale)}, {side} their usual {stars(row.usual)}"
+            text = (
+                f"rated {title} {whole_stars(row.rating)} {of_top(scale)}, {side} their usual {stars(row.usual)}"
+            )
             yield self._fact(
-                row.consumer, f"title.{part_of_id(product)}", f"title={title}", text, row.polarity, row.weight, "title"
+                row.consumer,
+                f"title.{part_of_id(product)}",
+                f"title={title}",
+                text,
+                row.polarity,
+                row.weight,
+                "title",
             )
 
     def of_reviews(self) -> Iterator[Fact]:
@@ -203,4 +213,3 @@ def _strongest(table: pd.DataFrame, entity: str, limit: int = FACTS_PER_POLARITY
     """The heaviest `limit` rows per entity and polarity."""
     ordered = table.sort_values("weight", ascending=False, kind="stable")
     return ordered[ordered.groupby([entity, "polarity"]).cumcount() < limit]
-

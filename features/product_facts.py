@@ -54,14 +54,16 @@ class _ProductFacts:
         """One row per rated product: n, mean, overall mean at its last event, low and high counts, until."""
         evidence, scale = self.evidence, self.evidence.scale
         low = scale.low + 0.25 * (scale.high - scale.low)
-        frame = pd.DataFrame({
-            "product": evidence.product[self.event],
-            "rating": evidence.rating[self.event],
-            "overall": evidence.overall_before[self.event],
-            "time": evidence.time[self.event],
-            "low": evidence.rating[self.event] <= low,
-            "high": evidence.rating[self.event] >= scale.like_from,
-        })
+        frame = pd.DataFrame(
+            {
+                "product": evidence.product[self.event],
+                "rating": evidence.rating[self.event],
+                "overall": evidence.overall_before[self.event],
+                "time": evidence.time[self.event],
+                "low": evidence.rating[self.event] <= low,
+                "high": evidence.rating[self.event] >= scale.like_from,
+            }
+        )
         table = frame.groupby("product").agg(
             n=("rating", "size"),
             mean=("rating", "mean"),
@@ -153,9 +155,7 @@ class _ProductFacts:
             text = f'a consumer who rated it {whole_stars(evidence.rating[event])} wrote: "{sentence}"'
             key, aspect = f"review.{evidence.source_row[event]}", aspect_of("term", term)
             until = pd.Timestamp(evidence.time[event], tz="UTC")
-            yield self._fact(
-                evidence.product[event], key, aspect, text, polarity, 0.1 * score, "review", until
-            )
+            yield self._fact(evidence.product[event], key, aspect, text, polarity, 0.1 * score, "review", until)
 
     def _fact(
         self,

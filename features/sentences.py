@@ -13,6 +13,7 @@ from collections.abc import Iterable
 import numpy as np
 
 MAX_SENTENCE = 160
+MAX_DESCRIPTION = 240
 MAX_TITLE = 60
 REDACTED = "[removed]"
 
@@ -24,7 +25,8 @@ PERSONAL = (EMAIL, URL, PHONE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]+")
 _TAG = re.compile(r"<[^>]{0,200}>")
 _INSTRUCTION = re.compile(
-    r"\b(?:ignore|disregard|forget)\b.{0,40}\b(?:instruction|prompt|above|previous)|<\||\bsystem prompt\b", re.IGNORECASE
+    r"\b(?:ignore|disregard|forget)\b.{0,40}\b(?:instruction|prompt|above|previous)|<\||\bsystem prompt\b",
+    re.IGNORECASE,
 )
 _END = re.compile(r"(?<=[.!?])\s*(?=[A-Z\"'])|[.!?]\s+|\s{2,}|\n")
 _ARTICLE = re.compile(
@@ -99,7 +101,7 @@ def words(text: str) -> list[str]:
 def sentences(text: object) -> list[str]:
     """Clean sentences of a text, without those that hold redacted parts or talk to a language model."""
     parts = _END.split(clean(text, 4_000))
-    whole = (part.replace('"', '').strip(" .'-*,;:") for part in parts if part)
+    whole = (part.replace('"', "").strip(" .'-*,;:") for part in parts if part)
     return [part for part in whole if REDACTED not in part and not _INSTRUCTION.search(part)]
 
 
@@ -130,7 +132,9 @@ class Terms:
             for word, count in counts.items()
             if len(word) > 3 and word not in skipped and max(5, 0.003 * n_texts) <= count <= 0.25 * n_texts
         ]
-        self.weights = {word: float(np.log(n_texts / count)) for count, word in sorted(fitting, reverse=True)[:most]}
+        self.weights = {
+            word: float(np.log(n_texts / count)) for count, word in sorted(fitting, reverse=True)[:most]
+        }
 
     def of(self, text: str) -> str:
         """The term a sentence is mostly about: its rarest known one; empty if it has none."""
@@ -166,5 +170,5 @@ def key_sentence(description: str) -> str:
     """The first sentence of a description that says something, or nothing."""
     for sentence in sentences(description):
         if len(sentence) >= 25:
-            return shorten(sentence, MAX_SENTENCE)
+            return shorten(sentence, MAX_DESCRIPTION)
     return ""
