@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from features.errors import InputError
 from features.sentences import spoken_title
-from features.types import STANCES, Explanation, Fact, Facet, Stance
+from features.types import STANCES, Explanation, Facet, Fact, Stance
 from models.explanations.gates import TEMPLATE
 
 NOTHING = {
@@ -125,7 +125,7 @@ def _supporting(stance: Stance, product: Side, aspect: str) -> Facet | None:
     """The product's own word on that side: about the same aspect if there is one, else its strongest."""
     own = [facet for _, facet in product.of(stance)]
     same = [facet for facet in own if (fact := product.fact(facet)) and fact.aspect == aspect]
-    return (same or own or [None])[0]
+    return next(iter(same or own), None)
 
 
 def _by_taste(stance: Stance, consumer: Side, product: Side, config: ComposeConfig) -> Iterator[_Match]:
