@@ -1,8 +1,11 @@
-"""Facets: one request per consumer or product, in which the model words facts that were selected for it.
+"""Facets: one small request per selected fact, in which the model words that fact and nothing else.
 
-Each line of the answer has a prescribed opening made from one fact, so the stance and the citation are fixed
-before the model writes a word; it only finishes the sentence. A line that fails a gate is replaced by the fact's
-own wording with `model = "template"`.
+A line's opening is prescribed and made from the fact, so stance and citation are fixed before the model writes a
+word; it only finishes the sentence. One fact per request, because a small model that sees four facts mixes them
+(measured: 31 % of such lines passed the gates), because a changed fact then buys one sentence and not a whole
+entity again, and because a prescribed opening costs no decoding when it is the first.
+
+A line that fails a gate is replaced by the fact's own wording with `model = "template"`.
 """
 
 from __future__ import annotations
@@ -18,8 +21,8 @@ from pydantic import BaseModel, ConfigDict
 from features.types import (
     Completion,
     EntityKind,
-    Fact,
     Facet,
+    Fact,
     FinishReason,
     ModelIdentity,
     Slot,
@@ -31,37 +34,49 @@ from features.wording import Wording
 from models.explanations.gates import TEMPLATE, Failure, failures
 
 CONSUMER_SYSTEM = """\
-You finish sentences about a person. Each sentence words one fact and adds nothing to it.
+You turn a fact about a person into one plain sentence. Keep names and numbers as they are and add nothing.
 
-Facts:
-- rated 12 jazz records 4.6 of 5 on average, above their usual 3.4; among them Kind of Blue and Blue Train
-- rated 7 opera records 2.1 of 5 on average, below their usual 3.4; among them Tosca and Aida
-- rated Nevermind 1 of 5, below their usual 3.4
-Sentences:
-You enjoy jazz records such as Kind of Blue and Blue Train, and rated 12 of them 4.6 on average.
-You are less taken with opera records such as Tosca and Aida, and rated 7 of them 2.1 on average.
-You did not take to Nevermind, which you rated only 1 of 5."""
+Fact: rated 12 jazz records 4.6 of 5 on average, above their usual 3.4; among them Kind of Blue and Blue Train
+Sentence: You enjoy jazz records such as Kind of Blue and Blue Train, and rated 12 of them 4.6 of 5 on average.
+Fact: rated 7 opera records 2.1 of 5 on average, below their usual 3.4; among them Tosca and Aida
+Sentence: You are less taken with opera records such as Tosca and Aida, \
+and rated 7 of them 2.1 of 5 on average.
+Fact: rated Nevermind 1 of 5, below their usual 3.4
+Sentence: You did not take to Nevermind and rated it 1 of 5, below your usual 3.4.
+Fact: wrote of Oak Shelf, rated 5: "It was easy to build and holds all my records"
+Sentence: You praised Oak Shelf and wrote: It was easy to build and holds all my records."""
 
 PRODUCT_SYSTEM = """\
-You finish sentences about a product. Each sentence words one fact and adds nothing to it.
+You turn a fact about a product into one plain sentence. Keep names and numbers as they are and add nothing.
 
-Facts:
-- described as: "A moody trio recording with long, quiet piano solos"
-- the 12 consumers who enjoy jazz records rated it 4.6 of 5 on average, above its overall 3.9
-- the 5 consumers who enjoy opera records rated it 2.1 of 5 on average, below its overall 3.9
-- 6 of 80 consumers rated it 2 or lower
-Sentences:
-It offers a moody trio recording with long, quiet piano solos.
-It appeals to those who enjoy jazz records, 12 of whom rated it 4.6 on average.
-It appeals less to those who enjoy opera records, 5 of whom rated it 2.1 on average.
-It let down 6 of 80 consumers, who rated it 2 or lower."""
+Fact: described as: "Blue Hour is a moody trio recording that explores long, quiet piano solos"
+Sentence: It is a moody trio recording that explores long, quiet piano solos.
+Fact: described as: "In Night Train, three friends record an album before their label closes"
+Sentence: In it, three friends record an album before their label closes.
+Fact: the 12 consumers who enjoy jazz records rated it 4.6 of 5 on average, above its overall 3.9
+Sentence: It appeals to those who enjoy jazz records: 12 of them rated it 4.6 of 5 on average, \
+above its overall 3.9.
+Fact: rated by 80 consumers, 3.9 of 5 on average, above the catalog's 3.4
+Sentence: With 3.9 of 5 on average from 80 consumers, it is rated above the catalog's 3.4.
+Fact: 6 of 80 consumers rated it 2 or lower
+Sentence: It let down 6 of 80 consumers, who rated it 2 or lower.
+Fact: a consumer who rated it 5 wrote: "It was easy to build and holds all my records"
+Sentence: A consumer who rated it 5 wrote: It was easy to build and holds all my records."""
 
 KINDS = {EntityKind.CONSUMER: "consumer_facets", EntityKind.PRODUCT: "product_facets"}
 SYSTEMS = {EntityKind.CONSUMER: CONSUMER_SYSTEM, EntityKind.PRODUCT: PRODUCT_SYSTEM}
-PROMPT = "Facts:\n{facts}\nSentences:"
+PROMPT = "Fact: {fact}"
 
 _REVIEW = re.compile(r'^wrote of (?P<title>.+), rated (?P<stars>[\d.]+): "(?P<quote>.+)"$')
+_RATED = re.compile(r"^rated (?P<title>.+) (?P<stars>[\d.]+) of (?P<top>[\d.]+), (?:above|below)")
+_MEAN = re.compile(r"^rated by (?P<who>\d+ consumers?), (?P<mean>[\d.]+ of [\d.]+) on average")
+_COUNT = re.compile(r"^(?P<count>\d+ of \d+ consumers?) rated")
+_TASTE = re.compile(r"^the (?P<count>\d+) consumers")
 _QUOTE = re.compile(r'"(?P<quote>.+)"$')
+_IS = re.compile(r"^.{0,80}? is (?P<article>an?|the) ")
+QUOTED_WORDS = 3
+MILD = 0.75
+"""From this share of the top rating, a rating below the usual one is called `a little less taken with`."""
 
 
 class FacetConfig(BaseModel):
@@ -86,7 +101,7 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Parsed:
-    """The facets of one entity, and the model's lines that were refused."""
+    """Facets, and the model's lines that were refused."""
 
     facets: tuple[Facet, ...]
     rejected: tuple[Rejected, ...]
@@ -99,17 +114,18 @@ class Parsed:
 
 
 def select(facts: Sequence[Fact], config: FacetConfig) -> list[tuple[Stance, Fact]]:
-    """The facts of one entity that become facets, in the order of the answer's lines.
+    """The facts of one entity that become facets: FOR before AGAINST, strongest first.
 
-    Neutral facts (what a product is) stand in on the FOR side: one always, since a reader wants to know what the
-    thing is, more only where nothing else speaks for it.
+    Neutral facts (what a product is) stand on the FOR side: a description always, since a reader wants to know
+    what the thing is; a bare attribute only where nothing else speaks for it.
     """
-    for_it = _strongest(facts, 1)
-    neutral = _strongest(facts, 0)
-    n_neutral = min(len(neutral), max(1, config.n_per_stance - len(for_it)))
-    chosen = neutral[:n_neutral] + for_it[: config.n_per_stance - n_neutral]
+    for_it, neutral = _strongest(facts, 1), _strongest(facts, 0)
+    described = [fact for fact in neutral if fact.source == "description"][:1]
+    pool = [*described, *for_it] or neutral[:1]
     against = _strongest(facts, -1)[: config.n_per_stance]
-    return [(Stance.FOR, fact) for fact in chosen] + [(Stance.AGAINST, fact) for fact in against]
+    return [(Stance.FOR, fact) for fact in pool[: config.n_per_stance]] + [
+        (Stance.AGAINST, fact) for fact in against
+    ]
 
 
 def _strongest(facts: Sequence[Fact], polarity: int) -> list[Fact]:
@@ -118,31 +134,29 @@ def _strongest(facts: Sequence[Fact], polarity: int) -> list[Fact]:
 
 
 def facet_requests(
-    facts: Iterable[Fact], names: Mapping[str, str], identity: ModelIdentity, config: FacetConfig | None = None
+    facts: Iterable[Fact], identity: ModelIdentity, config: FacetConfig | None = None
 ) -> list[TextRequest]:
-    """One request per entity that has facts, in order of entity.
+    """One request per selected fact, each key once: equal facts of two products are worded once.
 
     Args:
-        facts: of consumers, products or both.
-        names: titles by product id; they only label `TextRequest.subject`.
+        facts: of consumers, products or both; selected per entity by `select`.
         identity: the model that will answer; part of the request's key.
-        config: how many lines are asked for.
+        config: how many facets, and the dataset's nouns.
     """
     config = config or FacetConfig()
-    requests = []
-    for entity, group in by_entity(facts).items():
-        chosen = select(group, config)
-        if chosen:
-            kind, entity_id = entity
-            name = names.get(entity_id, "")
-            lines = "\n".join(f"- {fact.text}" for _, fact in chosen)
-            slots = tuple(Slot(opening(fact, config.wording), config.max_tokens) for _, fact in chosen)
-            subject = f"{kind.value} {entity_id}" + (f" ({name})" if name else "")
-            request = TextRequest(
-                KINDS[kind], subject, SYSTEMS[kind], PROMPT.format(facts=lines), slots, identity
-            )
-            requests.append(request)
-    return requests
+    requests: dict[str, TextRequest] = {}
+    for group in by_entity(facts).values():
+        for _, fact in select(group, config):
+            request = request_for(fact, identity, config)
+            requests.setdefault(request.key, request)
+    return list(requests.values())
+
+
+def request_for(fact: Fact, identity: ModelIdentity, config: FacetConfig) -> TextRequest:
+    """The request that words one fact; its subject is the fact's id."""
+    slot = Slot(opening(fact, config.wording), config.max_tokens)
+    kind, system = KINDS[fact.entity_kind], SYSTEMS[fact.entity_kind]
+    return TextRequest(kind, fact.fact_id, system, PROMPT.format(fact=fact.text), (slot,), identity)
 
 
 def by_entity(facts: Iterable[Fact]) -> dict[tuple[EntityKind, str], list[Fact]]:
@@ -153,50 +167,61 @@ def by_entity(facts: Iterable[Fact]) -> dict[tuple[EntityKind, str], list[Fact]]
 
 
 def parse_facets(
-    request: TextRequest, completion: Completion | None, facts: Sequence[Fact], config: FacetConfig | None = None
+    facts: Iterable[Fact],
+    completions: Mapping[str, Completion],
+    identity: ModelIdentity,
+    config: FacetConfig | None = None,
 ) -> Parsed:
-    """Turns an answer into facets; what fails is worded by the template.
+    """Turns answers into facets, in order of entity, stance and rank; what fails is worded by the template.
 
     Args:
-        request: as made by `facet_requests`.
-        completion: its answer; None, or one that did not finish, means templates only.
-        facts: those of this entity, as given to `facet_requests`.
+        facts: as given to `facet_requests`.
+        completions: answers by request key; a missing or unfinished one means the template.
+        identity: as given to `facet_requests`.
         config: as given to `facet_requests`.
     """
     config = config or FacetConfig()
-    chosen = select(facts, config)
-    answered = completion is not None and len(completion.lines) == len(chosen)
-    lines: Sequence[str] = completion.lines if completion is not None and answered else [""] * len(chosen)
-    written = completion is not None and completion.finish is FinishReason.STOP
-    facets, rejected, ranks = [], [], Counter[Stance]()
-    for (stance, fact), slot, line in zip(chosen, request.slots, lines, strict=True):
-        text = tidy(line)
-        failed = failures(text, stance, [fact.fact_id], facts, slot.opening, request.prompt)
-        if not written:
-            failed = [Failure.UNFINISHED, *failed]
-        if failed:
-            rejected.append(Rejected(fact.fact_id, text, tuple(failed)))
-        model = TEMPLATE if failed else f"{request.model.name}@{request.model.revision}"
-        worded = template(fact, config.wording) if failed else text
-        facets.append(_facet(fact, stance, ranks[stance], worded, model, request))
-        ranks[stance] += 1
+    facets, rejected = [], []
+    for group in by_entity(facts).values():
+        ranks = Counter[Stance]()
+        for stance, fact in select(group, config):
+            request = request_for(fact, identity, config)
+            text, failed = read_line(request, completions.get(request.key), stance, fact)
+            if failed:
+                rejected.append(Rejected(fact.fact_id, text, tuple(failed)))
+            facets.append(_facet(fact, stance, ranks[stance], "" if failed else text, request, config))
+            ranks[stance] += 1
     return Parsed(tuple(facets), tuple(rejected))
 
 
-def _facet(fact: Fact, stance: Stance, rank: int, text: str, model: str, request: TextRequest) -> Facet:
+def read_line(
+    request: TextRequest, completion: Completion | None, stance: Stance, fact: Fact
+) -> tuple[str, list[Failure]]:
+    """The line of an answer and the gates it fails."""
+    if completion is None or not completion.lines:
+        return "", [Failure.EMPTY]
+    text = tidy(completion.lines[0])
+    failed = failures(text, stance, [fact.fact_id], [fact], request.slots[0].opening, request.prompt)
+    if completion.finish is not FinishReason.STOP and Failure.UNFINISHED not in failed:
+        failed.append(Failure.UNFINISHED)
+    return text, failed
+
+
+def _facet(fact: Fact, stance: Stance, rank: int, text: str, request: TextRequest, config: FacetConfig) -> Facet:
+    """A facet with the model's text, or with the template's where there is none."""
     return Facet(
         facet_id=f"{fact.fact_id}.{stance.value}",
         entity_kind=fact.entity_kind,
         entity_id=fact.entity_id,
         stance=stance,
         rank=rank,
-        text=text,
+        text=text or template(fact, config.wording),
         weight=fact.weight,
         fact_ids=(fact.fact_id,),
         evidence_time=fact.evidence_time,
         request_key=request.key,
         input_hash=content_hash(fact.fact_id, fact.text),
-        model=model,
+        model=request.model.name if text else TEMPLATE,
     )
 
 
@@ -214,37 +239,81 @@ def opening(fact: Fact, wording: Wording) -> str:
 
 def _consumer_opening(fact: Fact, wording: Wording) -> str:
     liked = fact.polarity > 0
-    if fact.source == "review" and (match := _REVIEW.match(fact.text)):
-        return f"You {'praised' if liked else 'were not content with'} {match['title']}:"
-    if fact.source == "title":
-        return f"You {'liked' if liked else 'did not take to'} {fact.aspect.partition('=')[2]}"
+    if match := _REVIEW.match(fact.text):
+        return f"You {'praised' if liked else 'were not content with'} {match['title']} and wrote: {_start(_quoted(fact))}"
+    if fact.source == "title" and (match := _RATED.match(fact.text)):
+        mild = float(match["stars"]) >= MILD * float(match["top"])
+        distance = "were a little less taken with" if mild else "did not take to"
+        took = "liked" if liked else distance
+        return f"You {took} {match['title']} and rated it {match['stars']} of {match['top']},"
     return f"You {'enjoy' if liked else 'are less taken with'} {wording.phrase(fact.aspect)}"
 
 
 def _product_opening(fact: Fact, wording: Wording) -> str:
     liked = fact.polarity > 0
-    if fact.source == "affinity":
-        return f"It appeals {'to' if liked else 'less to'} those who enjoy {wording.phrase(fact.aspect)}"
-    openings = {
-        "mean": f"It is rated {'above' if liked else 'below'} the catalog's average",
-        "high": "It pleased",
-        "low": "It let down",
-        "few": "It is little known:",
-        "description": "It offers",
-    }
+    if match := _MEAN.match(fact.text):
+        return f"With {match['mean']} on average from {match['who']}, it is rated"
+    if match := _COUNT.match(fact.text):
+        return f"It {'pleased' if liked else 'let down'} {match['count']},"
+    if match := _TASTE.match(fact.text):
+        who = f"those who enjoy {wording.phrase(fact.aspect)}: {match['count']} of them"
+        return f"It appeals {'to' if liked else 'less to'} {who}"
+    if fact.source == "description":
+        return _description_opening(_quoted(fact))
     if fact.source == "review":
-        return f"A consumer {'praised it' if liked else 'was not content'}:"
-    return openings.get(fact.aspect, f"It belongs to {wording.phrase(fact.aspect)}")
+        return f"{_reviewer(fact)} {_start(_quoted(fact))}"
+    if fact.aspect == "few":
+        return "It is little known, since"
+    return f"It is among {wording.phrase(fact.aspect)}"
+
+
+def _description_opening(sentence: str) -> str:
+    """The start that lets a description's first sentence run on as it stands."""
+    if match := _IS.match(sentence):
+        return f"It is {match['article']}"
+    if sentence.startswith("In ") and ", " in sentence[:60]:
+        return f"In it, {_start(sentence.split(', ', 1)[1])}"
+    return f"Its description says: {_start(sentence)}"
+
+
+def _start(sentence: str) -> str:
+    """A quotation's first words: with them in place the model copies on; without, it makes things up."""
+    return " ".join(sentence.split()[:QUOTED_WORDS])
+
+
+def _reviewer(fact: Fact) -> str:
+    return fact.text.split(' "')[0].replace("a consumer", "A consumer", 1)
+
+
+def _quoted(fact: Fact) -> str:
+    match = _QUOTE.search(fact.text)
+    return match["quote"] if match else ""
 
 
 def template(fact: Fact, wording: Wording) -> str:
     """A readable sentence for a fact, made by code."""
     start = opening(fact, wording)
-    quote = _QUOTE.search(fact.text)
-    if fact.source == "description" and quote:
-        return f"It is described as: “{quote['quote']}”."
-    if quote:
-        return f"{start} “{quote['quote']}”."
+    if fact.source == "description":
+        return f"It is described as “{_quoted(fact)}”."
+    if fact.source == "review":
+        return f"{start.removesuffix(_start(_quoted(fact)))}“{_quoted(fact)}”."
     if fact.source == "attribute":
         return f"{start}."
-    return f"{start}: {fact.text}."
+    if fact.entity_kind is EntityKind.CONSUMER and fact.source == "ratings":
+        return _aspect_sentence(start, fact.text)
+    if fact.aspect == "few":
+        return f"{start} {fact.text}."
+    marks = {"title": r", (above|below)", "affinity": r" rated it", "mean": r", (above|below)"}
+    mark = marks.get(fact.source) or marks.get(fact.aspect) or r" rated it"
+    match = re.search(mark, fact.text)
+    rest = fact.text[match.start() :].lstrip(", ") if match else fact.text
+    joint = " who " if start.endswith(("consumers,", "consumer,")) else " "
+    return f"{start}{joint}{rest}.".replace("their usual", "your usual")
+
+
+def _aspect_sentence(start: str, text: str) -> str:
+    """'You enjoy war movies such as Patton, and rated 2 of them 5.0 of 5 on average.'"""
+    rated, _, examples = text.partition("; among them ")
+    count, mean = rated.split()[1], re.search(r"[\d.]+ of [\d.]+ on average", rated)
+    such = f" such as {examples}" if examples else ""
+    return f"{start}{such}, and rated {count} of them {mean[0] if mean else ''}."
