@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -88,6 +89,8 @@ class FeatureRows:
         os.environ.setdefault("FEAST_USAGE", "False")  # no telemetry
         from feast import RepoConfig
 
+        # Feast advises that the registry setting below matters for SQL registries only; kept, it is harmless.
+        logging.getLogger("feast.repo_config").setLevel(logging.ERROR)
         return RepoConfig(
             project=PROJECT,
             provider="local",
@@ -220,7 +223,8 @@ class FeatureRows:
         if not views:
             return asked
         references = [f"{view.name}:{VERSION}" for view in views]
-        with _as_store_error("join the features of past events"):
+        with _as_store_error("join the features of past events"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # between Feast's libraries, not ours to mend
             job = self._registered.get_historical_features(asked, references, full_feature_names=True)
             joined = job.to_df().sort_values("position", ignore_index=True)
         if not np.array_equal(joined["position"], asked["position"]):
