@@ -11,6 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -108,13 +109,17 @@ def write_data_docs(folder: Path) -> Path:
     with _ONE_AT_A_TIME:
         context = _context()
         folder.mkdir(parents=True, exist_ok=True)
-        store = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(folder.resolve())}
-        site = {"class_name": "SiteBuilder", "store_backend": store}
         name = f"counterpoint {folder.resolve()}"
         if name not in context.get_site_names():
-            context.add_data_docs_site(
-                name, {**site, "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"}}
-            )
+            site: Any = {
+                "class_name": "SiteBuilder",
+                "store_backend": {
+                    "class_name": "TupleFilesystemStoreBackend",
+                    "base_directory": str(folder.resolve()),
+                },
+                "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
+            }
+            context.add_data_docs_site(name, site)
         context.build_data_docs(site_names=[name])
     return folder / "index.html"
 
@@ -147,16 +152,39 @@ def _column(kwargs: Mapping[str, Any]) -> str:
     return ", ".join(map(str, kwargs.get("column_list", ())))
 
 
+_WORDS = {
+    "to not be ": "not ",
+    "to be ": "",
+    "to not match": "do not match",
+    "to match": "match",
+    "to contain": "contain",
+}
+
+
 def _expected(kind: str, kwargs: Mapping[str, Any]) -> str:
-    """`values to be between (min 1.0, max 5.0)`, from the expectation's name and arguments."""
+    """`values between 1 and 5`, from the expectation's name and arguments."""
     words = kind.removeprefix("expect_").removeprefix("column_").replace("_", " ")
-    shown = {
-        key.removesuffix("_value").replace("_", " "): value
-        for key, value in kwargs.items()
-        if key not in ("column", "column_list", "batch_id") and value is not None
-    }
-    details = ", ".join(f"{key} {_shown(value)}" for key, value in shown.items())
-    return f"{words} ({details})" if details else words
+    for long, short in _WORDS.items():
+        words = words.replace(long, short)
+    parts = [words.replace("between", _range(kwargs)).replace("regex list", "regex")]
+    for key in ("value_set", "regex", "regex_list"):
+        if kwargs.get(key):
+            values = kwargs[key] if isinstance(kwargs[key], list) else [kwargs[key]]
+            parts.append(", ".join(str(value) for value in values))
+    if kwargs.get("mostly"):
+        parts.append(f"for at least {kwargs['mostly']:.0%} of the rows")
+    return " ".join(part.strip() for part in parts)
+
+
+def _range(kwargs: Mapping[str, Any]) -> str:
+    low, high = kwargs.get("min_value"), kwargs.get("max_value")
+    most = "below" if kwargs.get("strict_max") else "at most"
+    parts = [] if low is None else [f"at least {_shown(low)}"]
+    if low is not None and low == high:
+        parts = [f"exactly {_shown(low)}"]
+    elif high is not None:
+        parts.append(f"{most} {_shown(high)}")
+    return " and ".join(parts)
 
 
 def _observed(result: Any) -> str:
@@ -175,10 +203,11 @@ def _observed(result: Any) -> str:
 
 def _shown(value: object) -> str:
     """A value short enough for a line of a report."""
-    if isinstance(value, float | np.floating):
-        return f"{float(value):.4g}"
-    if isinstance(value, pd.Timestamp):
-        return value.isoformat()
+    if isinstance(value, int | float | np.number):
+        number = float(value)
+        return f"{number:,.0f}" if number.is_integer() and abs(number) < 1e15 else f"{number:.4g}"
+    if isinstance(value, datetime):
+        return value.isoformat(" ", "seconds")
     if isinstance(value, dict):
         return " ".join(_shown(item) for item in value.values())
     text = repr(value) if isinstance(value, str) else str(value)

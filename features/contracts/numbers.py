@@ -33,17 +33,16 @@ def check_vectors(
         width: Expected length of each.
         min_spread: Least mean standard deviation over rows, relative to the mean absolute value.
     """
-    gxe, rows = expectations(), [np.asarray(row, np.float64) for row in vectors]
-    derived = pd.DataFrame(
-        {
-            "width": np.asarray([len(row) for row in rows], np.int64),
-            "not_finite": np.asarray([(~np.isfinite(row)).sum() for row in rows], np.int64),
-            "norm": np.asarray([np.linalg.norm(row) for row in rows], np.float64),
-        }
-    )
+    gxe, rows = expectations(), [np.asarray(row) for row in vectors]
+    derived = pd.DataFrame({"width": np.asarray([len(row) for row in rows], np.int64)})
+    matrix = np.zeros((len(rows), max(derived["width"], default=0)), np.float32)
+    for target, row in zip(matrix, rows, strict=True):
+        target[: len(row)] = row
+    derived["not_finite"] = (~np.isfinite(matrix)).sum(axis=1)
+    derived["norm"] = np.sqrt(np.einsum("nd,nd->n", matrix, matrix, dtype=np.float64))
     derived["norm"] = derived["norm"].where(derived["not_finite"] == 0)
     report = validate(
-        f"{name}",
+        name,
         derived,
         [
             gxe.ExpectTableRowCountToBeBetween(min_value=1),
@@ -58,8 +57,7 @@ def check_vectors(
     )
     if len(rows) < 2 or not report.passed:
         return report
-    matrix = np.stack(rows)
-    spread = float(matrix.std(axis=0).mean() / np.abs(matrix).mean())
+    spread = float(matrix.std(axis=0, dtype=np.float64).mean() / np.abs(matrix).mean())
     suite = [gxe.ExpectColumnMinToBeBetween(column="spread", min_value=min_spread, notes="texts are told apart")]
     return joined(name, [report, validate(f"{name}_spread", pd.DataFrame({"spread": [spread]}), suite)])
 
@@ -192,8 +190,7 @@ def _outcomes(training: TrainingSet) -> pd.DataFrame:
 
 
 def _any_number(numeric: NDArray[np.float32]) -> NDArray[np.float64]:
-    known: NDArray[np.bool_] = np.isfinite(numeric).any(axis=1)
-    return known.astype(np.float64)
+    return np.asarray(np.isfinite(numeric).any(axis=1), np.float64)
 
 
 def _numbers(training: TrainingSet) -> pd.DataFrame:
