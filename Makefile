@@ -1,0 +1,30 @@
+# `make` lists the targets. PYTHON chooses the Python, VENV the environment's folder (default .venv).
+VENV ?= .venv
+export PYTHON VENV
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo check test newest lock clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
+
+setup:  ## make the virtual environment with everything pinned (repeatable)
+	@.ci/setup
+
+demo: setup  ## from nothing to served recommendations with reasons for and against
+	$(VENV)/bin/counterpoint demo
+
+check: setup  ## style, types, layers and the quick tests: under two minutes
+	@.ci/check
+
+test: setup  ## every test
+	$(VENV)/bin/python -m pytest
+
+newest:  ## try the newest allowed versions in a throw-away environment and report what breaks
+	@.ci/newest
+
+lock:  ## write requirements.lock again (needs uv; UPGRADE=name moves one package)
+	@.ci/lock
+
+clean:  ## remove the virtual environment and caches; your data in .counterpoint stays
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

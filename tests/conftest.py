@@ -1,0 +1,35 @@
+"""Shared by all tests: nothing of the developer's own state or settings reaches a test, and nothing calls home."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.update(GX_ANALYTICS_ENABLED="False", FEAST_USAGE="False", BENTOML_DO_NOT_TRACK="True", DO_NOT_TRACK="1")
+os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", PREFECT_LOGGING_TO_API_ENABLED="false")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+KEPT = ("COUNTERPOINT_DATA",)
+"""Where a folder of real data lies; all other settings are those of the test."""
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A fresh COUNTERPOINT_HOME per test, and no other COUNTERPOINT_* variable of the surrounding shell."""
+    for name in list(os.environ):
+        if name.startswith("COUNTERPOINT_") and name not in KEPT:
+            monkeypatch.delenv(name)
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("COUNTERPOINT_HOME", str(home))
+    return home
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder named by COUNTERPOINT_DATA; tests that need it are skipped where it is not set."""
+    folder = os.environ.get("COUNTERPOINT_DATA", "")
+    if not folder:
+        pytest.skip("COUNTERPOINT_DATA is not set: no folder of real data on this machine")
+    return Path(folder)
