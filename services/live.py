@@ -23,7 +23,7 @@ class LiveRuntime:
     def __init__(
         self, store: ReleaseStore, open_live: Callable[[], Runtime], check_seconds: float = CHECK_SECONDS
     ):
-        """Opens the live release. If that fails the service is not ready until the pointer moves to one that opens."""
+        """Opens the live release; failing that, the service is not ready until the pointer moves on."""
         self._store, self._open, self._check_seconds = store, open_live, check_seconds
         self._lock = threading.Lock()
         self._runtime: Runtime | None = None

@@ -1,4 +1,7 @@
-"""What the service takes and gives, as JSON. Limits are here, so that the documentation and the check are one."""
+"""What the service takes and gives, as JSON. Limits are here, so that the documentation and the check are one.
+
+BentoML's OpenAPI writer takes `example` of a model, not `examples` (a TypeError in 1.4.39).
+"""
 
 from __future__ import annotations
 
@@ -33,11 +36,7 @@ class PastRating(_Request):
 class RecommendRequest(_Request):
     """Asks for the k best products, for a known consumer or for an anonymous history."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"consumer_id": "1", "k": 5}, {"history": [{"product_id": "50", "rating": 5}]}]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"example": {"consumer_id": "1", "k": 5, "exclude_ids": ["50"]}})
 
     consumer_id: Id | None = None
     history: tuple[PastRating, ...] | None = Field(
@@ -60,7 +59,7 @@ class RecommendRequest(_Request):
 class ScoreRequest(_Request):
     """Asks for the scores of given products, in the order given."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"consumer_id": "1", "product_ids": ["50", "172"]}]})
+    model_config = ConfigDict(json_schema_extra={"example": {"consumer_id": "1", "product_ids": ["50", "172"]}})
 
     consumer_id: Id
     product_ids: tuple[Id, ...] = Field(min_length=1, max_length=MAX_PRODUCTS)
@@ -69,7 +68,7 @@ class ScoreRequest(_Request):
 class ExplainRequest(_Request):
     """Asks why one consumer would like one product, and why not."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"consumer_id": "1", "product_id": "50"}]})
+    model_config = ConfigDict(json_schema_extra={"example": {"consumer_id": "1", "product_id": "50"}})
 
     consumer_id: Id
     product_id: Id

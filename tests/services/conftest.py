@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from features.assemble import training_set
 from features.batch import (
     CODE_WIDTH,
     CONTENT_WIDTH,
@@ -19,11 +21,28 @@ from features.batch import (
     Indexed,
     PairBlock,
     ProductBlock,
+    TrainingSet,
 )
 from features.errors import StoreError
-from features.types import EntityKind, Explanation, Facet, ModelIdentity, RatingScale, Stance
+from features.lake import Lake
+from features.settings import HostSettings
+from features.states import consumer_states, product_states
+from features.store import FeatureRows
+from features.types import (
+    INTERACTION_COLUMNS,
+    STANCES,
+    Catalog,
+    EntityKind,
+    Explanation,
+    Facet,
+    Interactions,
+    ModelIdentity,
+    RatingScale,
+    Snapshot,
+    Stance,
+)
 from models.base import Scores
-from models.release import Release, ReleaseTexts
+from models.release import ARTIFACT_NAME, Release, ReleaseStore, ReleaseTexts
 from services.explain import Reasons
 from services.runtime import Runtime
 from services.sources import ConsumerNow, absent_consumer
@@ -204,3 +223,121 @@ def make_runtime(features: FakeFeatures, model: FakeModel, reasons: Reasons, rel
 @pytest.fixture
 def open_runtime(features: FakeFeatures, model: FakeModel, reasons: Reasons) -> Callable[[str], Runtime]:
     return lambda release_id: make_runtime(features, model, reasons, release_id)
+
+
+# A real, tiny release: synthetic events through Feast, a model fitted for one epoch, an artifact, a signed manifest.
+
+N_CONSUMERS, N_PRODUCTS = 12, 20
+START = pd.Timestamp("2024-01-01", tz="UTC").as_unit("us")
+
+
+@pytest.fixture(scope="session")
+def artifact_folder(tiny_release: HostSettings) -> Path:
+    """Where the live release's artifact lies."""
+    live = ReleaseStore(tiny_release.releases).live()
+    assert live is not None
+    return tiny_release.bentoml / "models" / live.artifact_tag.replace(":", "/")
+
+
+@pytest.fixture(scope="session")
+def tiny_release(tmp_path_factory: pytest.TempPathFactory) -> HostSettings:
+    """A COUNTERPOINT_HOME with a live release over 12 consumers and 20 products."""
+    settings = HostSettings.from_environment({"COUNTERPOINT_HOME": str(tmp_path_factory.mktemp("home"))})
+    snapshot = tiny_snapshot()
+    write_features(Lake(settings.lake), snapshot)
+    rows = FeatureRows(settings)
+    rows.apply()
+    rows.materialize(snapshot.as_of)
+    frame = snapshot.interactions.frame
+    train, valid = (training_set(rows, part, snapshot.scale) for part in (frame[:80], frame[80:]))
+    publish_release(settings, train, valid, snapshot, "tiny-1")
+    return settings
+
+
+def tiny_snapshot() -> Snapshot:
+    """Consumer u rates every product but two; even consumers like even products."""
+    random = np.random.default_rng(0)
+    events = [(f"c{u}", f"p{i}", 5.0 if (u + i) % 2 == 0 else 2.0) for u in range(N_CONSUMERS) for i in range(10)]
+    frame = pd.DataFrame(events, columns=["consumer_id", "product_id", "rating"])
+    frame = frame.iloc[random.permutation(len(frame))].reset_index(drop=True)
+    frame["timestamp"] = START + pd.to_timedelta(np.arange(len(frame)), unit="h")
+    frame["row"], frame["review"] = np.arange(len(frame)), None
+    product_ids = [f"p{i}" for i in range(N_PRODUCTS)]
+    products = pd.DataFrame({"product_id": product_ids, "title": [f"Title {it}" for it in product_ids]})
+    attributes = pd.DataFrame({"product_id": product_ids, "name": "parity", "value": ["even", "odd"] * 10})
+    catalog = Catalog(products.assign(description=""), attributes)
+    as_of = (frame["timestamp"].max() + pd.Timedelta(days=1)).to_pydatetime()
+    return Snapshot(Interactions(frame[list(INTERACTION_COLUMNS)]), catalog, RatingScale(), as_of)
+
+
+def write_features(lake: Lake, snapshot: Snapshot) -> None:
+    """All six tables; facets and content are random, pair codes exist for c0 with p15."""
+    random = np.random.default_rng(1)
+    product_ids = list(snapshot.catalog.products["product_id"])
+    consumer_ids = sorted(set(snapshot.interactions.frame["consumer_id"]))
+
+    def vectors(n: int, width: int) -> list[np.ndarray]:
+        return list(random.normal(size=(n, width)).astype(np.float32))
+
+    def table(keys: dict[str, list[str]], **columns: object) -> pd.DataFrame:
+        return pd.DataFrame({**keys, "event_timestamp": START, "version": "1", **columns})
+
+    n_codes = 2 * N_FACETS * CODE_WIDTH
+    for kind, ids in (("consumer", consumer_ids), ("product", product_ids)):
+        weights = [np.ones(2 * N_FACETS, np.float32)] * len(ids)
+        facets = table({f"{kind}_id": ids}, codes=vectors(len(ids), n_codes), weights=weights)
+        lake.write(f"features/{kind}_facets", facets, "")
+    lake.write("features/consumer", consumer_states(snapshot), "")
+    lake.write("features/product", product_states(snapshot), "")
+    content = table({"product_id": product_ids}, vector=vectors(N_PRODUCTS, CONTENT_WIDTH))
+    lake.write("features/product_content", content, "")
+    pair = table({"consumer_id": ["c0"], "product_id": ["p15"]}, codes=vectors(1, 2 * CODE_WIDTH))
+    lake.write("features/pair_codes", pair, "")
+
+
+def publish_release(
+    settings: HostSettings, train: TrainingSet, valid: TrainingSet, snapshot: Snapshot, release_id: str
+) -> None:
+    """Fits, stores the artifact in the model store, signs a release and makes it live."""
+    artifact_tag, artifact_hash = store_artifact(settings, train, valid, snapshot)
+    texts = tiny_texts(snapshot)
+    release = make_release(release_id).model_copy(
+        update={
+            "method": "lr_recsys",
+            "artifact_tag": artifact_tag,
+            "artifact_hash": artifact_hash,
+            "as_of": snapshot.as_of,
+        }
+    )
+    store = ReleaseStore(settings.releases)
+    store.publish(release, texts)
+    store.promote(release_id)
+
+
+def store_artifact(
+    settings: HostSettings, train: TrainingSet, valid: TrainingSet, snapshot: Snapshot
+) -> tuple[str, str]:
+    import os
+    os.environ["BENTOML_HOME"] = str(settings.bentoml)
+    settings.bentoml.mkdir(parents=True)
+    import bentoml
+    from models.base import RunContext
+    from models.methods.lr_recsys import LRRecsys, LRRecsysConfig
+    m = LRRecsys(LRRecsysConfig(epochs=2), snapshot.scale)
+    m.fit(train, valid, RunContext())
+    with bentoml.models.create(ARTIFACT_NAME) as ref:
+        from pathlib import Path
+        m.save(Path(ref.path))
+    return str(ref.tag), "0" * 64
+
+
+def tiny_texts(snapshot: Snapshot) -> ReleaseTexts:
+    """One fact and one facet on each side of c0 and p15, and a text written for c0 with p15."""
+    texts = make_texts()
+    facets = [
+        {**make_facet(kind, entity_id, stance, 0, fact_id), "vector": [1.0] * CONTENT_WIDTH}
+        for kind, entity_id, fact_id in ((EntityKind.CONSUMER, "c0", "f1"), (EntityKind.PRODUCT, "p16", "f2"))
+        for stance in STANCES
+    ]
+    pair_texts = texts.pair_texts.assign(consumer_id="c0", product_id="p15")
+    return ReleaseTexts(snapshot.catalog.products, pd.DataFrame(facets), texts.facts, pair_texts)
