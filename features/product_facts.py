@@ -1,0 +1,186 @@
+"""Facts about products: what they are, how they are rated and by whom, what reviews say for and against them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+
+from features.evidence import SHRINK, Codes, Evidence, EvidenceWindow
+from features.sentences import Terms, key_sentence, telling_sentence
+from features.types import EntityKind, Fact, Snapshot
+from features.wording import CATALOG_TIME, Wording, aspect_of, choose, of_top, part_of_id, stars, whole_stars
+
+MIN_AFFINITY = 3
+"""Fewest consumers with a taste whose average is worth a statement."""
+FEW_RATINGS = 3
+
+
+def product_facts(
+    snapshot: Snapshot, window: EvidenceWindow | None = None, wording: Wording | None = None
+) -> list[Fact]:
+    """What speaks for (+1) and against (-1) each product, at most 4 of each, and what it is (0).
+
+    Args:
+        snapshot: the world; nothing else is read.
+        window: which of a product's interactions may be used (default: the first 60 %, at least 5).
+        wording: the nouns of the dataset.
+
+    Returns:
+        Facts by product and polarity, strongest first. Sources: `attribute` and `description` (neutral,
+        from the catalog), `ratings` (mean, share of low and of high ones, how few), `affinity` (of those who
+        enjoy an aspect) and `review` (a sentence of a consumer, who is not named).
+    """
+    evidence = Evidence(snapshot)
+    writer = _ProductFacts(evidence, window or EvidenceWindow(), wording or Wording())
+    facts = [*writer.of_catalog()]
+    if len(evidence.rating):
+        facts += [*writer.of_ratings(), *writer.of_affinities(), *writer.of_reviews()]
+    return choose(facts)
+
+
+class _ProductFacts:
+    """Numbers first, for all products at once; then texts."""
+
+    def __init__(self, evidence: Evidence, window: EvidenceWindow, wording: Wording) -> None:
+        self.evidence, self.wording = evidence, wording
+        self.inside = window.mask(evidence.product)
+        self.event: Codes = np.flatnonzero(self.inside)
+        self.table = self._rating_table()
+
+    def _rating_table(self) -> pd.DataFrame:
+        """One row per rated product: n, mean, overall mean at its last event, low and high counts, until."""
+        evidence, scale = self.evidence, self.evidence.scale
+        low = scale.low + 0.25 * (scale.high - scale.low)
+        frame = pd.DataFrame(
+            {
+                "product": evidence.product[self.event],
+                "rating": evidence.rating[self.event],
+                "overall": evidence.overall_before[self.event],
+                "time": evidence.time[self.event],
+                "low": evidence.rating[self.event] <= low,
+                "high": evidence.rating[self.event] >= scale.like_from,
+            }
+        )
+        table = frame.groupby("product").agg(
+            n=("rating", "size"),
+            mean=("rating", "mean"),
+            overall=("overall", "last"),
+            until=("time", "max"),
+            low=("low", "sum"),
+            high=("high", "sum"),
+        )
+        return table.assign(until=table["until"].dt.tz_localize("UTC"), low_from=low)
+
+    def of_catalog(self) -> Iterator[Fact]:
+        """'its genre is Drama'; 'described as: "A young..."'. Known before any interaction."""
+        for row in self.evidence.aspect_pairs.itertuples(index=False):
+            name, value = self.evidence.aspects[row.aspect]
+            key, aspect = f"{part_of_id(name)}.{part_of_id(value)}", aspect_of(name, value)
+            rarity = 1.0 / (1.0 + row.aspect)
+            text = f"its {name} is {value}"
+            yield self._fact(row.product, key, aspect, text, 0, 0.5 - 0.3 * rarity, "attribute", CATALOG_TIME)
+        for product, description in enumerate(self.evidence.descriptions):
+            sentence = key_sentence(description)
+            if sentence:
+                text = f'described as: "{sentence}"'
+                yield self._fact(product, "text", "description", text, 0, 0.6, "description", CATALOG_TIME)
+
+    def of_ratings(self) -> Iterator[Fact]:
+        """'rated by 243 consumers, 4.5 of 5 on average, above the catalog's 3.5', and who differs."""
+        scale = self.evidence.scale
+        for row in self.table.itertuples():
+            until, difference = row.until, round(row.mean, 1) - round(row.overall, 1)
+            who = _consumers(row.n)
+            if difference:
+                side, weight = ("above", 1) if difference > 0 else ("below", -1)
+                text = (
+                    f"rated by {who}, {stars(row.mean)} {of_top(scale)} on average, "
+                    f"{side} the catalog's {stars(row.overall)}"
+                )
+                strength = abs(row.mean - row.overall) * row.n / (row.n + SHRINK)
+                yield self._fact(row.Index, "mean", "mean", text, weight, strength, "ratings", until)
+            if row.low:
+                text = f"{row.low} of {who} rated it {whole_stars(row.low_from)} or lower"
+                weight = row.low / (row.n + SHRINK)
+                yield self._fact(row.Index, "low", "low", text, -1, weight, "ratings", until)
+            if row.high:
+                text = f"{row.high} of {who} rated it {whole_stars(scale.like_from)} or higher"
+                weight = 0.4 * row.high / (row.n + SHRINK)
+                yield self._fact(row.Index, "high", "high", text, 1, weight, "ratings", until)
+            if row.n <= FEW_RATINGS:
+                text = f"only {who} rated it so far"
+                yield self._fact(row.Index, "few", "few", text, -1, 0.05, "ratings", until)
+
+    def of_affinities(self) -> Iterator[Fact]:
+        """'the 12 consumers who enjoy comedy movies rated it 2.9 of 5 on average, below its overall 3.8'."""
+        evidence, scale = self.evidence, self.evidence.scale
+        size = len(evidence.product_ids)
+        general = np.bincount(evidence.product[self.event], evidence.surprise[self.event], size)
+        general = general / np.maximum(np.bincount(evidence.product[self.event], minlength=size), 1)
+        for code in range(evidence.has_aspect.shape[1]):
+            chosen = self.inside & evidence.enjoys(code)
+            product = evidence.product[chosen]
+            count = np.bincount(product, minlength=size)
+            total = np.bincount(product, evidence.rating[chosen], size)
+            surprise = np.bincount(product, evidence.surprise[chosen], size)
+            name, value = evidence.aspects[code]
+            for index in np.flatnonzero(count >= MIN_AFFINITY):
+                mean, overall = total[index] / count[index], self.table.at[index, "mean"]
+                difference = round(mean, 1) - round(overall, 1)
+                strength = (surprise[index] - count[index] * general[index]) / (count[index] + SHRINK)
+                if difference * strength <= 0:
+                    continue
+                aspect, side = aspect_of(name, value), "above" if difference > 0 else "below"
+                text = (
+                    f"the {count[index]} consumers who enjoy {self.wording.phrase(aspect)} rated it {stars(mean)} "
+                    f"{of_top(scale)} on average, {side} its overall {stars(overall)}"
+                )
+                key = f"taste.{part_of_id(name)}.{part_of_id(value)}"
+                until, polarity = self.table.at[index, "until"], int(np.sign(difference))
+                yield self._fact(index, key, aspect, text, polarity, abs(strength), "affinity", until)
+
+    def of_reviews(self) -> Iterator[Fact]:
+        """'a consumer who rated it 5 wrote: "the strings stay in tune"'."""
+        evidence = self.evidence
+        reviewed = [event for event in self.event if isinstance(evidence.review[event], str)]
+        terms = Terms(evidence.review[event] for event in reviewed)
+        for event in reviewed:
+            polarity = 1 if evidence.rating[event] >= evidence.scale.like_from else -1
+            sentence, term, score = telling_sentence(evidence.review[event], polarity, terms)
+            if not sentence:
+                continue
+            text = f'a consumer who rated it {whole_stars(evidence.rating[event])} wrote: "{sentence}"'
+            key, aspect = f"review.{evidence.source_row[event]}", aspect_of("term", term)
+            until = pd.Timestamp(evidence.time[event], tz="UTC")
+            yield self._fact(evidence.product[event], key, aspect, text, polarity, 0.1 * score, "review", until)
+
+    def _fact(
+        self,
+        product: int,
+        key: str,
+        aspect: str,
+        text: str,
+        polarity: int,
+        weight: float,
+        source: str,
+        until: datetime,
+    ) -> Fact:
+        entity = str(self.evidence.product_ids[product])
+        return Fact(
+            fact_id=f"p{entity}.{key}",
+            entity_kind=EntityKind.PRODUCT,
+            entity_id=entity,
+            aspect=aspect,
+            text=text,
+            polarity=polarity,
+            weight=float(weight),
+            source=source,
+            evidence_time=until.to_pydatetime() if isinstance(until, pd.Timestamp) else until,
+        )
+
+
+def _consumers(count: int) -> str:
+    return "1 consumer" if count == 1 else f"{count} consumers"

@@ -1,0 +1,174 @@
+"""Foreign text made safe and short: titles as people say them, one telling sentence of a review or description.
+
+Reviews are written by anyone, so nothing of them goes on unwashed: mark-up and control characters are removed,
+what identifies a person or leads elsewhere is replaced, and lengths are capped.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable
+
+import numpy as np
+
+MAX_SENTENCE = 160
+MAX_DESCRIPTION = 240
+MAX_TITLE = 60
+REDACTED = "[removed]"
+
+EMAIL = re.compile(r"[\w.+-]+\s?@\s?[\w-]+\.[\w.]+")
+URL = re.compile(r"(?:https?://|www\.)\S+|\b[\w-]+\.(?:com|net|org|info|io)\b\S*", re.IGNORECASE)
+PHONE = re.compile(r"(?<![\w.])\+?\(?\d[\d ().-]{7,}\d(?!\w)")
+PERSONAL = (EMAIL, URL, PHONE)
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]+")
+_TAG = re.compile(r"<[^>]{0,200}>")
+_INSTRUCTION = re.compile(
+    r"\b(?:ignore|disregard|forget)\b.{0,40}\b(?:instruction|prompt|above|previous)|<\||\bsystem prompt\b",
+    re.IGNORECASE,
+)
+_END = re.compile(r"(?<=[.!?])\s*(?=[A-Z\"'])|[.!?]\s+|\s{2,}|\n")
+_ARTICLE = re.compile(
+    r"^(?P<rest>.+), (?P<article>The|A|An|Il|Lo|La|Le|Les|L'|El|Los|Las|Der|Die|Das|Un|Une)(?P<tail>$| \()"
+)
+_YEAR = re.compile(r"\s*\(\d{4}\)\s*$")
+_ALIAS = re.compile(r"\s*\([^()]*\)\s*$")
+_WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")
+
+COMMON = frozenset(
+    "a about after again all also am an and any are as at back be because been before being both but by can cant could did "
+    "do does doesn't don't dont down each even ever every few find first for from get gets give go goes going gone got had has "
+    "have having he her here hers him his how however i i'll i'm i've if in into is isn't it it's its just know last let like "
+    "little long look looks made make makes many may me might more most much must my need needs never new no not now of off "
+    "old on once one only or other our out over own pretty put quite rather really s same say see seem seems she should since "
+    "so some something still such sure t take than that that's the their them then there these they thing things think this "
+    "those though thought through time to too took try two up us use used uses using very want wanted was way we well went "
+    "were what when where which while who why will with without would yet you your years year months month day days bought "
+    "buy amazon product item review works work working ordered purchase purchased came come else lot lots bit though "
+    "happy love loved anyone someone people having around keep want around set thing".split()
+)
+PRAISE = frozenset(
+    "accurate amazing awesome beautiful beautifully best better bright clean clear comfortable crisp durable easily easy "
+    "enjoy excellent fantastic favorite fine fits flawless flawlessly full good great happy impressed love loved loves nice "
+    "nicely perfect perfectly pleased quality recommend rich smooth solid stable sturdy superb warm well wonderful worth".split()
+)
+BLAME = frozenset(
+    "annoying awful bad broke broken broken cheap cheaply complaint difficult disappointed disappointing downside failed "
+    "fell flimsy hard hate horrible issue issues junk lack lacks loose lousy muddy noise noisy poor poorly problem problems "
+    "returned rough sadly stiff stopped terrible tinny too trouble uncomfortable unfortunately useless waste weak "
+    "worse worst wrong wish".split()
+)
+_NEGATION = frozenset("not no never didn't don't doesn't isn't wasn't can't couldn't won't without".split())
+
+
+def clean(text: object, limit: int = MAX_SENTENCE) -> str:
+    """Plain text of at most `limit` characters: unescaped, without mark-up, control characters, contacts or links."""
+    if not isinstance(text, str):
+        return ""
+    plain = _TAG.sub(" ", html.unescape(html.unescape(text[:20_000])))
+    plain = _CONTROL.sub(" ", plain)
+    for pattern in PERSONAL:
+        plain = pattern.sub(REDACTED, plain)
+    return shorten(" ".join(plain.split()), limit)
+
+
+def shorten(text: str, limit: int) -> str:
+    """The text cut at a word's end so that it has at most `limit` characters."""
+    if len(text) <= limit:
+        return text
+    return text[: limit - 3].rsplit(" ", 1)[0].rstrip(" ,;:-") + "..."
+
+
+def spoken_title(title: str) -> str:
+    """A title as one says it: `Postino, Il (1994)` is `Il Postino`; long shop titles end at a natural break."""
+    plain = _YEAR.sub("", clean(title, 300))
+    aliased = _ALIAS.sub("", plain)
+    plain = aliased or plain
+    match = _ARTICLE.match(plain)
+    if match:
+        plain = f"{match['article']} {match['rest']}".replace("L' ", "L'")
+    if len(plain) > MAX_TITLE:
+        plain = re.split(r"\s+-+\s+|,\s|\s\(|;\s", plain, maxsplit=1)[0]
+    return shorten(plain, MAX_TITLE).removesuffix("...").rstrip(" ,;:-")
+
+
+def words(text: str) -> list[str]:
+    """Lower-case words of a text."""
+    return _WORD.findall(text.lower())
+
+
+def sentences(text: object) -> list[str]:
+    """Clean sentences of a text, without those that hold redacted parts or talk to a language model."""
+    parts = _END.split(clean(text, 4_000))
+    whole = (part.replace('"', "").strip(" .'-*,;:") for part in parts if part)
+    return [part for part in whole if REDACTED not in part and not _INSTRUCTION.search(part)]
+
+
+def mood(text: str) -> int:
+    """Praising minus blaming words; a negation turns the next three words."""
+    score, turned = 0, 0
+    for word in words(text):
+        value = (word in PRAISE) - (word in BLAME)
+        score += -value if turned else value
+        turned = 3 if word in _NEGATION else max(turned - 1, 0)
+    return score
+
+
+class Terms:
+    """The words a review corpus talks about: neither everywhere nor nearly nowhere."""
+
+    def __init__(self, texts: Iterable[object], most: int = 300) -> None:
+        counts: dict[str, int] = {}
+        n_texts = 0
+        for text in texts:
+            if isinstance(text, str) and text:
+                n_texts += 1
+                for word in set(words(text)):
+                    counts[word] = counts.get(word, 0) + 1
+        skipped = COMMON | PRAISE | BLAME
+        fitting = [
+            (count, word)
+            for word, count in counts.items()
+            if len(word) > 3 and word not in skipped and max(5, 0.003 * n_texts) <= count <= 0.25 * n_texts
+        ]
+        self.weights = {
+            word: float(np.log(n_texts / count)) for count, word in sorted(fitting, reverse=True)[:most]
+        }
+
+    def of(self, text: str) -> str:
+        """The term a sentence is mostly about: its rarest known one; empty if it has none."""
+        found = [(self.weights[word], word) for word in words(text) if word in self.weights]
+        return max(found)[1] if found else ""
+
+
+def telling_sentence(text: object, polarity: int, terms: Terms) -> tuple[str, str, float]:
+    """The sentence (with its term and a score) that best carries a review's polarity.
+
+    Args:
+        text: a review, unwashed.
+        polarity: +1 for a review that likes the product, -1 for one that does not.
+        terms: what the corpus talks about.
+
+    Returns:
+        (sentence, term, score); the sentence is empty if none has a fitting length, a term and a fitting mood.
+    """
+    best = ("", "", 0.0)
+    for sentence in sentences(text):
+        if not 25 <= len(sentence) <= 130 or len(words(sentence)) < 5:
+            continue
+        term, agreement = terms.of(sentence), polarity * mood(sentence)
+        if not term or agreement <= 0:
+            continue
+        score = min(agreement, 2) + 0.3 * terms.weights[term] - 0.004 * len(sentence)
+        if score > best[2]:
+            best = (sentence, term, score)
+    return best
+
+
+def key_sentence(description: str) -> str:
+    """The first sentence of a description that says something, or nothing."""
+    for sentence in sentences(description):
+        if len(sentence) >= 25:
+            return shorten(sentence, MAX_DESCRIPTION)
+    return ""
