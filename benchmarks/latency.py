@@ -87,7 +87,9 @@ async def measure_endpoint(
         raise SystemExit(f"None of {n_requests} requests to {path} was answered with 200.")
     p50, p90, p99 = (round(float(np.percentile(good, q)), 2) for q in (50, 90, 99))
     n_failed = n_requests - len(good)
-    return Latency(path, n_requests, n_failed, p50, p90, p99, round(float(good.max()), 2), round(len(good) / wall, 2))
+    return Latency(
+        path, n_requests, n_failed, p50, p90, p99, round(float(good.max()), 2), round(len(good) / wall, 2)
+    )
 
 
 async def timed(client: httpx.AsyncClient, path: str, body: dict[str, Any], due: float) -> float:
@@ -102,9 +104,16 @@ async def timed(client: httpx.AsyncClient, path: str, body: dict[str, Any], due:
 
 def machine() -> dict[str, Any]:
     """Facts about where it was measured; client and service share the machine if the URL is loopback."""
-    cpu = next((line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), "")
+    cpu = next(
+        (line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), ""
+    )
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    return {"cpu": cpu or platform.processor(), "cores": os.cpu_count(), "load": load, "system": platform.platform()}
+    return {
+        "cpu": cpu or platform.processor(),
+        "cores": os.cpu_count(),
+        "load": load,
+        "system": platform.platform(),
+    }
 
 
 def _lines(path: str) -> list[str]:

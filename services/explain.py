@@ -6,7 +6,6 @@ by the similarity of their sentences and composed by `models/explanations/compos
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -15,29 +14,37 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.types import STANCES, EntityKind, Explanation, Facet, Fact, Stance
+from models.explanations.compose import Side, compose
 from models.release import ReleaseTexts
 from services.schemas import FactOut, Reason
 
 Vectors = NDArray[np.float32]
-Composer = Callable[[str, str, Sequence[Facet], Sequence[Facet], Vectors], tuple[Explanation, Explanation]]
-"""(consumer id, product id, its facets, its facets, cosine similarities (A, B)) -> for, against."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Described:
-    """The facets of one entity with the unit vectors of their texts, (n, d_t)."""
+    """One entity as the composer wants it, with the unit vectors of its facets' texts, (n, d_t)."""
 
-    facets: tuple[Facet, ...] = ()
+    side: Side
     vectors: Vectors | None = None
+
+    def similarity(self, other: _Described) -> Vectors:
+        """Cosines of the facets' texts, (n of self, n of other)."""
+        if self.vectors is None or other.vectors is None:
+            return np.zeros((len(self.side.facets), len(other.side.facets)), np.float32)
+        return self.vectors @ other.vectors.T
 
 
 class Reasons:
     """The words of a release, held in memory."""
 
-    def __init__(self, texts: ReleaseTexts, compose: Composer) -> None:
-        self._compose = compose
-        self._facts = {str(row["fact_id"]): _record(Fact, row) for row in _rows(texts.facts)}
-        self._described = _described(texts.facets)
+    def __init__(self, texts: ReleaseTexts) -> None:
+        """Groups the tables by what they are about; raises nothing on empty ones."""
+        facts: list[Fact] = [
+            _record(Fact, {**row, "entity_kind": EntityKind(row["entity_kind"])}) for row in _rows(texts.facts)
+        ]
+        self._facts = {fact.fact_id: fact for fact in facts}
+        self._described = _described(texts, facts)
         self._written: dict[str, dict[str, dict[Stance, Explanation]]] = {}
         for row in _rows(texts.pair_texts):
             text: Explanation = _record(Explanation, {**row, "stance": Stance(row["stance"])})
@@ -58,12 +65,9 @@ class Reasons:
         return tuple(self._reason(by_stance[stance]) for stance in STANCES)
 
     def _composed(self, consumer_id: str, product_id: str) -> tuple[Explanation, Explanation]:
-        consumer = self._described.get((EntityKind.CONSUMER, consumer_id), _Described())
-        product = self._described.get((EntityKind.PRODUCT, product_id), _Described())
-        similarity = np.zeros((len(consumer.facets), len(product.facets)), np.float32)
-        if consumer.vectors is not None and product.vectors is not None:
-            similarity = consumer.vectors @ product.vectors.T
-        return self._compose(consumer_id, product_id, consumer.facets, product.facets, similarity)
+        consumer = self._described.get((EntityKind.CONSUMER, consumer_id), _Described(Side(consumer_id)))
+        product = self._described.get((EntityKind.PRODUCT, product_id), _Described(Side(product_id)))
+        return compose(consumer.side, product.side, consumer.similarity(product))
 
     def _reason(self, text: Explanation) -> Reason:
         facts = tuple(
@@ -82,21 +86,36 @@ class Reasons:
         )
 
 
-def _described(frame: pd.DataFrame) -> dict[tuple[EntityKind, str], _Described]:
-    """The facets of a table by what they are about, in order of stance and rank."""
+def _described(texts: ReleaseTexts, facts: list[Fact]) -> dict[tuple[EntityKind, str], _Described]:
+    """Every entity with a facet, a fact or a title."""
+    titles = dict(zip(texts.products["product_id"].astype(str), texts.products["title"].astype(str), strict=True))
+    facts_of: dict[tuple[EntityKind, str], dict[str, Fact]] = {(EntityKind.PRODUCT, it): {} for it in titles}
+    for fact in facts:
+        facts_of.setdefault((fact.entity_kind, fact.entity_id), {})[fact.fact_id] = fact
+    facets_of = _facets(texts.facets)
+    described = {}
+    for kind, entity_id in {**facts_of, **facets_of}:
+        facets, vectors = facets_of.get((kind, entity_id), ((), None))
+        title = titles.get(entity_id, "") if kind is EntityKind.PRODUCT else ""
+        side = Side(entity_id, facets, facts_of.get((kind, entity_id), {}), title)
+        described[kind, entity_id] = _Described(side, vectors)
+    return described
+
+
+def _facets(frame: pd.DataFrame) -> dict[tuple[EntityKind, str], tuple[tuple[Facet, ...], Vectors]]:
+    """The facets of each entity with the unit vectors of their texts."""
     if frame.empty:
         return {}
     vectors = np.stack([np.asarray(vector, np.float32) for vector in frame["vector"]])
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
-    frame = frame.reset_index(drop=True).sort_values(["stance", "rank"], kind="stable")
-    described = {}
-    for (kind, entity_id), rows in frame.groupby(["entity_kind", "entity_id"], sort=False):
+    found = {}
+    for (kind, entity_id), rows in frame.reset_index(drop=True).groupby(["entity_kind", "entity_id"], sort=False):
         facets = tuple(
-            _record(Facet, {**row, "entity_kind": EntityKind(row["entity_kind"]), "stance": Stance(row["stance"])})
+            _record(Facet, {**row, "entity_kind": EntityKind(str(kind)), "stance": Stance(row["stance"])})
             for row in _rows(rows)
         )
-        described[EntityKind(kind), str(entity_id)] = _Described(facets, vectors[rows.index.to_numpy()])
-    return described
+        found[EntityKind(str(kind)), str(entity_id)] = (facets, vectors[rows.index.to_numpy()])
+    return found
 
 
 def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -104,4 +104,4 @@ class RecommendService:
             raise ServiceUnavailable(str(error)) from error
 
 
-RecommendService.add_asgi_middleware(Limits)
+RecommendService.add_asgi_middleware(Limits)  # type: ignore[attr-defined]  # the decorator makes it a Service

@@ -106,8 +106,6 @@ class Runtime:
             ReleaseError: There is no live release, or something of it was changed or scores differently here.
             StoreError: The online store cannot be read.
         """
-        from models.explanations.compose import compose
-
         store = ReleaseStore(settings.releases)
         release = store.live()
         if release is None:
@@ -117,7 +115,7 @@ class Runtime:
         titles = dict(
             zip(texts.products["product_id"].astype(str), texts.products["title"].astype(str), strict=True)
         )
-        return cls(release, recommender, OnlineFeatures(settings, release), Reasons(texts, compose), titles)
+        return cls(release, recommender, OnlineFeatures(settings, release), Reasons(texts), titles)
 
     def recommend(
         self,

@@ -33,8 +33,6 @@ from features.types import (
     STANCES,
     Catalog,
     EntityKind,
-    Explanation,
-    Facet,
     Interactions,
     ModelIdentity,
     RatingScale,
@@ -94,7 +92,7 @@ def make_texts() -> ReleaseTexts:
             "fact_id": fact_id,
             "entity_kind": "product",
             "entity_id": "p1",
-            "aspect": "plot",
+            "aspect": f"plot of {fact_id}",
             "text": f"Text of {fact_id}.",
             "polarity": 1,
             "weight": 1.0,
@@ -182,19 +180,6 @@ class FakeModel:
         return Scores(rating, rating / 5, ("consumer", "product"), attention)
 
 
-def fake_compose(
-    consumer_id: str, product_id: str, consumer: Sequence[Facet], product: Sequence[Facet], similarity: np.ndarray
-) -> tuple[Explanation, Explanation]:
-    """Says how many facets it got and the sum of their similarities."""
-    fact_ids = tuple(fact_id for facet in product for fact_id in facet.fact_ids)
-    text = f"{len(consumer)} x {len(product)}: {similarity.sum():.1f}"
-
-    def side(stance: Stance) -> Explanation:
-        return Explanation(consumer_id, product_id, stance, text, fact_ids, NOW, "entity", "composed", "")
-
-    return side(Stance.FOR), side(Stance.AGAINST)
-
-
 @pytest.fixture
 def features() -> FakeFeatures:
     return FakeFeatures()
@@ -206,8 +191,13 @@ def model() -> FakeModel:
 
 
 @pytest.fixture
-def reasons() -> Reasons:
-    return Reasons(make_texts(), fake_compose)
+def texts() -> ReleaseTexts:
+    return make_texts()
+
+
+@pytest.fixture
+def reasons(texts: ReleaseTexts) -> Reasons:
+    return Reasons(texts)
 
 
 @pytest.fixture
@@ -225,7 +215,7 @@ def open_runtime(features: FakeFeatures, model: FakeModel, reasons: Reasons) -> 
     return lambda release_id: make_runtime(features, model, reasons, release_id)
 
 
-# A real, tiny release: synthetic events through Feast, a model fitted for one epoch, an artifact, a signed manifest.
+# A real, tiny release: synthetic events through Feast, a model fitted briefly, an artifact, a signed manifest.
 
 N_CONSUMERS, N_PRODUCTS = 12, 20
 START = pd.Timestamp("2024-01-01", tz="UTC").as_unit("us")
@@ -318,15 +308,19 @@ def store_artifact(
     settings: HostSettings, train: TrainingSet, valid: TrainingSet, snapshot: Snapshot
 ) -> tuple[str, str]:
     import os
+
     os.environ["BENTOML_HOME"] = str(settings.bentoml)
     settings.bentoml.mkdir(parents=True)
     import bentoml
+
     from models.base import RunContext
     from models.methods.lr_recsys import LRRecsys, LRRecsysConfig
+
     m = LRRecsys(LRRecsysConfig(epochs=2), snapshot.scale)
     m.fit(train, valid, RunContext())
     with bentoml.models.create(ARTIFACT_NAME) as ref:
         from pathlib import Path
+
         m.save(Path(ref.path))
     return str(ref.tag), "0" * 64
 
