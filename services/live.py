@@ -1,0 +1,67 @@
+"""The live release, followed: when the pointer moves, the new release is opened beside the old and takes over."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from features.errors import CounterpointError, ReleaseError
+from models.release import ReleaseStore
+from services.runtime import Runtime
+
+logger = logging.getLogger(__name__)
+
+CHECK_SECONDS = 2.0
+"""How often, at most, the pointer is read."""
+
+
+class LiveRuntime:
+    """Gives the runtime of the live release; a release that cannot be opened never replaces one that works."""
+
+    def __init__(
+        self, store: ReleaseStore, open_live: Callable[[], Runtime], check_seconds: float = CHECK_SECONDS
+    ):
+        """Opens the live release; failing that, the service is not ready until the pointer moves on."""
+        self._store, self._open, self._check_seconds = store, open_live, check_seconds
+        self._lock = threading.Lock()
+        self._runtime: Runtime | None = None
+        self._tried: str | None = None
+        self._refusal: CounterpointError = ReleaseError("No release was opened yet.")
+        self._next_check = 0.0
+        self._follow()
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a runtime to answer with."""
+        self._follow_in_background()
+        return self._runtime is not None
+
+    def current(self) -> Runtime:
+        """The runtime to answer this request with. Raises CounterpointError if no release could be opened."""
+        self._follow_in_background()
+        if self._runtime is None:
+            raise self._refusal
+        return self._runtime
+
+    def _follow_in_background(self) -> None:
+        """Looks at the pointer if it is time; requests never wait for a release to open."""
+        if time.monotonic() < self._next_check:
+            return
+        self._next_check = time.monotonic() + self._check_seconds
+        threading.Thread(target=self._follow, name="follow-release", daemon=True).start()
+
+    def _follow(self) -> None:
+        with self._lock:
+            self._next_check = time.monotonic() + self._check_seconds
+            try:
+                live_id = self._store.live_id()
+                if live_id == self._tried and (live_id is not None or self._runtime is not None):
+                    return
+                self._tried = live_id
+                self._runtime = self._open()
+                logger.info("serving release %s", self._runtime.release.release_id)
+            except CounterpointError as error:
+                self._refusal = error
+                logger.error("the live release cannot be served: %s", error)

@@ -1,0 +1,154 @@
+"""What the service takes and gives, as JSON. Limits are here, so that the documentation and the check are one.
+
+BentoML's OpenAPI writer takes `example` of a model, not `examples` (a TypeError in 1.4.39).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from features.batch import HISTORY_LENGTH
+from features.types import Stance
+
+MAX_K = 100
+MAX_PRODUCTS = 1000
+
+Id = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class _Response(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class PastRating(_Request):
+    """One product an anonymous visitor has rated, in this request only; nothing of it is kept."""
+
+    product_id: Id
+    rating: float = Field(allow_inf_nan=False, description="Stars on the dataset's scale.")
+
+
+class RecommendRequest(_Request):
+    """Asks for the k best products, for a known consumer or for an anonymous history."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"consumer_id": "1", "k": 5, "exclude_ids": ["50"]}})
+
+    consumer_id: Id | None = None
+    history: tuple[PastRating, ...] | None = Field(
+        default=None, max_length=HISTORY_LENGTH, description="Latest first; in place of a consumer_id."
+    )
+    k: int = Field(default=10, ge=1, le=MAX_K)
+    exclude_ids: tuple[Id, ...] = Field(default=(), max_length=MAX_PRODUCTS)
+    exclude_seen: bool = Field(
+        default=True, description=f"Leave out what the consumer's last {HISTORY_LENGTH} interactions were with."
+    )
+
+    @model_validator(mode="after")
+    def one_source(self) -> RecommendRequest:
+        """A stored and a given history would contradict each other."""
+        if self.consumer_id is not None and self.history is not None:
+            raise ValueError("give a consumer_id or a history, not both")
+        return self
+
+
+class ScoreRequest(_Request):
+    """Asks for the scores of given products, in the order given."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"consumer_id": "1", "product_ids": ["50", "172"]}})
+
+    consumer_id: Id
+    product_ids: tuple[Id, ...] = Field(min_length=1, max_length=MAX_PRODUCTS)
+
+
+class ExplainRequest(_Request):
+    """Asks why one consumer would like one product, and why not."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"consumer_id": "1", "product_id": "50"}})
+
+    consumer_id: Id
+    product_id: Id
+
+
+class FactOut(_Response):
+    """A dated statement that a reason rests on."""
+
+    fact_id: str
+    text: str
+    source: str
+    evidence_time: AwareDatetime
+
+
+class Reason(_Response):
+    """One side of the argument. `text` is empty where nothing is known (granularity `none`)."""
+
+    stance: Stance
+    text: str
+    fact_ids: tuple[str, ...]
+    facts: tuple[FactOut, ...]
+    evidence_time: AwareDatetime | None
+    granularity: str = Field(
+        description="`pair`: written for this pair. `entity`: composed. `none`: nothing known."
+    )
+    model: str
+
+
+class FieldAttention(_Response):
+    """How much of the ranker's attention one input field got; over all fields it adds up to 1."""
+
+    field: str
+    share: float
+
+
+class ProductScore(_Response):
+    """Scores of one product for one consumer; null where there is none, and then `note` says why."""
+
+    product_id: str
+    title: str | None = None
+    rating: float | None = Field(description="Predicted stars on the dataset's scale.")
+    click: float | None = Field(description="Probability of liking it, 0 to 1.")
+    attention: tuple[FieldAttention, ...] = ()
+    note: str | None = None
+
+
+class Recommended(ProductScore):
+    """A ranked product with both sides of its argument."""
+
+    rank: int
+    reasons: tuple[Reason, ...] = Field(description="For, then against.")
+
+
+class Answer(_Response):
+    """What every answer says about itself."""
+
+    release_id: str
+    method: str
+    as_of: AwareDatetime = Field(description="What the release knows is strictly earlier.")
+    evidence_time: AwareDatetime | None = Field(description="Last event known of the consumer.")
+    answered_at: AwareDatetime
+    degraded: bool = Field(description="Something failed and the answer is poorer than it should be.")
+    cause: str | None = Field(description="What failed, if degraded.")
+    cold: bool = Field(description="Nothing is known of the consumer: product side and popularity only.")
+
+
+class RecommendResponse(Answer):
+    """The best products, best first."""
+
+    items: tuple[Recommended, ...]
+
+
+class ScoreResponse(Answer):
+    """Scores in the order of the request's products."""
+
+    items: tuple[ProductScore, ...]
+
+
+class ExplainResponse(Answer):
+    """Scores and both sides of the argument of one pair."""
+
+    item: ProductScore
+    reasons: tuple[Reason, ...] = Field(description="For, then against.")

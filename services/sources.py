@@ -1,0 +1,143 @@
+"""Where a runtime's parts come from: the online store, the artifact, and a visitor's own ratings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from features.batch import (
+    CODE_WIDTH,
+    CONSUMER_NUMERIC,
+    HISTORY_LENGTH,
+    N_FACETS,
+    ConsumerBlock,
+    Indexed,
+    PairBlock,
+    ProductBlock,
+)
+from features.errors import ReleaseError
+from features.settings import HostSettings
+from features.types import STANCES, RatingScale
+from models.base import Recommender
+from models.release import Release
+from services.schemas import PastRating
+
+if TYPE_CHECKING:
+    from features.rows import ConsumerRows
+
+ANONYMOUS = ""
+"""Id of the consumer of a request that names none: no consumer has it."""
+
+
+@dataclass(frozen=True, eq=False)
+class ConsumerNow:
+    """One consumer as known now, and the time of the last event that is known; None for an unknown consumer."""
+
+    block: ConsumerBlock  # one row
+    evidence_time: datetime | None
+
+    @property
+    def cold(self) -> bool:
+        """Whether nothing is known."""
+        return bool(np.isnan(self.block.numeric).all()) and not any(self.block.history_ids[0])
+
+
+class OnlineFeatures:
+    """The online store, read through the assembly code of training."""
+
+    def __init__(self, settings: HostSettings, release: Release) -> None:
+        from features.store import FeatureRows
+
+        self._rows = FeatureRows(settings, release.feature_service)
+
+    def consumer(self, consumer_id: str) -> ConsumerNow:
+        """The latest row of a consumer. Raises StoreError."""
+        return _consumer_now(self._rows.online_consumers([consumer_id]))
+
+    def products(self, product_ids: Sequence[str]) -> ProductBlock:
+        """The latest rows of products. Raises StoreError."""
+        from features.assemble import product_block
+
+        return product_block(self._rows.online_products(product_ids))
+
+    def pairs(self, consumer_id: str, product_ids: Sequence[str]) -> PairBlock:
+        """The codes of the texts written for a consumer and each of the products. Raises StoreError."""
+        from features.assemble import pair_block
+
+        return pair_block(self._rows.online_pairs(consumer_id, product_ids))
+
+
+def open_artifact(folder: Path, release: Release) -> Recommender:
+    """The release's model. Raises ReleaseError if it is not the one that was released or scores differently."""
+    from models.artifact import load_artifact, replay_golden
+
+    artifact = load_artifact(folder)
+    if artifact.manifest.artifact_hash != release.artifact_hash:
+        raise ReleaseError(
+            f"The artifact at {folder} has the hash {artifact.manifest.artifact_hash}.",
+            f"The release {release.release_id} was made with {release.artifact_hash}.",
+            "Make BENTOML_HOME point at the model store of that release.",
+        )
+    replay_golden(artifact)
+    return artifact.recommender
+
+
+def absent_consumer(consumer_id: str) -> ConsumerBlock:
+    """One row of which nothing is known."""
+    codes = np.zeros((0, len(STANCES), N_FACETS, CODE_WIDTH), np.float32)
+    nowhere = np.full(1, -1, np.int32)
+    return ConsumerBlock(
+        consumer_ids=np.array([consumer_id], object),
+        numeric=np.full((1, len(CONSUMER_NUMERIC)), np.nan, np.float32),
+        history_ids=np.full((1, HISTORY_LENGTH), "", object),
+        history_ratings=np.full((1, HISTORY_LENGTH), np.nan, np.float32),
+        facet_codes=Indexed(codes, nowhere),
+        facet_weights=Indexed(codes[..., 0], nowhere),
+    )
+
+
+def visitor(history: Sequence[PastRating], scale: RatingScale) -> ConsumerNow:
+    """A consumer of whom only these ratings are known, all given now, made by the code that makes stored rows."""
+    import pyarrow as pa
+
+    from features.rows import CONSUMER_FACETS, CONSUMER_FEATURES, ConsumerRows, ViewRows, conform
+    from features.states import consumer_states
+    from features.types import Catalog, Interactions, Snapshot
+
+    if not history:
+        return ConsumerNow(absent_consumer(ANONYMOUS), None)
+    now = pd.Timestamp(datetime.now(UTC)).as_unit("us")
+    latest_last = history[::-1]
+    frame = pd.DataFrame(
+        {
+            "row": range(len(history)),
+            "consumer_id": ANONYMOUS,
+            "product_id": [past.product_id for past in latest_last],
+            "timestamp": now,
+            "rating": [past.rating for past in latest_last],
+            "review": None,
+        }
+    )
+    nothing = Catalog(pd.DataFrame(), pd.DataFrame())
+    states = consumer_states(Snapshot(Interactions(frame), nothing, scale, now.to_pydatetime()))
+    table = conform(pa.Table.from_pandas(states, preserve_index=False), CONSUMER_FEATURES.schema)
+    rows = ConsumerRows(
+        consumer_ids=np.array([ANONYMOUS], object),
+        features=ViewRows(table.drop_columns(["consumer_id"]), np.zeros(1, np.int32)),
+        facets=ViewRows(CONSUMER_FACETS.columns.empty_table(), np.full(1, -1, np.int32)),
+    )
+    return _consumer_now(rows)
+
+
+def _consumer_now(rows: ConsumerRows) -> ConsumerNow:
+    from features.assemble import consumer_block
+
+    time = rows.features.event_time[0]
+    known = None if np.isnat(time) else pd.Timestamp(time, tz="UTC").to_pydatetime()
+    return ConsumerNow(consumer_block(rows), known)
