@@ -37,7 +37,11 @@ def running_service(settings: HostSettings, log: Path, patience: float = 90.0) -
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
         process = subprocess.Popen(
-            _command("127.0.0.1", port), cwd=ROOT, env=_environment(settings), stdout=output, stderr=subprocess.STDOUT
+            _command("127.0.0.1", port),
+            cwd=ROOT,
+            env=_environment(settings),
+            stdout=output,
+            stderr=subprocess.STDOUT,
         )
         try:
             url = f"http://127.0.0.1:{port}"

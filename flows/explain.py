@@ -7,6 +7,7 @@ that what the texts say was known before the interactions the ranker learns from
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from prefect import flow
@@ -15,16 +16,16 @@ from features.contracts.texts import answer_frame, check_answers, check_explanat
 from features.facts import EvidenceWindow, consumer_facts, product_facts
 from features.ledger import Ledger
 from features.records import to_frame
-from features.types import EntityKind, Explanation, Fact, Facet, Snapshot, TextRequest, content_hash
+from features.types import EntityKind, Explanation, Facet, Fact, Snapshot, TextRequest, content_hash
 from flows.artifacts import attach_text
 from flows.ingest import IngestResult, ingest_data, read_snapshot
 from flows.quality import enforce
 from flows.recipe import ExplainSection, Recipe
 from flows.stage import StageResult
 from flows.workspace import Workspace
-from models.explanations.facets import CONSUMER_SYSTEM, PRODUCT_SYSTEM, FacetConfig, Parsed, by_entity
-from models.explanations.facets import facet_requests, parse_facets
-from models.explanations.gates import TEMPLATE
+from models.explanations.facets import CONSUMER_SYSTEM, PRODUCT_SYSTEM, FacetConfig, facet_requests, parse_facets
+from models.explanations.pairs import PAIR_SYSTEM, pair_requests, parse_pairs
+from models.explanations.selection import choose_pairs
 from models.llm.engines import open_engine
 from models.llm.generate import Budget, GenerationReport, generate
 
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 SHOWN_SAMPLES = 5
 
+PROMPTS = {"consumer_facets": CONSUMER_SYSTEM, "product_facets": PRODUCT_SYSTEM, "pairs": PAIR_SYSTEM}
+"""The shared part of every prompt, by kind of request; an artifact carries them."""
+
 
 class ExplainResult(StageResult):
     """What was said, and what saying it took."""
@@ -40,17 +44,24 @@ class ExplainResult(StageResult):
     llm: str
     n_facts: int
     n_facets: int
+    n_pairs: int
+    """Pairs for which both texts were asked."""
     n_pair_texts: int
+    """Texts of these that passed the gates; a pair needs both to be used."""
     written_by_model: float
     """Share of the published facets that are the model's own words; the others are worded by a template."""
     refused: dict[str, int]
     """Lines of the model that failed a gate, by reason."""
     requests: int
     from_ledger: int
+    unasked: int
+    """Requests left over because the budget was used up; the next run makes them."""
     tokens: int
     seconds: float
-    """Seconds the model worked in this run."""
+    """Wall clock of the generation in this run."""
     texts_per_second: float
+    tokens_per_second: float
+    """New tokens per second."""
     prompt_hash: str
     texts_hash: str
 
@@ -64,9 +75,9 @@ def explain(recipe: Recipe) -> ExplainResult:
 def explain_entities(workspace: Workspace, recipe: Recipe) -> ExplainResult:
     """The work of the flow, callable without Prefect."""
     ingested = ingest_data(workspace, recipe)
-    engine = open_engine(workspace.settings, batch_size=recipe.explain.batch_size)
+    engine = open_engine(workspace.settings)
     outputs = [workspace.lake.path(name) for name in ("facts", "facets", "pair_texts")]
-    inputs = [ingested.data_hash, recipe.explain.model_dump(), str(engine.identity), prompt_hash()]
+    inputs = [ingested.data_hash, recipe.explain.model_dump(), str(engine.identity), PROMPTS]
     return workspace.stages.run(
         "explain",
         inputs,
@@ -74,18 +85,6 @@ def explain_entities(workspace: Workspace, recipe: Recipe) -> ExplainResult:
         lambda made_from: _explain(workspace, recipe.explain, ingested, engine, made_from),
         outputs,
     )
-
-
-def prompt_hash() -> str:
-    """Hash of every prompt the stage uses."""
-    return content_hash(prompts())
-
-
-def prompts() -> dict[str, str]:
-    """The prompts by kind of request; an artifact carries them."""
-    from models.explanations.pairs import SYSTEM as PAIR_SYSTEM
-
-    return {"consumer_facets": CONSUMER_SYSTEM, "product_facets": PRODUCT_SYSTEM, "pairs": PAIR_SYSTEM}
 
 
 def _explain(
@@ -96,36 +95,39 @@ def _explain(
     fact_frame, fact_ids = to_frame(facts, Fact), {fact.fact_id for fact in facts}
     enforce(check_facts(fact_frame, snapshot.as_of), workspace)
     config = FacetConfig(n_per_stance=section.n_per_stance, wording=section.wording)
-    requests = facet_requests(facts, _titles(snapshot), engine.identity, config)
     pairs = choose_pairs(snapshot, facts, section.n_pairs)
-    asked = [*requests, *pair_requests(pairs, engine.identity)]
-    report = _ask(workspace, asked, engine, section)
-    answers = [report.completions.get(request.key) for request in asked]
-    enforce(check_answers(answer_frame(asked, answers)), workspace)
-    parsed = _parse(requests, report, facts, config)
-    facets = [facet for item in parsed for facet in item.facets]
-    facet_frame = to_frame(facets, Facet)
+    requests = facet_requests(facts, engine.identity, config)
+    requests += [request for pair in pairs for request in pair_requests(pair, engine.identity)]
+    report = _ask(workspace, requests, engine, section)
+    enforce(check_answers(answer_frame(requests, [report.completions.get(r.key) for r in requests])), workspace)
+    parsed = parse_facets(facts, report.completions, engine.identity, config)
+    facet_frame = to_frame(parsed.facets, Facet)
     enforce(check_facets(facet_frame, fact_ids, snapshot.as_of), workspace)
     texts = parse_pairs(pairs, report.completions, engine.identity)
     text_frame = to_frame(texts, Explanation)
     enforce(check_explanations(text_frame, fact_ids, snapshot.as_of), workspace)
     for name, frame in (("facts", fact_frame), ("facets", facet_frame), ("pair_texts", text_frame)):
         workspace.lake.write(name, frame, made_from)
-    _attach_samples(facets, _titles(snapshot))
+    _attach_samples(parsed.facets, snapshot)
     return ExplainResult(
         llm=f"{engine.identity.name}@{engine.identity.revision}",
         n_facts=len(facts),
-        n_facets=len(facets),
+        n_facets=len(parsed.facets),
+        n_pairs=len(pairs),
         n_pair_texts=len(texts),
-        written_by_model=round(sum(facet.model != TEMPLATE for facet in facets) / max(len(facets), 1), 4),
-        refused=dict(Counter(failure.value for p in parsed for r in p.rejected for failure in r.failures)),
+        written_by_model=round(parsed.model_share, 4),
+        refused=dict(Counter(failure.value for line in parsed.rejected for failure in line.failures)),
         requests=report.asked,
         from_ledger=report.from_ledger,
-        tokens=report.tokens,
+        unasked=report.unasked,
+        tokens=report.prompt_tokens + report.completion_tokens,
         seconds=round(report.seconds, 1),
-        texts_per_second=round(report.made / report.seconds, 2) if report.seconds else 0.0,
-        prompt_hash=prompt_hash(),
-        texts_hash=content_hash([facet.text for facet in facets], [text.text for text in texts]),
+        texts_per_second=round(report.made / report.seconds, 2) if report.made else 0.0,
+        tokens_per_second=round(report.completion_tokens / report.seconds, 1) if report.made else 0.0,
+        prompt_hash=content_hash(PROMPTS),
+        texts_hash=content_hash(
+            [(f.facet_id, f.text) for f in parsed.facets], [(t.consumer_id, t.product_id, t.text) for t in texts]
+        ),
     )
 
 
@@ -147,30 +149,18 @@ def _ask(
         return generate(requests, engine, ledger, workspace.progress, budget)
 
 
-def _parse(
-    requests: list[TextRequest], report: GenerationReport, facts: list[Fact], config: FacetConfig
-) -> list[Parsed]:
-    """The facets of every entity; requests stand in the order of `by_entity`."""
-    groups = [group for group in by_entity(facts).values() if select(group, config)]
-    return [
-        parse_facets(request, report.completions.get(request.key), group, config)
-        for request, group in zip(requests, groups, strict=True)
-    ]
-
-
-def _titles(snapshot: Snapshot) -> dict[str, str]:
+def _attach_samples(facets: Sequence[Facet], snapshot: Snapshot) -> None:
+    """Attaches the facets of the first and the last entities to the run, for people to read."""
     products = snapshot.catalog.products
-    return dict(zip(products["product_id"], products["title"], strict=True))
-
-
-def _attach_samples(facets: list[Facet], titles: dict[str, str]) -> None:
-    """Attaches the first facets of a few consumers and products to the run, for people to read."""
+    titles = dict(zip(products["product_id"], products["title"], strict=True))
     lines = ["| about | stance | text | worded by |", "|---|---|---|---|"]
     shown = list(dict.fromkeys((facet.entity_kind, facet.entity_id) for facet in facets))
     sample = {*shown[:SHOWN_SAMPLES], *shown[-SHOWN_SAMPLES:]}
     for facet in facets:
         if (facet.entity_kind, facet.entity_id) in sample:
-            name = titles.get(facet.entity_id, "") if facet.entity_kind == EntityKind.PRODUCT else ""
-            about = f"{facet.entity_kind.value} {name or facet.entity_id}"
-            lines.append(f"| {about} | {facet.stance.value} | {facet.text} | {facet.model} |".replace("\n", " "))
+            name = titles.get(facet.entity_id, facet.entity_id)
+            about = (
+                f"{facet.entity_kind.value} {name if facet.entity_kind is EntityKind.PRODUCT else facet.entity_id}"
+            )
+            lines.append(f"| {about} | {facet.stance.value} | {facet.text} | {facet.model} |")
     attach_text("explanation-samples", "\n".join(lines))

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-import pandas as pd
-from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
+from prefect import flow
 
-from features.contracts.suites import check_feature_rows, check_online_reads, check_vectors
+from features.contracts.suites import check_feature_rows, check_vectors
 from features.states import consumer_states, product_states
 from flows.explain import ExplainResult, explain_entities
 from flows.ingest import IngestResult, ingest_data, read_snapshot
@@ -19,8 +16,7 @@ from flows.stage import StageResult
 from flows.workspace import Workspace
 
 if TYPE_CHECKING:
-    from models.backbones.autoencoder import Autoencoder
-    from models.text import TextEncoder
+    pass
 
 TABLES = ("consumer", "product", "product_content", "consumer_facets", "product_facets", "pair_codes")
 """Lake tables behind the feature views, under `features/`."""
@@ -60,7 +56,9 @@ def materialize_features(workspace: Workspace, recipe: Recipe) -> MaterializeRes
     )
 
 
-def _make(workspace: Workspace, ingested: IngestResult, explained: ExplainResult, made_from: str) -> MaterializeResult:
+def _make(
+    workspace: Workspace, ingested: IngestResult, explained: ExplainResult, made_from: str
+) -> MaterializeResult:
     from models.text import TextEncoder
 
     snapshot = read_snapshot(workspace, ingested)

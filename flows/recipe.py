@@ -53,8 +53,6 @@ class ExplainSection(_Section):
     """Facets asked per entity and stance."""
     n_pairs: int = Field(default=0, ge=0)
     """Training pairs for which both texts are bought from the model (pair granularity)."""
-    batch_size: int = Field(default=32, ge=1)
-    """Requests answered together by the embedded model."""
     wording: Wording = Wording()
     """What the dataset's people call its products (`movies`)."""
     max_calls: int = Field(default=0, ge=0)
@@ -91,14 +89,18 @@ def read_recipe(name: str) -> Recipe:
     path = Path(name) if name.endswith(".toml") else RECIPES / f"{name}.toml"
     if not path.exists():
         known = sorted(str(p.relative_to(RECIPES).with_suffix("")) for p in RECIPES.glob("*/*.toml"))
-        raise SettingError(f"There is no recipe {name!r}.", f"There are: {', '.join(known)}.", "Or give a path to a .toml.")
+        raise SettingError(
+            f"There is no recipe {name!r}.", f"There are: {', '.join(known)}.", "Or give a path to a .toml."
+        )
     try:
         return Recipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except tomllib.TOMLDecodeError as error:
         raise SettingError(f"The recipe {path} is not valid TOML: {error}.") from error
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise SettingError(f"The recipe {path} does not fit: {problems}.", remedy="See docs/architecture.md for its keys.") from error
+        raise SettingError(
+            f"The recipe {path} does not fit: {problems}.", remedy="See docs/architecture.md for its keys."
+        ) from error
 
 
 def choose_recipe(home: Path, name: str, data: str, interactions: str, catalog: str, mapping: str) -> Recipe:
@@ -134,4 +136,6 @@ def _recipe_for(folder: str) -> str:
         name = str(path.relative_to(RECIPES).with_suffix(""))
         if read_recipe(name).data.layout == layout:
             return name
-    raise SettingError(f"{folder} has the layout {layout!r}, for which there is no recipe.", remedy="Give --recipe.")
+    raise SettingError(
+        f"{folder} has the layout {layout!r}, for which there is no recipe.", remedy="Give --recipe."
+    )

@@ -7,7 +7,7 @@ published method (LR-Recsys); the wording of the prompts is ours.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -143,6 +143,22 @@ def parse_pair(
         request_key=request.key,
     )
     return explanation, []
+
+
+def parse_pairs(
+    pairs: Sequence[Pair], completions: Mapping[str, Completion], identity: ModelIdentity
+) -> list[Explanation]:
+    """The texts of all pairs of which both sides passed the gates: one side alone would be no argument."""
+    texts = []
+    for pair in pairs:
+        sides = [
+            parse_pair(pair, stance, request, completions[request.key])[0]
+            for stance, request in zip(STANCES, pair_requests(pair, identity), strict=True)
+            if request.key in completions
+        ]
+        kept = [text for text in sides if text is not None]
+        texts += kept if len(kept) == len(STANCES) else []
+    return texts
 
 
 def cited_facts(text: str, facts: Sequence[Fact]) -> list[Fact]:
