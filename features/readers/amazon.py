@@ -16,7 +16,7 @@ import pandas as pd
 
 from features.errors import InputError
 from features.readers.dataset import Dataset, RawTables, finish, no_rows
-from features.readers.files import attribute_rows, listing, plain_text, price_band, read_delimited, read_records
+from features.readers.files import attribute_rows, only_file, plain_text, price_band, read_delimited, read_records
 from features.types import ATTRIBUTE_COLUMNS, RatingScale
 
 CONSUMER = ("reviewerID", "user_id")
@@ -51,13 +51,7 @@ def reviews_file(source: Path) -> Path:
         return source
     named = sorted(source.iterdir()) if source.is_dir() else []
     found = [path for path in named if path.name.endswith(_ENDINGS) and "meta" not in path.name.lower()]
-    if len(found) == 1:
-        return found[0]
-    raise InputError(
-        f"{source} holds {len(found)} files of reviews ({listing(source)}).",
-        "A folder in the Amazon layout holds one .json or .jsonl file of reviews, and at most one *meta* file.",
-        "Name the file of reviews itself.",
-    )
+    return only_file(source, found, "files of reviews")
 
 
 def looks_like_reviews(record: dict[str, Any]) -> bool:

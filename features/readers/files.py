@@ -35,6 +35,17 @@ def find_file(folder: Path, *names: str) -> Path:
     )
 
 
+def only_file(source: Path, found: list[Path], kind: str) -> Path:
+    """The one file of a kind that a folder holds. Raises InputError if there is none or a choice."""
+    if len(found) == 1:
+        return found[0]
+    raise InputError(
+        f"{source} holds {len(found)} {kind} ({listing(source)}).",
+        "A folder in this layout holds just one.",
+        "Name the file itself, or choose another layout.",
+    )
+
+
 def listing(folder: Path) -> str:
     """The names in a folder, for messages."""
     if not folder.is_dir():
@@ -114,7 +125,7 @@ def read_records(
             except (ValueError, SyntaxError):
                 record = None
             if isinstance(record, dict):
-                records.append({"row": row, **take(record)})
+                records.append({**take(record), "row": row})
             else:
                 content = _PERSON.sub(r'\1"..."', line.strip())[:CONTENT_LENGTH]
                 rejected.append((path.name, row, "the line is not a JSON object", content))

@@ -11,7 +11,7 @@ import pandas as pd
 
 from features.errors import InputError
 from features.readers.dataset import Dataset, RawTables, finish, no_rows
-from features.readers.files import attribute_rows, listing, price_band, read_delimited
+from features.readers.files import attribute_rows, only_file, price_band, read_delimited
 from features.types import ATTRIBUTE_COLUMNS, RatingScale
 
 _EVENT = {"consumer_id": "user_id", "product_id": "item_id", "timestamp": "timestamp", "rating": "rating"}
@@ -21,7 +21,7 @@ _DESCRIPTION = ("description", "plot", "overview")
 
 def read(source: Path, scale: RatingScale | None = None) -> Dataset:
     """Reads `<name>.inter` and, where it is there, `<name>.item`; a folder holds one `.inter` file."""
-    file = _inter_file(source)
+    file = source if source.is_file() else only_file(source, sorted(source.glob("*.inter")), ".inter files")
     frame, _ = _atomic(file, list(_EVENT.values()))
     review = next((name for name in _REVIEW if name in frame), None)
     events = pd.DataFrame({ours: frame[theirs] for ours, theirs in _EVENT.items()})
@@ -29,18 +29,6 @@ def read(source: Path, scale: RatingScale | None = None) -> Dataset:
     items = file.with_suffix(".item")
     products, attributes = _items(items) if items.is_file() else (None, no_rows(ATTRIBUTE_COLUMNS))
     return finish(RawTables(file.stem, file.name, events, products, attributes, scale or RatingScale()))
-
-
-def _inter_file(source: Path) -> Path:
-    """The `.inter` file. Raises InputError if a folder holds none or several."""
-    found = [source] if source.is_file() else sorted(source.glob("*.inter"))
-    if len(found) == 1:
-        return found[0]
-    raise InputError(
-        f"{source} holds {len(found)} .inter files ({listing(source)}).",
-        "A folder in the RecBole layout holds one.",
-        "Name the .inter file itself.",
-    )
 
 
 def _atomic(path: Path, required: list[str]) -> tuple[pd.DataFrame, dict[str, str]]:

@@ -71,6 +71,8 @@ def detect_layout(source: Path) -> str:
     """
     folder = source if source.is_dir() else source.parent
     names = {path.name for path in folder.iterdir()} if source.is_dir() else {source.name}
+    if {"mapping.toml", "mapping.json"} & names:
+        return "tables"
     if "u.data" in names:
         return "movielens-100k"
     if "ratings.dat" in names:
@@ -81,9 +83,7 @@ def detect_layout(source: Path) -> str:
         return "recbole"
     if any(amazon.looks_like_reviews(_first_record(folder / name)) for name in sorted(names) if ".json" in name):
         return "amazon"
-    if source.is_file() or {"mapping.toml", "mapping.json"} & names:
-        return "tables"
-    if tables.find_table(folder, tables.INTERACTION_NAMES):
+    if source.is_file() or tables.find_table(folder, tables.INTERACTION_NAMES):
         return "tables"
     raise InputError(
         f"No known layout fits {source}; it holds {listing(folder)}.",

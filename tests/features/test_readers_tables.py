@@ -118,6 +118,16 @@ def test_an_empty_table_is_refused(shop: Path, content: str):
         read_dataset("tables", shop)
 
 
+def test_values_of_any_kind_are_kept_or_set_aside_but_never_break_the_reading(tmp_path: Path):
+    good = {"user": "ann", "stars": 5, "date": 1700000000, "row": "mine"}
+    odd = [{"user": ["a"]}, {"stars": None}, {"stars": {}}, {"date": []}, {"date": 1e300}, {"item": None}]
+    records = [{**good, "item": number} for number in range(30)] + [{**good, "item": "x", **one} for one in odd]
+    (tmp_path / "interactions.jsonl").write_text("\n".join(map(json.dumps, records)) + "\n[1]\n")
+    dataset = read_dataset("", tmp_path)
+    assert dataset.n_read == 37
+    assert dataset.quarantined["row"].tolist() == [31, 32, 33, 34, 35, 36]
+
+
 def test_recbole_files_bring_typed_columns(tmp_path: Path):
     (tmp_path / "ml.inter").write_text(
         "user_id:token\titem_id:token\trating:float\ttimestamp:float\n1\t2\t4\t100\n"
