@@ -144,7 +144,7 @@ def _write_quarantine(workspace: Workspace, dataset: Dataset) -> str:
 
 def _cuts(dataset: Dataset) -> tuple[datetime, datetime]:
     """Times of the first validation and the first test interaction of the split by time."""
-    from features.splits import TIME, split
+    from features.splits import SplitRule, split
 
-    times, parts = dataset.interactions.frame["timestamp"], split(dataset.interactions, TIME)
+    times, parts = dataset.interactions.frame["timestamp"], split(dataset.interactions, SplitRule())
     return times[parts == "valid"].min().to_pydatetime(), times[parts == "test"].min().to_pydatetime()

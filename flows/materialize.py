@@ -56,9 +56,7 @@ def materialize_features(workspace: Workspace, recipe: Recipe) -> MaterializeRes
     )
 
 
-def _make(
-    workspace: Workspace, ingested: IngestResult, explained: ExplainResult, made_from: str
-) -> MaterializeResult:
+def _make(workspace: Workspace, ingested: IngestResult, explained: ExplainResult, made_from: str) -> MaterializeResult:
     from models.text import TextEncoder
 
     snapshot = read_snapshot(workspace, ingested)

@@ -7,6 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import TypeAdapter
+
 from flows.artifacts import attach_table
 
 if TYPE_CHECKING:
@@ -21,9 +23,7 @@ def enforce(report: CheckReport, workspace: Workspace) -> None:
     """
     folder = checks_folder(workspace)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{report.name}.json").write_text(
-        json.dumps(asdict(report), indent=1, default=str), encoding="utf-8"
-    )
+    (folder / f"{report.name}.json").write_text(json.dumps(asdict(report), indent=1, default=str), encoding="utf-8")
     attach_table(f"check-{report.name}", [asdict(finding) for finding in report.findings])
     write_page(workspace)
     report.enforce()
@@ -39,7 +39,8 @@ def write_page(workspace: Workspace) -> Path:
     from features.contracts.docs import write_report
     from features.contracts.report import CheckReport
 
+    read = TypeAdapter(CheckReport).validate_json
     path = workspace.settings.reports / "quality.html"
     files = sorted(checks_folder(workspace).glob("*.json"), key=lambda file: file.stat().st_mtime)
-    write_report([CheckReport.from_json(file.read_text(encoding="utf-8")) for file in files], path)
+    write_report([read(file.read_bytes()) for file in files], path)
     return path
