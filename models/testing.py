@@ -133,9 +133,7 @@ def rich_batch(n_rows: int, seed: int = 0) -> FeatureBatch:
     attributes = np.empty(n_rows, object)
     attributes[:] = [(f"genre={n % 5}", f"year={n % 3}")[: n % 3] for n in range(n_rows)]
     return FeatureBatch(
-        ConsumerBlock(
-            batch.consumers.consumer_ids, numbers[0], history, stars, **_random_facets(n_rows, rng)
-        ),
+        ConsumerBlock(batch.consumers.consumer_ids, numbers[0], history, stars, **_random_facets(n_rows, rng)),
         ProductBlock(
             batch.products.product_ids,
             numbers[1],

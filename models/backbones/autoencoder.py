@@ -99,9 +99,7 @@ class Autoencoder:
     @property
     def content_hash(self) -> str:
         """Hash of the config and of every weight; part of the version of all codes."""
-        weights = {
-            name: value.detach().cpu().numpy().tobytes().hex() for name, value in self._state().items()
-        }
+        weights = {name: value.detach().cpu().numpy().tobytes().hex() for name, value in self._state().items()}
         return content_hash(self.config.model_dump(), weights)
 
     def save(self, folder: Path) -> None:
