@@ -178,10 +178,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/lookup.json"))
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    load = os.getloadavg()[0]  # above the number of cores, the times are those of a busy host
     config = LookupConfig(online_store=given.online_store, repeats=given.repeats)
     with tempfile.TemporaryDirectory() as home:
         times = measure(config, Path(home))
-    host = {"python": platform.python_version(), "cores": os.cpu_count(), "machine": platform.machine()}
+    host = {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "load_before": round(load, 1),
+    }
     versions = {name: version(name) for name in LIBRARIES}
     result = {"config": asdict(config), "host": host, "versions": versions, "times": times}
     given.out.write_text(json.dumps(result, indent=2) + "\n")

@@ -140,6 +140,16 @@ def test_the_same_version_for_other_features_is_refused(make_world: Callable) ->
         opened(world).historical(ask(("c0", "p1", world.snapshot.as_of)))
 
 
+def test_unchanged_features_may_keep_their_version_and_never_look_later(make_world: Callable) -> None:
+    world = make_world()
+    content = world.lake.read("features/product_content")
+    later = content.assign(event_timestamp=pd.Timestamp(world.snapshot.as_of).as_unit("us"))
+    world.lake.write("features/product_content", pd.concat([later, content]), "test")
+    rows = opened(world).historical(ask(("c0", "p1", "2024-06-01"), ("c0", "p1", "2026-01-01")))
+    assert rows.products.content.index.tolist() == [0, 0]
+    assert (rows.products.content.event_time < rows.as_of).all()
+
+
 def test_a_missing_table_says_what_to_do(make_world: Callable) -> None:
     world = make_world()
     world.lake.path(PAIR_CODES.table).unlink()
