@@ -38,6 +38,8 @@ class IngestResult(StageResult):
     cut_valid: datetime
     """Time of the first validation interaction: training features and texts know nothing from here on."""
     cut_test: datetime
+    as_of: datetime
+    """Just after the last interaction."""
 
     @property
     def scale(self) -> RatingScale:
@@ -65,8 +67,7 @@ def read_snapshot(workspace: Workspace, ingested: IngestResult, as_of: datetime 
     lake = workspace.lake
     catalog = Catalog(lake.read("products"), lake.read("attributes"))
     interactions = Interactions(lake.read("interactions"))
-    now = interactions.frame["timestamp"].max() + pd.Timedelta(milliseconds=1)
-    snapshot = Snapshot(interactions, catalog, ingested.scale, now.to_pydatetime())
+    snapshot = Snapshot(interactions, catalog, ingested.scale, ingested.as_of)
     return snapshot if as_of is None else snapshot.before(as_of)
 
 
@@ -108,7 +109,13 @@ def _read_and_store(workspace: Workspace, recipe: Recipe, made_from: str) -> Ing
         data_hash=frame_hash(interactions, catalog.products, catalog.attributes),
         cut_valid=cut_valid,
         cut_test=cut_test,
+        as_of=_just_after(interactions),
     )
+
+
+def _just_after(interactions: pd.DataFrame) -> datetime:
+    last: pd.Timestamp = interactions["timestamp"].max()
+    return (last + pd.Timedelta(milliseconds=2)).to_pydatetime()
 
 
 def frame_hash(*frames: pd.DataFrame) -> str:

@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pandas as pd
 from prefect import flow
 
-from features.contracts.suites import check_feature_rows, check_vectors
+from features.batch import CONTENT_WIDTH
+from features.contracts.numbers import check_feature_rows, check_vectors
+from features.contracts.outcomes import check_online_reads
+from features.rows import VERSION, VIEWS, ViewRows
 from features.states import consumer_states, product_states
+from features.store import FeatureRows
+from features.types import EntityKind, Snapshot, content_hash
 from flows.explain import ExplainResult, explain_entities
 from flows.ingest import IngestResult, ingest_data, read_snapshot
 from flows.quality import enforce
 from flows.recipe import Recipe
 from flows.stage import StageResult
 from flows.workspace import Workspace
+from models.base import RunContext
 
 if TYPE_CHECKING:
-    pass
+    from features.contracts.report import CheckReport
+    from models.backbones.autoencoder import Autoencoder, AutoencoderReport
+    from models.explanations.codes import Encode
 
-TABLES = ("consumer", "product", "product_content", "consumer_facets", "product_facets", "pair_codes")
-"""Lake tables behind the feature views, under `features/`."""
+READ_BACK = 200
+"""Entities of each kind that are read back from the online store after it was filled."""
 
 
 class MaterializeResult(StageResult):
     """What is in the feature store."""
 
-    features_hash: str
     n_texts: int
     reconstruction_before: float
     """Held-out reconstruction loss of the explanation autoencoder before training, and after."""
@@ -34,60 +43,130 @@ class MaterializeResult(StageResult):
     """Rows by feature table."""
     online: dict[str, int]
     """Entities written to the online store, by view."""
+    features_hash: str
 
 
 @flow(name="materialize")
 def materialize(recipe: Recipe) -> MaterializeResult:
     """Embeds the texts, builds and checks the feature tables, fills the online store. Raises CheckError."""
-    workspace = Workspace.open()
-    return materialize_features(workspace, recipe)
+    return materialize_features(Workspace.open(), recipe)
 
 
 def materialize_features(workspace: Workspace, recipe: Recipe) -> MaterializeResult:
-    """The work of the flow."""
+    """The work of the flow, callable without Prefect."""
     ingested, explained = ingest_data(workspace, recipe), explain_entities(workspace, recipe)
-    outputs = [workspace.lake.path(f"features/{name}") for name in TABLES]
     return workspace.stages.run(
         "materialize",
         [ingested.data_hash, explained.texts_hash, workspace.settings.online_store],
         MaterializeResult,
-        lambda made_from: _make(workspace, ingested, explained, made_from),
-        outputs,
+        lambda made_from: _materialize(workspace, ingested, explained, made_from),
+        [autoencoder_folder(workspace), *(workspace.lake.path(view.table) for view in VIEWS)],
     )
 
 
-def _make(workspace: Workspace, ingested: IngestResult, explained: ExplainResult, made_from: str) -> MaterializeResult:
-    from models.text import TextEncoder
+def autoencoder_folder(workspace: Workspace) -> Path:
+    """Where the explanation autoencoder lies."""
+    return workspace.settings.home / "trained" / "autoencoder"
 
-    snapshot = read_snapshot(workspace, ingested)
-    facets = from_frame(workspace.lake.read("facets"), Facet)
-    pair_texts = from_frame(workspace.lake.read("pair_texts"), Explanation)
+
+def text_encoder(workspace: Workspace) -> Encode:
+    """The text encoder; what it encoded before is read from the lake."""
+    from models.text import TextEncoder, encode_unique
+
     encoder = TextEncoder()
-    texts = sorted({text.text for text in (*facets, *pair_texts)})
-    vectors = encode_unique(workspace.lake, encoder, texts, workspace.progress)
-    enforce(check_vectors(vectors), workspace)
-    autoencoder, report = train_autoencoder(vectors, AutoencoderConfig(), RunContext(progress=workspace.progress))
-    folder = autoencoder_folder(workspace)
-    folder.mkdir(parents=True, exist_ok=True)
-    autoencoder.save(folder)
-    tables = {
-        "consumer": consumer_states(snapshot),
-        "product": product_states(snapshot),
-        **explanation_tables(workspace, snapshot, facets, pair_texts, encoder, autoencoder),
-    }
+    return lambda texts: encode_unique(workspace.lake, encoder, texts, workspace.progress)
+
+
+def _materialize(
+    workspace: Workspace, ingested: IngestResult, explained: ExplainResult, made_from: str
+) -> MaterializeResult:
+    snapshot, encode = read_snapshot(workspace, ingested), text_encoder(workspace)
+    facets, pair_texts = workspace.lake.read("facets"), workspace.lake.read("pair_texts")
+    texts = sorted({*facets["text"], *pair_texts["text"]})
+    autoencoder, report = _train_autoencoder(workspace, texts, encode)
+    tables = _feature_tables(snapshot, facets, pair_texts, encode, autoencoder)
+    for view in VIEWS:
+        enforce(check_feature_rows(view.table, tables[view.table], view.keys, snapshot.as_of), workspace)
     for name, frame in tables.items():
-        enforce(check_feature_rows(name, frame), workspace)
-    for name, frame in tables.items():
-        workspace.lake.write(f"features/{name}", frame, made_from)
+        workspace.lake.write(name, frame, made_from)
     store = FeatureRows(workspace.settings)
     store.apply()
     online = store.materialize(snapshot.as_of)
-    _check_online(workspace, store, snapshot)
+    enforce(_read_back(store, tables, snapshot), workspace)
     return MaterializeResult(
-        features_hash=frame_hash(*(frame.drop(columns=_LISTS, errors="ignore") for frame in tables.values())),
         n_texts=len(texts),
         reconstruction_before=round(report.before, 5),
         reconstruction_after=round(report.after, 5),
         rows={name: len(frame) for name, frame in tables.items()},
         online={view.view: view.n_rows for view in online},
+        features_hash=content_hash(ingested.data_hash, explained.texts_hash, autoencoder.content_hash),
+    )
+
+
+def _train_autoencoder(
+    workspace: Workspace, texts: list[str], encode: Encode
+) -> tuple[Autoencoder, AutoencoderReport]:
+    """Fine-tunes the autoencoder on the texts, all of which are of the training period, and saves it."""
+    from models.backbones.autoencoder import AutoencoderConfig, train_autoencoder
+
+    vectors = encode(texts)
+    enforce(check_vectors("text_vectors", vectors, CONTENT_WIDTH), workspace)
+    autoencoder, report = train_autoencoder(vectors, AutoencoderConfig(), RunContext(progress=workspace.progress))
+    folder = autoencoder_folder(workspace)
+    folder.mkdir(parents=True, exist_ok=True)
+    autoencoder.save(folder)
+    return autoencoder, report
+
+
+def _feature_tables(
+    snapshot: Snapshot, facets: pd.DataFrame, pair_texts: pd.DataFrame, encode: Encode, autoencoder: Autoencoder
+) -> dict[str, pd.DataFrame]:
+    """Every feature table by its name in the lake."""
+    from models.explanations.codes import facet_codes, pair_codes, product_content
+
+    consumer_facets, product_facets = facet_codes(facets, encode, autoencoder)
+    return {
+        "features/consumer": consumer_states(snapshot),
+        "features/product": product_states(snapshot),
+        "features/product_content": product_content(snapshot.catalog, encode),
+        "features/consumer_facets": consumer_facets,
+        "features/product_facets": product_facets,
+        "features/pair_codes": pair_codes(pair_texts, encode, autoencoder),
+    }
+
+
+def _read_back(store: FeatureRows, tables: dict[str, pd.DataFrame], snapshot: Snapshot) -> CheckReport:
+    """Reads some entities as serving will, and compares each row's version with the newest in the lake."""
+    consumers = tables["features/consumer"].groupby("consumer_id")[VERSION].last().tail(READ_BACK)
+    products = tables["features/product"].groupby("product_id")[VERSION].last().tail(READ_BACK)
+    frame = pd.concat(
+        [
+            _compared(
+                EntityKind.CONSUMER, consumers, store.online_consumers(list(consumers.index)).features, snapshot
+            ),
+            _compared(
+                EntityKind.PRODUCT, products, store.online_products(list(products.index)).features, snapshot
+            ),
+        ]
+    )
+    oldest = pd.Timedelta(seconds=float(frame["age_seconds"].max()) + 1).to_pytimedelta()
+    return check_online_reads(frame, "newest", oldest)
+
+
+def _compared(kind: EntityKind, newest: pd.Series, rows: ViewRows, snapshot: Snapshot) -> pd.DataFrame:
+    """One row per entity: whether it is present, its age, and whether it is the newest version."""
+    table = rows.table.to_pandas()
+    present = rows.index >= 0
+    read = table[VERSION].to_numpy(object)[rows.index] if len(table) else newest.to_numpy(object)
+    age = pd.Timestamp(snapshot.as_of).tz_convert(None) - pd.Series(rows.event_time)
+    return pd.DataFrame(
+        {
+            "entity_kind": kind.value,
+            "entity_id": newest.index,
+            "present": present,
+            "age_seconds": age.dt.total_seconds().where(present).to_numpy(),
+            "version": pd.Series(read == newest.to_numpy(object))
+            .map({True: "newest", False: "older"})
+            .where(present),
+        }
     )

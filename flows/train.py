@@ -10,7 +10,7 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from pydantic import ValidationError
 
-from features.contracts.tables import check_training_set
+from features.contracts.numbers import check_training_set
 from features.errors import SettingError
 from features.splits import SplitRule, split
 from features.types import Interactions
@@ -119,7 +119,7 @@ def fit_model(recommender: Recommender, train: TrainingSet, valid: TrainingSet, 
 
 def _train(workspace: Workspace, recipe: Recipe, ingested: IngestResult, made_from: str) -> TrainResult:
     train, valid = part_set(workspace, ingested, "train"), part_set(workspace, ingested, "valid")
-    enforce(check_training_set(train), workspace)
+    enforce(check_training_set(train, ingested.cut_valid), workspace)
     run = RunContext(seed=recipe.method.seed, device=recipe.method.device, progress=workspace.progress)
     fits = {}
     for name, (method, config) in _variants(recipe).items():

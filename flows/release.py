@@ -1,0 +1,197 @@
+"""Stage 6: the gate, the artifact in the model store, and a signed release that binds it to features and texts."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from prefect import flow
+
+from features.contracts.outcomes import check_metrics
+from features.definitions import SERVICE
+from features.types import ModelIdentity
+from flows.artifacts import attach_text
+from flows.evaluate import EvaluateResult, evaluate_models
+from flows.explain import PROMPTS, ExplainResult, explain_entities
+from flows.ingest import IngestResult, ingest_data
+from flows.materialize import autoencoder_folder, text_encoder
+from flows.quality import enforce
+from flows.recipe import Recipe
+from flows.stage import StageResult
+from flows.train import BASELINE, CONTROL, load_trained, part_set
+from flows.workspace import Workspace
+from models.release import ARTIFACT_NAME, Metric, Release, ReleaseStore, ReleaseTexts
+
+if TYPE_CHECKING:
+    from models.artifact import Manifest
+
+N_GOLDEN = 32
+"""Test rows whose scores are recorded in the artifact and replayed before it serves."""
+
+
+class ReleaseResult(StageResult):
+    """What is live now."""
+
+    release_id: str
+    artifact: str
+    method: str
+    with_explanations: dict[str, float]
+    """Test metrics of the method."""
+    without_explanations: dict[str, float]
+    """The same of its control, in which every explanation is masked."""
+    bias_baseline: dict[str, float]
+    written_by_model: float
+    """Share of the facets that are the language model's own words."""
+
+
+@flow(name="release")
+def release(recipe: Recipe) -> ReleaseResult:
+    """Makes the trained model live. Raises CheckError if it is worse than the gate allows; then nothing changes."""
+    return release_model(Workspace.open(), recipe)
+
+
+def release_model(workspace: Workspace, recipe: Recipe) -> ReleaseResult:
+    """The work of the flow, callable without Prefect."""
+    evaluated, explained = evaluate_models(workspace, recipe), explain_entities(workspace, recipe)
+    return workspace.stages.run(
+        "release",
+        [evaluated.model_dump(mode="json"), explained.texts_hash, recipe.gate.model_dump()],
+        ReleaseResult,
+        lambda made_from: _release(workspace, recipe, evaluated, explained, made_from),
+        [workspace.settings.releases / "live.json"],
+    )
+
+
+def _release(
+    workspace: Workspace, recipe: Recipe, evaluated: EvaluateResult, explained: ExplainResult, made_from: str
+) -> ReleaseResult:
+    ingested, method = ingest_data(workspace, recipe), recipe.method.name
+    releases = ReleaseStore(workspace.settings.releases)
+    _gate(workspace, recipe, evaluated, releases, ingested)
+    now = datetime.now(UTC)
+    release_id = f"{now:%Y%m%d-%H%M%S}-{made_from[:8]}"
+    manifest = _store_artifact(workspace, recipe, evaluated, explained, release_id)
+    made = _manifest(ingested, explained, evaluated, manifest, release_id, now)
+    releases.publish(made, _texts(workspace))
+    releases.promote(release_id)
+    attach_text("release", f"`{release_id}` is live: {method}, artifact `{made.artifact_tag}`.")
+    return ReleaseResult(
+        release_id=release_id,
+        artifact=made.artifact_tag,
+        method=method,
+        with_explanations=evaluated.values(method),
+        without_explanations=evaluated.values(CONTROL) if CONTROL in evaluated.metrics else {},
+        bias_baseline=evaluated.values(BASELINE),
+        written_by_model=explained.written_by_model,
+    )
+
+
+def _gate(
+    workspace: Workspace,
+    recipe: Recipe,
+    evaluated: EvaluateResult,
+    releases: ReleaseStore,
+    ingested: IngestResult,
+) -> None:
+    """Compares with the baseline, and with the live release where that was judged on the same rows."""
+    live = releases.live()
+    comparable = live is not None and live.data_hash == ingested.data_hash
+    enforce(
+        check_metrics(
+            _gated(evaluated.values(recipe.method.name)),
+            _gated(evaluated.values(BASELINE)),
+            _gated({m.name: m.value for m in live.metrics}) if live is not None and comparable else None,
+            recipe.gate.tolerance,
+        ),
+        workspace,
+    )
+
+
+def _gated(metrics: dict[str, float]) -> dict[str, float]:
+    """The two metrics the gate looks at, under its names."""
+    rmse = next(value for name, value in metrics.items() if name.startswith("rmse") and name != "rmse/0-1")
+    return {"rmse": rmse, "auc": metrics["auc_soft"]}
+
+
+def _store_artifact(
+    workspace: Workspace, recipe: Recipe, evaluated: EvaluateResult, explained: ExplainResult, release_id: str
+) -> Manifest:
+    """Saves the artifact and moves it into the BentoML model store under the release's id."""
+    import bentoml
+
+    from models.artifact import Provenance, save_artifact
+    from models.backbones.autoencoder import Autoencoder
+
+    ingested = ingest_data(workspace, recipe)
+    recommender = load_trained(workspace, recipe, ingested, recipe.method.name)
+    golden = part_set(workspace, ingested, "test").batch
+    golden = golden.take(np.linspace(0, len(golden) - 1, min(N_GOLDEN, len(golden))).astype(np.intp))
+    provenance = Provenance(
+        data_hash=ingested.data_hash,
+        text_set_hash=explained.texts_hash,
+        prompts=PROMPTS,
+        prompt_hash=explained.prompt_hash,
+        encoder=str(_encoder_identity()),
+        language_model=explained.llm,
+        seed=recipe.method.seed,
+        created=datetime.now(UTC).isoformat(),
+        metrics=evaluated.values(recipe.method.name),
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "artifact"
+        manifest = save_artifact(
+            folder, recommender, Autoencoder.load(autoencoder_folder(workspace)), golden, provenance
+        )
+        labels = {"method": recipe.method.name, "data": recipe.data.name, "text_set": explained.texts_hash[:16]}
+        with bentoml.models.create(f"{ARTIFACT_NAME}:{release_id}", labels=labels) as model:
+            shutil.copytree(folder, model.path, dirs_exist_ok=True)
+    return manifest
+
+
+def _encoder_identity() -> ModelIdentity:
+    from models.text import TextEncoder
+
+    return TextEncoder().identity
+
+
+def _manifest(
+    ingested: IngestResult,
+    explained: ExplainResult,
+    evaluated: EvaluateResult,
+    manifest: Manifest,
+    release_id: str,
+    now: datetime,
+) -> Release:
+    name, _, revision = explained.llm.partition("@")
+    return Release(
+        release_id=release_id,
+        created_at=now,
+        method=manifest.method,
+        artifact_tag=f"{ARTIFACT_NAME}:{release_id}",
+        artifact_hash=manifest.artifact_hash,
+        feature_service=SERVICE,
+        text_set_hash=explained.texts_hash,
+        prompt_hash=explained.prompt_hash,
+        data_hash=ingested.data_hash,
+        encoder=_encoder_identity(),
+        llm=ModelIdentity(name, revision),
+        metrics=tuple(Metric(name=k, value=v) for k, v in evaluated.values(manifest.method).items()),
+        scale=ingested.scale,
+        as_of=ingested.as_of,
+    )
+
+
+def _texts(workspace: Workspace) -> ReleaseTexts:
+    """The words a service shows, frozen with the release."""
+    lake, facets = workspace.lake, workspace.lake.read("facets")
+    vectors = text_encoder(workspace)(facets["text"].tolist())
+    return ReleaseTexts(
+        products=lake.read("products"),
+        facets=facets.assign(vector=list(vectors)),
+        facts=lake.read("facts"),
+        pair_texts=lake.read("pair_texts"),
+    )
