@@ -237,7 +237,9 @@ def _roomy_layer() -> Any:
     """The class of a cache layer with its room set aside; transformers' own copies everything at each token."""
     from transformers.cache_utils import DynamicLayer
 
-    class RoomyLayer(DynamicLayer):
+    base: Any = DynamicLayer
+
+    class RoomyLayer(base):
         def __init__(self, keys: Tensor, values: Tensor, rows: int, room: int) -> None:
             super().__init__()
             self.used = keys.shape[2]
@@ -272,8 +274,8 @@ class _Model:
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         self.device = torch.device(device)
         self.tokenizer = AutoTokenizer.from_pretrained(weights)
-        self.network: Any = AutoModelForCausalLM.from_pretrained(weights, dtype=best_dtype(device))
-        self.network.to(self.device)
+        network: Any = AutoModelForCausalLM.from_pretrained(weights, dtype=best_dtype(device))
+        self.network = network.to(self.device)
         self.network.eval()
         n = self.network.config.vocab_size
         special = set(self.tokenizer.all_special_ids)
