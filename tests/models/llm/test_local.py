@@ -11,7 +11,7 @@ import torch
 from features.errors import GenerationError
 from features.types import Completion, FinishReason, ModelIdentity, Slot, TextRequest
 from models.llm.gguf import llama_name
-from models.llm.local import EmbeddedEngine, best_dtype
+from models.llm.local import EmbeddedEngine, best_dtype, free_cores
 from models.llm.weights import find_weights
 
 SYSTEM = "You answer in plain English, one short sentence per line."
@@ -134,6 +134,22 @@ def test_bf16_is_used_where_the_processor_computes_in_it(tmp_path: Path, flags: 
     (tmp_path / "cpuinfo").write_text(f"flags\t\t: {flags}\n")
     assert best_dtype("cpu", tmp_path / "cpuinfo") is dtype
     assert best_dtype("cpu", tmp_path / "none") is torch.float32
+
+
+@pytest.mark.parametrize(("load", "threads"), [(0.1, 4), (1.2, 3), (9.0, 1)])
+def test_threads_are_the_cores_that_nobody_uses(
+    monkeypatch: pytest.MonkeyPatch, load: float, threads: int
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1, 2, 3}, raising=False)
+    monkeypatch.setattr("os.getloadavg", lambda: (load, 0.0, 0.0))
+    assert free_cores() == threads
+
+
+@pytest.mark.slow
+def test_the_callers_number_of_threads_is_given_back(engine: EmbeddedEngine) -> None:
+    before = torch.get_num_threads()
+    answers(engine, request_to(engine, "Hello.", (Slot("Hi", 2),)))
+    assert torch.get_num_threads() == before
 
 
 def test_an_engine_loads_nothing_before_it_is_asked(tmp_path: Path) -> None:
