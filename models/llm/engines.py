@@ -15,10 +15,11 @@ def open_engine(settings: HostSettings) -> TextEngine:
         from models.llm.http import HttpEngine
 
         return HttpEngine(settings.llm_url, settings.llm_model, settings.llm_key)
-    from models.llm.local import EmbeddedEngine
     from models.llm.weights import find_weights
 
-    find_weights()
+    find_weights()  # before torch is loaded, so that the usual error comes at once
+    from models.llm.local import EmbeddedEngine
+
     return EmbeddedEngine(settings.models, device=_best_device())
 
 

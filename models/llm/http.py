@@ -108,18 +108,24 @@ class HttpEngine:
             ThreadPoolExecutor(self.concurrency, thread_name_prefix="llm") as pool,
         ):
             running: set[Future[Completion]] = set()
+            failure: BaseException | None = None
             try:
                 while True:
                     while len(running) < self.concurrency and (request := next(waiting, None)) is not None:
                         running.add(pool.submit(self._answer, client, request, stop))
                     if not running:
-                        return
+                        break
                     done, running = wait(running, return_when=FIRST_COMPLETED)
-                    yield from [
-                        future.result() for future in sorted(done, key=lambda f: f.exception() is not None)
-                    ]
+                    for future in done:
+                        if error := future.exception():  # what else is in flight is paid for and still handed out
+                            failure, waiting = failure or error, iter(())
+                            stop.set()
+                        else:
+                            yield future.result()
             finally:
                 stop.set()  # calls in backoff give up at once
+        if failure is not None:
+            raise failure
 
     def _answer(self, client: httpx.Client, request: TextRequest, stop: threading.Event) -> Completion:
         """One request with its retries."""
@@ -154,8 +160,8 @@ class HttpEngine:
         return GenerationError(
             f"The language model at {self.address} gave no answer: {decision.reason} (try {tries} of {TRIES}).",
             f"An OpenAI-compatible server that serves {self.model!r} was expected there.",
-            "Check that it runs and that COUNTERPOINT_LLM_URL, COUNTERPOINT_LLM_MODEL and COUNTERPOINT_LLM_KEY fit. "
-            "All answers received so far are in the ledger; run it again to continue.",
+            "Check that it runs and that COUNTERPOINT_LLM_URL, COUNTERPOINT_LLM_MODEL and COUNTERPOINT_LLM_KEY "
+            "fit. All answers received so far are in the ledger; run it again to continue.",
         )
 
     def _completion(self, request: TextRequest, response: httpx.Response, seconds: float) -> Completion:
@@ -231,7 +237,8 @@ def _payload(model: str, request: TextRequest) -> dict[str, Any]:
 
 def describe_form(slots: Sequence[Slot]) -> str:
     """The words that ask a server for the slots' lines."""
-    head = f"Answer with exactly {len(slots)} line{'s' * (len(slots) > 1)} and nothing else. Each line is one sentence."
+    count = "1 line" if len(slots) == 1 else f"{len(slots)} lines"
+    head = f"Answer with exactly {count} and nothing else. Each line is one sentence."
     rules = [
         f"Line {n} begins with: {slot.opening.strip()}" for n, slot in enumerate(slots, 1) if slot.opening.strip()
     ]

@@ -10,6 +10,7 @@ not the engine, is what makes a run repeatable.
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -40,7 +41,7 @@ class EmbeddedEngine:
     Args:
         folder: where the converted weights are kept (270 MB, made once).
         batch_size: rows decoded together.
-        threads: of torch on the CPU; None leaves torch's own choice.
+        threads: of torch on the CPU while decoding; None takes the cores that nobody else uses (`free_cores`).
         device: `cpu` or `cuda`.
         latin_only: forbids tokens other than printable ASCII and Latin letters.
     """
@@ -70,15 +71,18 @@ class EmbeddedEngine:
         """Yields answers as they are ready. Raises GenerationError if a request fits no context window."""
         rows = [_Row.of(request, self._model) for request in requests]
         rows.sort(key=lambda row: (row.request.system, len(row.suffix)))
-        for system, group in groupby(rows, key=lambda row: row.request.system):
-            alike = list(group)
-            for start in range(0, len(alike), self.batch_size):
-                yield from self._decode(system, alike[start : start + self.batch_size])
+        threads = torch.get_num_threads()
+        torch.set_num_threads(self.threads or free_cores())
+        try:
+            for system, group in groupby(rows, key=lambda row: row.request.system):
+                alike = list(group)
+                for start in range(0, len(alike), self.batch_size):
+                    yield from self._decode(system, alike[start : start + self.batch_size])
+        finally:
+            torch.set_num_threads(threads)
 
     @cached_property
     def _model(self) -> _Model:
-        if self.threads is not None:
-            torch.set_num_threads(self.threads)
         weights = converted_folder(self.folder, self.identity, lambda half: _convert(self.gguf, half))
         return _Model(weights, self.device, self.latin_only)
 
@@ -237,7 +241,9 @@ def _roomy_layer() -> Any:
     """The class of a cache layer with its room set aside; transformers' own copies everything at each token."""
     from transformers.cache_utils import DynamicLayer
 
-    class RoomyLayer(DynamicLayer):
+    base: Any = DynamicLayer
+
+    class RoomyLayer(base):
         def __init__(self, keys: Tensor, values: Tensor, rows: int, room: int) -> None:
             super().__init__()
             self.used = keys.shape[2]
@@ -272,8 +278,8 @@ class _Model:
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         self.device = torch.device(device)
         self.tokenizer = AutoTokenizer.from_pretrained(weights)
-        self.network: Any = AutoModelForCausalLM.from_pretrained(weights, dtype=best_dtype(device))
-        self.network.to(self.device)
+        network: Any = AutoModelForCausalLM.from_pretrained(weights, dtype=best_dtype(device))
+        self.network = network.to(self.device)
         self.network.eval()
         n = self.network.config.vocab_size
         special = set(self.tokenizer.all_special_ids)
@@ -350,6 +356,17 @@ def _mask_of(row: _Row) -> int:
 def _harmless(text: str) -> str:
     """A text whose words cannot be mistaken for control tokens such as `<|im_end|>`."""
     return re.sub(r"<\|", "< |", text)
+
+
+def free_cores() -> int:
+    """The cores that the load of the last minute leaves free, at least one.
+
+    Torch's threads spin while they wait for each other: two of them on one free core were about ten times slower
+    than a single one.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    return max(1, min(cores, round(cores - load)))
 
 
 def best_dtype(device: str, cpuinfo: Path = Path("/proc/cpuinfo")) -> torch.dtype:
