@@ -17,7 +17,7 @@ MAX_DESCRIPTION = 240
 MAX_TITLE = 60
 REDACTED = "[removed]"
 
-EMAIL = re.compile(r"[\w.+-]+\s?@\s?[\w-]+\.[\w.]+")
+EMAIL = re.compile(r"[\w.+-]+\s?@\s?[\w-]+(?:\.[\w-]+)+")
 URL = re.compile(r"(?:https?://|www\.)\S+|\b[\w-]+\.(?:com|net|org|info|io)\b\S*", re.IGNORECASE)
 PHONE = re.compile(r"(?<![\w.])\+?\(?\d[\d ().-]{7,}\d(?!\w)")
 PERSONAL = (EMAIL, URL, PHONE)

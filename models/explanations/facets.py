@@ -240,7 +240,8 @@ def opening(fact: Fact, wording: Wording) -> str:
 def _consumer_opening(fact: Fact, wording: Wording) -> str:
     liked = fact.polarity > 0
     if match := _REVIEW.match(fact.text):
-        return f"You {'praised' if liked else 'were not content with'} {match['title']} and wrote: {_start(_quoted(fact))}"
+        judged = "praised" if liked else "were not content with"
+        return f"You {judged} {match['title']} and wrote: {_start(_quoted(fact))}"
     if fact.source == "title" and (match := _RATED.match(fact.text)):
         mild = float(match["stars"]) >= MILD * float(match["top"])
         distance = "were a little less taken with" if mild else "did not take to"

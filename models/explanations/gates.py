@@ -66,7 +66,7 @@ CONTRARY = {Stance.FOR: DENYING, Stance.AGAINST: PRAISING}
 _WORD = re.compile(r"[A-Za-zÀ-ÿ]+(?:['’-][A-Za-zÀ-ÿ]+)*")
 _NAME = re.compile(r"(?<=[a-z,;] )(?:[A-Z][\w'’&-]*)(?:\s+(?:(?:of|the|and|in|a|to|for)\s+)*[A-Z0-9][\w'’&-]*)*")
 _PROMPT_WORDS = re.compile(r"\bfacts?\b|\bsentences?\b|\bpolarity\b|\bstance\b|\bexample answer\b", re.IGNORECASE)
-_SUFFIX = re.compile(r"(?:'s|’s)$|(?:ingly|edly|ings|ing|ers|ed|er|es|ly|s|e|y|ies)$")
+_SUFFIX = re.compile(r"(?:'s|’s)$|(?:ingly|edly|ings|ing|ers|ed|er|es|ly|s|e|y)$")
 
 
 def stem(word: str) -> str:
