@@ -145,7 +145,11 @@ class _ProductFacts:
         strength = (table["surprise"] - table["surprise_all"]) * table["n"] / (table["n"] + SHRINK)
         difference = table["mean"].round(1) - table["mean_all"].round(1)
         table = table.assign(strength=strength, polarity=np.sign(difference).astype(int))
-        return table[(table["n"] >= MIN_AFFINITY) & (difference * strength > 0)]
+        middle = (evidence.scale.low + evidence.scale.high) / 2
+        said = (table["polarity"] < 0) | (
+            table["mean"] >= middle
+        )  # 1.8 of 5 is no praise, even where others gave 1.6
+        return table[said & (table["n"] >= MIN_AFFINITY) & (difference * strength > 0)]
 
     def _affinity_fact(self, row: Any, name: str, value: str) -> Fact:
         aspect, side = aspect_of(name, value), "above" if row.polarity > 0 else "below"

@@ -9,7 +9,8 @@ import pytest
 
 from features.errors import InputError
 from features.types import EntityKind, Explanation, Facet, Fact, Stance
-from models.explanations.compose import Side, compose
+from features.wording import Wording
+from models.explanations.compose import ComposeConfig, Side, compose
 
 TIME = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -30,6 +31,7 @@ LIKES_DRAMA = ("genre=Drama", "ratings", Stance.FOR, "You enjoy drama movies suc
 AVOIDS_HORROR = ("genre=Horror", "ratings", Stance.AGAINST, "You are less taken with horror movies.")
 PRAISED = ("mean", "ratings", Stance.FOR, "With 4.1 of 5 on average, it is rated above the catalog's 3.5.")
 NOT_FOR_DRAMA = ("genre=Drama", "affinity", Stance.AGAINST, "It appeals less to those who enjoy drama movies.")
+STORY = ("description", "description", Stance.FOR, "It is a quiet drama of a small town.")
 LOW = ("low", "ratings", Stance.AGAINST, "It let down 6 of 80 consumers.")
 
 
@@ -64,9 +66,33 @@ def test_a_product_is_never_its_own_example() -> None:
 
 
 def test_similar_texts_are_joined_only_from_the_threshold() -> None:
+    consumer, product = side(EntityKind.CONSUMER, [LIKES_DRAMA]), side(EntityKind.PRODUCT, [STORY])
+    assert both(consumer, product, 0.9)[0].text == f"{LIKES_DRAMA[3]} {STORY[3]}"
+    assert both(consumer, product, 0.1)[0].text == STORY[3]
+
+
+def test_likeness_to_a_sentence_about_ratings_means_nothing() -> None:
     consumer, product = side(EntityKind.CONSUMER, [LIKES_DRAMA]), side(EntityKind.PRODUCT, [PRAISED])
-    assert both(consumer, product, 0.9)[0].text == f"{LIKES_DRAMA[3]} {PRAISED[3]}"
-    assert both(consumer, product, 0.1)[0].text == PRAISED[3]
+    assert both(consumer, product, 0.9)[0].text == PRAISED[3]
+
+
+def test_a_fact_without_a_facet_is_said_by_the_template_and_marked() -> None:
+    text = "rated 6 drama movies 4.8 of 5 on average, above their usual 3.5; among them Fargo"
+    fact = Fact("c.drama", EntityKind.CONSUMER, "x", "genre=Drama", text, 1, 0.5, "ratings", TIME)
+    consumer = Side("x", (), {"c.drama": fact})
+    product = side(EntityKind.PRODUCT, [], "Alien (1979)", "genre=Drama")
+    pro, _ = compose(consumer, product, np.zeros((0, 0)), ComposeConfig(wording=Wording(many="movies")))
+    assert (
+        pro.text
+        == "You enjoy drama movies such as Fargo, and rated 6 of them 4.8 of 5 on average; Alien is another."
+    )
+    assert (pro.model, pro.fact_ids) == ("template", ("c.drama", "genre=Drama"))
+
+
+def test_what_another_taste_thinks_supports_nothing() -> None:
+    consumer = side(EntityKind.CONSUMER, [AVOIDS_HORROR])
+    product = side(EntityKind.PRODUCT, [NOT_FOR_DRAMA, LOW], "Alien", "genre=Horror")
+    assert both(consumer, product)[1].text.endswith(LOW[3])
 
 
 def test_a_cold_consumer_hears_the_products_side() -> None:
