@@ -172,6 +172,14 @@ def test_a_telling_sentence_fits_the_stars() -> None:
     assert telling_sentence("It is not great, the volume knob.", 1, terms)[0] == ""
 
 
+def test_a_description_that_pans_its_product_speaks_against_it() -> None:
+    snapshot = world([("u", "d1", 4.0, None), ("u", "d2", 4.0, None)])
+    texts = ["A disappointing sequel with a weak plot.", "A weak man finds his way in a small town."]
+    products = snapshot.catalog.products.assign(description=texts)
+    facts = by_id(product_facts(replace(snapshot, catalog=replace(snapshot.catalog, products=products))))
+    assert (facts["pd1.text"].polarity, facts["pd2.text"].polarity) == (-1, 0)
+
+
 def test_a_description_gives_its_first_full_sentence() -> None:
     assert (
         key_sentence('Wow. "Blue Hour" is a moody trio recording. More.') == "Blue Hour is a moody trio recording"

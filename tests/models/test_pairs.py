@@ -74,3 +74,9 @@ def test_a_bad_answer_is_no_explanation(tail: str, finish: FinishReason, failure
     explanation, failed = answer(Stance.FOR, tail, finish)
     assert explanation is None
     assert failure in failed
+
+
+def test_a_reason_against_needs_a_fact_against() -> None:
+    explanation, failed = answer(Stance.AGAINST, " it is a drama, and they rated drama movies above their usual.")
+    assert (explanation, failed) == (None, [Failure.STANCE])
+    assert answer(Stance.AGAINST, " it is a drama.")[1] == [Failure.STANCE]
