@@ -150,8 +150,8 @@ def parse_pair(
 def _takes_side(body: str, stance: Stance, cited: Sequence[Fact]) -> bool:
     """Whether a reason rests on a fact of its side, and says nothing of the other's.
 
-    The prompt shows both sides, so a small model argues with the wrong one: `would not enjoy it because they
-    rated such movies above their usual`. A reason against needs a fact against; what a product is may speak for it.
+    The prompt shows both sides, so a small model argues with the wrong one: `would not enjoy it because
+    they rated such movies above their usual`. A reason against needs a fact against it.
     """
     wanted = {1, 0} if stance is Stance.FOR else {-1}
     said = {word.strip(".,;:") for word in body.lower().split()}
