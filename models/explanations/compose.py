@@ -112,6 +112,7 @@ def _say(
     stance: Stance, consumer: Side, product: Side, similarity: NDArray[np.floating], config: ComposeConfig
 ) -> Explanation:
     matches = [*_by_attribute(stance, consumer, product, config), *_by_taste(stance, consumer, product, config)]
+    matches += [*_by_term(stance, consumer, product, config)]
     matches += _by_similarity(stance, consumer, product, similarity, config)
     if matches:
         return _explanation(stance, consumer, product, max(matches, key=lambda match: match.score))
@@ -160,13 +161,27 @@ def _aspect(side: Side, facet: Facet) -> str:
 
 def _by_taste(stance: Stance, consumer: Side, product: Side, config: ComposeConfig) -> Iterator[_Match]:
     """What those who share a taste of this consumer thought of the product."""
+    title = spoken_title(product.title)
     for liked in consumer.sayings(Stance.FOR, config.wording):
+        about_itself = bool(title) and title in liked.text
         for facet in product.sayings(stance, config.wording):
-            shared = _aspect(consumer, liked) == _aspect(product, facet)
+            shared = _aspect(consumer, liked) == _aspect(product, facet) and not about_itself
             if shared and _is_affinity(product, facet):
                 joint = ". " if stance is Stance.FOR else ", yet "
                 text = f"{_open_ended(liked.text)}{joint}{_running_on(facet.text, joint)}"
                 yield _Match(config.shared_aspect * _weight(liked, facet), text, (liked, facet))
+
+
+def _by_term(stance: Stance, consumer: Side, product: Side, config: ComposeConfig) -> Iterator[_Match]:
+    """What this consumer wrote of another product, and what others wrote of this one, about the same thing."""
+    title = spoken_title(product.title)
+    for mine in consumer.sayings(stance, config.wording):
+        about_itself = bool(title) and title in mine.text
+        for theirs in product.sayings(stance, config.wording):
+            fact = product.fact(theirs)
+            if not about_itself and fact and fact.source == "review" and fact.aspect == _aspect(consumer, mine):
+                text = f"{mine.text} Of this one, {_running_on(theirs.text, ', ')}"
+                yield _Match(config.shared_aspect * _weight(mine, theirs), text, (mine, theirs))
 
 
 def _by_similarity(

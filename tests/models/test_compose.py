@@ -89,6 +89,13 @@ def test_a_fact_without_a_facet_is_said_by_the_template_and_marked() -> None:
     assert (pro.model, pro.fact_ids) == ("template", ("c.drama", "genre=Drama"))
 
 
+def test_reviews_meet_in_a_term() -> None:
+    mine = ("term=tune", "review", Stance.FOR, "You praised Oak Strings and wrote: They stay in tune.")
+    theirs = ("term=tune", "review", Stance.FOR, "A consumer who rated it 5 wrote: Holds its tune.")
+    pro, _ = both(side(EntityKind.CONSUMER, [mine]), side(EntityKind.PRODUCT, [PRAISED, theirs], "Elm Strings"))
+    assert pro.text == f"{mine[3]} Of this one, a consumer who rated it 5 wrote: Holds its tune."
+
+
 def test_what_another_taste_thinks_supports_nothing() -> None:
     consumer = side(EntityKind.CONSUMER, [AVOIDS_HORROR])
     product = side(EntityKind.PRODUCT, [NOT_FOR_DRAMA, LOW], "Alien", "genre=Horror")
