@@ -38,7 +38,7 @@ EXAMPLES = 2
 def consumer_facts(
     snapshot: Snapshot, window: EvidenceWindow | None = None, wording: Wording | None = None
 ) -> list[Fact]:
-    """What each consumer has shown to enjoy (+1) and to enjoy less (-1), at most 4 of each.
+    """What each consumer has shown to enjoy (+1) and to enjoy less (-1), at most 6 of each.
 
     Args:
         snapshot: the world; nothing else is read.

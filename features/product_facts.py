@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from features.evidence import SHRINK, Codes, Evidence, EvidenceWindow, rows
-from features.sentences import Terms, key_sentence, telling_sentence
+from features.sentences import Terms, key_sentence, pans, telling_sentence
 from features.types import EntityKind, Fact, Snapshot
 from features.wording import CATALOG_TIME, Wording, aspect_of, choose, of_top, part_of_id, stars, whole_stars
 
@@ -22,7 +22,7 @@ FEW_RATINGS = 3
 def product_facts(
     snapshot: Snapshot, window: EvidenceWindow | None = None, wording: Wording | None = None
 ) -> list[Fact]:
-    """What speaks for (+1) and against (-1) each product, at most 4 of each, and what it is (0).
+    """What speaks for (+1) and against (-1) each product, at most 6 of each, and what it is (0).
 
     Args:
         snapshot: the world; nothing else is read.
@@ -89,7 +89,10 @@ class _ProductFacts:
             sentence = key_sentence(description)
             if sentence:
                 text = f'described as: "{sentence}"'
-                yield self._fact(product, "text", "description", text, 0, 0.6, "description", CATALOG_TIME)
+                polarity, weight = (-1, 0.3) if pans(sentence) else (0, 0.6)
+                yield self._fact(
+                    product, "text", "description", text, polarity, weight, "description", CATALOG_TIME
+                )
 
     def of_ratings(self) -> Iterator[Fact]:
         """'rated by 243 consumers, 4.5 of 5 on average, above the catalog's 3.5', and who differs."""
@@ -145,7 +148,9 @@ class _ProductFacts:
         strength = (table["surprise"] - table["surprise_all"]) * table["n"] / (table["n"] + SHRINK)
         difference = table["mean"].round(1) - table["mean_all"].round(1)
         table = table.assign(strength=strength, polarity=np.sign(difference).astype(int))
-        return table[(table["n"] >= MIN_AFFINITY) & (difference * strength > 0)]
+        middle = (evidence.scale.low + evidence.scale.high) / 2
+        said = (table["polarity"] < 0) | (table["mean"] >= middle)  # 1.8 of 5 praises nothing
+        return table[said & (table["n"] >= MIN_AFFINITY) & (difference * strength > 0)]
 
     def _affinity_fact(self, row: Any, name: str, value: str) -> Fact:
         aspect, side = aspect_of(name, value), "above" if row.polarity > 0 else "below"

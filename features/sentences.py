@@ -17,7 +17,7 @@ MAX_DESCRIPTION = 240
 MAX_TITLE = 60
 REDACTED = "[removed]"
 
-EMAIL = re.compile(r"[\w.+-]+\s?@\s?[\w-]+\.[\w.]+")
+EMAIL = re.compile(r"[\w.+-]+\s?@\s?[\w-]+(?:\.[\w-]+)+")
 URL = re.compile(r"(?:https?://|www\.)\S+|\b[\w-]+\.(?:com|net|org|info|io)\b\S*", re.IGNORECASE)
 PHONE = re.compile(r"(?<![\w.])\+?\(?\d[\d ().-]{7,}\d(?!\w)")
 PERSONAL = (EMAIL, URL, PHONE)
@@ -64,6 +64,9 @@ problems returned rough sadly stiff stopped terrible tinny too trouble uncomfort
 waste weak worse worst wrong wish
 """
 BLAME = frozenset(_BLAME_TEXT.split())
+PANNING = frozenset(
+    {"bland", "disappointing", "dull", "forgettable", "lackluster", "mediocre", "tedious", "uninspired"}
+)
 _NEGATION_TEXT = """
 not no never didn't don't doesn't isn't wasn't can't couldn't won't without
 """
@@ -111,6 +114,11 @@ def sentences(text: object) -> list[str]:
     parts = _END.split(clean(text, 4_000))
     whole = (part.replace('"', "").strip(" .'-*,;:") for part in parts if part)
     return [part for part in whole if REDACTED not in part and not _INSTRUCTION.search(part)]
+
+
+def pans(description: str) -> bool:
+    """Whether a description runs its product down, as written-up summaries sometimes do."""
+    return bool(PANNING & set(words(description)))
 
 
 def mood(text: str) -> int:

@@ -154,6 +154,9 @@ class Slot:
 
     opening: str
     max_tokens: int = 24
+    about: str = ""
+    """What this line alone is about, shown to the model after the request's prompt. An engine may write the lines of
+    one request independently of each other, each seeing only its own `about`."""
 
 
 @dataclass(frozen=True)

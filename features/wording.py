@@ -13,8 +13,9 @@ from features.types import Fact, RatingScale
 
 CATALOG_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 """Evidence time of what the catalog alone says: true before any interaction."""
-FACTS_PER_POLARITY = 4
-SAME_SOURCE = 3
+FACTS_PER_POLARITY = 6
+"""More than become facets: the others can still meet an attribute or a taste when a pair is composed."""
+SAME_SOURCE = 4
 """At most this many of an entity's facts of one polarity come from the same source."""
 NEUTRAL_FACTS = 8
 

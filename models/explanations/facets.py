@@ -136,7 +136,7 @@ def _strongest(facts: Sequence[Fact], polarity: int) -> list[Fact]:
 def facet_requests(
     facts: Iterable[Fact], identity: ModelIdentity, config: FacetConfig | None = None
 ) -> list[TextRequest]:
-    """One request per selected fact, each key once: equal facts of two products are worded once.
+    """One request per entity that has facts, one line per selected fact.
 
     Args:
         facts: of consumers, products or both; selected per entity by `select`.
@@ -144,19 +144,17 @@ def facet_requests(
         config: how many facets, and the dataset's nouns.
     """
     config = config or FacetConfig()
-    requests: dict[str, TextRequest] = {}
-    for group in by_entity(facts).values():
-        for _, fact in select(group, config):
-            request = request_for(fact, identity, config)
-            requests.setdefault(request.key, request)
-    return list(requests.values())
+    chosen = [[fact for _, fact in select(group, config)] for group in by_entity(facts).values()]
+    return [request_for(group, identity, config) for group in chosen if group]
 
 
-def request_for(fact: Fact, identity: ModelIdentity, config: FacetConfig) -> TextRequest:
-    """The request that words one fact; its subject is the fact's id."""
-    slot = Slot(opening(fact, config.wording), config.max_tokens)
-    kind, system = KINDS[fact.entity_kind], SYSTEMS[fact.entity_kind]
-    return TextRequest(kind, fact.fact_id, system, PROMPT.format(fact=fact.text), (slot,), identity)
+def request_for(facts: Sequence[Fact], identity: ModelIdentity, config: FacetConfig) -> TextRequest:
+    """The request that words the facts of one entity; each line is about one of them, so citation is by construction."""
+    slots = [
+        Slot(opening(fact, config.wording), config.max_tokens, about=PROMPT.format(fact=fact.text)) for fact in facts
+    ]
+    kind = facts[0].entity_kind
+    return TextRequest(KINDS[kind], f"{kind.value} {facts[0].entity_id}", SYSTEMS[kind], "", tuple(slots), identity)
 
 
 def by_entity(facts: Iterable[Fact]) -> dict[tuple[EntityKind, str], list[Fact]]:
@@ -183,10 +181,13 @@ def parse_facets(
     config = config or FacetConfig()
     facets, rejected = [], []
     for group in by_entity(facts).values():
-        ranks = Counter[Stance]()
-        for stance, fact in select(group, config):
-            request = request_for(fact, identity, config)
-            text, failed = read_line(request, completions.get(request.key), stance, fact)
+        chosen, ranks = select(group, config), Counter[Stance]()
+        if not chosen:
+            continue
+        request = request_for([fact for _, fact in chosen], identity, config)
+        lines = _lines(request, completions.get(request.key))
+        for (stance, fact), slot, line in zip(chosen, request.slots, lines, strict=True):
+            text, failed = read_line(slot, line, stance, fact)
             if failed:
                 rejected.append(Rejected(fact.fact_id, text, tuple(failed)))
             facets.append(_facet(fact, stance, ranks[stance], "" if failed else text, request, config))
@@ -194,17 +195,18 @@ def parse_facets(
     return Parsed(tuple(facets), tuple(rejected))
 
 
-def read_line(
-    request: TextRequest, completion: Completion | None, stance: Stance, fact: Fact
-) -> tuple[str, list[Failure]]:
-    """The line of an answer and the gates it fails."""
-    if completion is None or not completion.lines:
+def _lines(request: TextRequest, completion: Completion | None) -> Sequence[str]:
+    """One line per slot; all empty where there is no finished answer."""
+    usable = completion is not None and completion.finish is FinishReason.STOP
+    return completion.lines if completion is not None and usable else [""] * len(request.slots)
+
+
+def read_line(slot: Slot, line: str, stance: Stance, fact: Fact) -> tuple[str, list[Failure]]:
+    """One line of an answer and the gates it fails. A line cut short holds its opening alone."""
+    text = tidy(line)
+    if not text or text == tidy(slot.opening):
         return "", [Failure.EMPTY]
-    text = tidy(completion.lines[0])
-    failed = failures(text, stance, [fact.fact_id], [fact], request.slots[0].opening, request.prompt)
-    if completion.finish is not FinishReason.STOP and Failure.UNFINISHED not in failed:
-        failed.append(Failure.UNFINISHED)
-    return text, failed
+    return text, failures(text, stance, [fact.fact_id], [fact], slot.opening, slot.about)
 
 
 def _facet(fact: Fact, stance: Stance, rank: int, text: str, request: TextRequest, config: FacetConfig) -> Facet:
@@ -240,7 +242,8 @@ def opening(fact: Fact, wording: Wording) -> str:
 def _consumer_opening(fact: Fact, wording: Wording) -> str:
     liked = fact.polarity > 0
     if match := _REVIEW.match(fact.text):
-        return f"You {'praised' if liked else 'were not content with'} {match['title']} and wrote: {_start(_quoted(fact))}"
+        judged = "praised" if liked else "were not content with"
+        return f"You {judged} {match['title']} and wrote: {_start(_quoted(fact))}"
     if fact.source == "title" and (match := _RATED.match(fact.text)):
         mild = float(match["stars"]) >= MILD * float(match["top"])
         distance = "were a little less taken with" if mild else "did not take to"

@@ -66,7 +66,7 @@ CONTRARY = {Stance.FOR: DENYING, Stance.AGAINST: PRAISING}
 _WORD = re.compile(r"[A-Za-zÀ-ÿ]+(?:['’-][A-Za-zÀ-ÿ]+)*")
 _NAME = re.compile(r"(?<=[a-z,;] )(?:[A-Z][\w'’&-]*)(?:\s+(?:(?:of|the|and|in|a|to|for)\s+)*[A-Z0-9][\w'’&-]*)*")
 _PROMPT_WORDS = re.compile(r"\bfacts?\b|\bsentences?\b|\bpolarity\b|\bstance\b|\bexample answer\b", re.IGNORECASE)
-_SUFFIX = re.compile(r"(?:'s|’s)$|(?:ingly|edly|ings|ing|ers|ed|er|es|ly|s|e|y|ies)$")
+_SUFFIX = re.compile(r"(?:'s|’s)$|(?:ingly|edly|ings|ing|ers|ed|er|es|ly|s|e|y)$")
 
 
 def stem(word: str) -> str:
@@ -134,7 +134,7 @@ def failures(
         Failure.NUMBER: not numbers_agree(body, evidence),
         Failure.TITLE: any(name not in evidence for name in _NAME.findall(text)),
         Failure.STANCE: _contradicts(body, stance, evidence),
-        Failure.ECHO: bool(_PROMPT_WORDS.search(body)) or _repeats_instructions(body, prompt, evidence),
+        Failure.ECHO: _talks_of_the_task(body, evidence) or _repeats_instructions(body, prompt, evidence),
         Failure.LOOP: loops(body),
         Failure.PERSONAL: any(pattern.search(text) for pattern in PERSONAL),
     }
@@ -189,6 +189,10 @@ def _contradicts(body: str, stance: Stance, evidence: str) -> bool:
     carried = {word.lower() for word in _WORD.findall(evidence)}
     said = {word.lower() for word in _WORD.findall(body)}
     return bool((said & CONTRARY[stance]) - carried)
+
+
+def _talks_of_the_task(body: str, evidence: str) -> bool:
+    return any(word.lower() not in evidence.lower() for word in _PROMPT_WORDS.findall(body))
 
 
 def _repeats_instructions(body: str, prompt: str, evidence: str, size: int = 6) -> bool:

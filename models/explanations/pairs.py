@@ -27,7 +27,7 @@ from features.types import (
     TextRequest,
 )
 from models.explanations.facets import tidy
-from models.explanations.gates import FUNCTION_WORDS, Failure, failures, stem, stems
+from models.explanations.gates import CONTRARY, FUNCTION_WORDS, Failure, failures, stem, stems
 
 PAIR_KIND = "pair_reason"
 PAIR_SYSTEM = """\
@@ -127,6 +127,8 @@ def parse_pair(
     failed = failures(
         text, stance, [fact.fact_id for fact in cited], facts, opening, context=spoken_title(pair.title)
     )
+    if not _takes_side(text.removeprefix(opening), stance, cited) and Failure.STANCE not in failed:
+        failed.append(Failure.STANCE)
     if completion.finish is not FinishReason.STOP and Failure.UNFINISHED not in failed:
         failed.append(Failure.UNFINISHED)
     if failed:
@@ -159,6 +161,17 @@ def parse_pairs(
         kept = [text for text in sides if text is not None]
         texts += kept if len(kept) == len(STANCES) else []
     return texts
+
+
+def _takes_side(body: str, stance: Stance, cited: Sequence[Fact]) -> bool:
+    """Whether a reason rests on a fact of its side, and says nothing of the other's.
+
+    The prompt shows both sides, so a small model argues with the wrong one: `would not enjoy it because
+    they rated such movies above their usual`. A reason against needs a fact against it.
+    """
+    wanted = {1, 0} if stance is Stance.FOR else {-1}
+    said = {word.strip(".,;:") for word in body.lower().split()}
+    return any(fact.polarity in wanted for fact in cited) and not said & CONTRARY[stance]
 
 
 def cited_facts(text: str, facts: Sequence[Fact]) -> list[Fact]:

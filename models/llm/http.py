@@ -222,7 +222,7 @@ def _error_code(response: httpx.Response) -> str:
 
 def _payload(model: str, request: TextRequest) -> dict[str, Any]:
     messages = [{"role": "system", "content": request.system}] if request.system else []
-    messages.append({"role": "user", "content": f"{request.prompt}\n\n{describe_form(request.slots)}"})
+    messages.append({"role": "user", "content": "\n\n".join(filter(None, [request.prompt, describe_form(request.slots)]))})
     # Words of an opening are at most as many tokens as characters; half is already generous.
     room = sum(slot.max_tokens + len(slot.opening) // 2 + 8 for slot in request.slots)
     return {
@@ -242,7 +242,8 @@ def describe_form(slots: Sequence[Slot]) -> str:
     rules = [
         f"Line {n} begins with: {slot.opening.strip()}" for n, slot in enumerate(slots, 1) if slot.opening.strip()
     ]
-    return "\n".join([head, *rules])
+    topics = [f"Line {n} is about this. {slot.about}" for n, slot in enumerate(slots, 1) if slot.about]
+    return "\n".join([head, *topics, *rules])
 
 
 def parse_lines(content: str, slots: Sequence[Slot]) -> tuple[str, ...] | None:

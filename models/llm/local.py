@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from features.errors import GenerationError
-from features.types import Completion, FinishReason, ModelIdentity, TextRequest
+from features.types import Completion, FinishReason, ModelIdentity, Slot, TextRequest
 from models.llm.decoding import AnswerWriter, Ask, begins_sentence, readable
 from models.llm.gguf import convert
 from models.llm.weights import converted_folder, find_weights, weights_identity
@@ -69,12 +69,13 @@ class EmbeddedEngine:
 
     def complete(self, requests: Sequence[TextRequest]) -> Iterator[Completion]:
         """Yields answers as they are ready. Raises GenerationError if a request fits no context window."""
-        rows = [_Row.of(request, self._model) for request in requests]
-        rows.sort(key=lambda row: (row.request.system, len(row.suffix)))
+        answers = [_Answer.to(request, self._model) for request in requests]
+        rows = [row for answer in answers for row in answer.rows]
+        rows.sort(key=lambda row: (row.system, len(row.suffix)))
         threads = torch.get_num_threads()
         torch.set_num_threads(self.threads or free_cores())
         try:
-            for system, group in groupby(rows, key=lambda row: row.request.system):
+            for system, group in groupby(rows, key=lambda row: row.system):
                 alike = list(group)
                 for start in range(0, len(alike), self.batch_size):
                     yield from self._decode(system, alike[start : start + self.batch_size])
@@ -101,8 +102,9 @@ class EmbeddedEngine:
                 row.seconds += 0.0 if row.reported else spent / batch.n_active
             for row in batch.rows:
                 if row.writer.finish is not None and not row.reported:
-                    row.reported = True
-                    yield row.completion(self.identity, batch.n_prefix)
+                    row.reported, row.n_prefix = True, batch.n_prefix
+                    if row.answer.complete:
+                        yield row.answer.completion(self.identity)
             batch.drop_finished()
             clock = time.perf_counter()  # what the receiver did meanwhile is not the model's time
             if batch.rows:
@@ -110,30 +112,86 @@ class EmbeddedEngine:
 
 
 @dataclass(eq=False)
-class _Row:
-    """One request while it is answered."""
+class _Answer:
+    """One request while it is answered, in one row, or in a row per slot where each slot says what it is about.
+
+    A small model that sees several facts mixes them up; shown one at a time, it words each.
+    """
 
     request: TextRequest
+    rows: list[_Row]
+
+    @classmethod
+    def to(cls, request: TextRequest, model: _Model) -> _Answer:
+        """Tokenizes a request. Raises GenerationError if it has no slot or is too long."""
+        if not request.slots:
+            raise GenerationError(
+                f"The request about {request.subject!r} has no slot, so there is nothing to write."
+            )
+        answer = cls(request, [])
+        alone = all(slot.about for slot in request.slots)
+        for slots in [(slot,) for slot in request.slots] if alone else [request.slots]:
+            answer.rows.append(_Row.of(answer, slots, model))
+        return answer
+
+    @property
+    def complete(self) -> bool:
+        """Whether all its rows are."""
+        return all(row.writer.finish is not None for row in self.rows)
+
+    def completion(self, identity: ModelIdentity) -> Completion:
+        """The answer, once it is complete.
+
+        Of rows written independently, one that was cut short gives its opening alone; the answer is usable as long as
+        one row is.
+        """
+        finished = [row for row in self.rows if row.writer.finish is FinishReason.STOP]
+        lines = [
+            line
+            for row in self.rows
+            for line in (row.writer.lines if row in finished or len(self.rows) == 1 else row.openings)
+        ]
+        return Completion(
+            request_key=self.request.key,
+            lines=tuple(lines),
+            finish=FinishReason.STOP if finished else FinishReason.LENGTH,
+            prompt_tokens=sum(row.n_prefix + len(row.suffix) - row.n_opening for row in self.rows),
+            completion_tokens=sum(row.n_opening + row.n_tokens for row in self.rows),
+            seconds=sum(row.seconds for row in self.rows),
+            model=identity,
+            note="; ".join(row.writer.note for row in self.rows if row.writer.note),
+        )
+
+
+@dataclass(eq=False)
+class _Row:
+    """Lines written in one go: all of a request, or one of them."""
+
+    answer: _Answer
     suffix: list[int]
+    openings: list[str]
     n_opening: int
     room: int
     writer: AnswerWriter
     generator: torch.Generator | None
     fed: int = 0
     n_tokens: int = 0
+    n_prefix: int = 0
     seconds: float = 0.0
     reported: bool = False
 
+    @property
+    def system(self) -> str:
+        """The request's shared text."""
+        return self.answer.request.system
+
     @classmethod
-    def of(cls, request: TextRequest, model: _Model) -> _Row:
-        """Tokenizes a request. Raises GenerationError if it has no slot or is too long."""
-        if not request.slots:
-            raise GenerationError(
-                f"The request about {request.subject!r} has no slot, so there is nothing to write."
-            )
-        openings = [model.tokens(slot.opening.rstrip()) for slot in request.slots]
-        suffix = model.tokens_of_turn(request.prompt) + openings[0]
-        room = sum(slot.max_tokens for slot in request.slots)
+    def of(cls, answer: _Answer, slots: Sequence[Slot], model: _Model) -> _Row:
+        """Tokenizes some slots of a request. Raises GenerationError if they are too long."""
+        request, openings = answer.request, [model.tokens(slot.opening.rstrip()) for slot in slots]
+        prompt = "\n".join(filter(None, [request.prompt, *(slot.about for slot in slots)]))
+        suffix = model.tokens_of_turn(prompt) + openings[0]
+        room = sum(slot.max_tokens for slot in slots)
         room += sum(len(model.separator) + len(opening) + 1 for opening in openings)
         if len(suffix) + room > CONTEXT // 2:
             raise GenerationError(
@@ -141,11 +199,12 @@ class _Row:
                 f"The embedded model takes {CONTEXT // 2} in all beside the system text.",
                 "Shorten the prompt's facts or use a server with a longer context.",
             )
-        writer = AnswerWriter(request.slots, openings, model.separator, model.pieces.__getitem__, model.ends)
+        writer = AnswerWriter(slots, openings, model.separator, model.pieces.__getitem__, model.ends)
         generator = None
         if request.temperature > 0:  # by the key, so that a sample does not depend on its neighbours in the batch
-            generator = torch.Generator().manual_seed(int(request.key[:15], 16))
-        return cls(request, suffix, len(openings[0]), room, writer, generator)
+            generator = torch.Generator().manual_seed(int(request.key[:15], 16) + len(answer.rows))
+        words = [slot.opening.strip() for slot in slots]
+        return cls(answer, suffix, words, len(openings[0]), room, writer, generator)
 
     def advance(self, chosen: int) -> None:
         """Takes the model's choice, or the forced token in its place, as the next to feed."""
@@ -157,19 +216,6 @@ class _Row:
             return
         feed = self.writer.take(chosen)
         self.fed = self.fed if feed is None else feed
-
-    def completion(self, identity: ModelIdentity, n_prefix: int) -> Completion:
-        """The answer, once it is complete."""
-        return Completion(
-            request_key=self.request.key,
-            lines=tuple(self.writer.lines),
-            finish=self.writer.finish or FinishReason.LENGTH,
-            prompt_tokens=n_prefix + len(self.suffix) - self.n_opening,
-            completion_tokens=self.n_opening + self.n_tokens,
-            seconds=self.seconds,
-            model=identity,
-            note=self.writer.note,
-        )
 
 
 class _Batch:
