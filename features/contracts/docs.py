@@ -44,8 +44,8 @@ th { color: var(--soft); font-weight: 600; font-size: 13px; }
 tr:last-child td { border-bottom: 0; }
 td small { display: block; color: var(--soft); }
 td.subject { min-width: 130px; font-family: ui-monospace, monospace; font-size: 13px; }
-.mark { display: inline-block; min-width: 68px; text-align: center; white-space: nowrap; padding: 1px 9px; border-radius: 99px;
-  font-size: 13px; font-weight: 600; margin-right: 8px; }
+.mark { display: inline-block; min-width: 68px; text-align: center; white-space: nowrap; padding: 1px 9px;
+  border-radius: 99px; font-size: 13px; font-weight: 600; margin-right: 8px; }
 .passed { color: var(--good); background: var(--good-back); }
 .warning { color: var(--warn); background: var(--warn-back); }
 .failed { color: var(--bad); background: var(--bad-back); }

@@ -170,7 +170,7 @@ def _expected(kind: str, kwargs: Mapping[str, Any]) -> str:
     for key in ("value_set", "regex", "regex_list"):
         if kwargs.get(key):
             values = kwargs[key] if isinstance(kwargs[key], list) else [kwargs[key]]
-            parts.append(", ".join(str(value) for value in values))
+            parts.append(", ".join(_shown(value).strip("'") for value in values))
     if kwargs.get("mostly"):
         parts.append(f"for at least {kwargs['mostly']:.0%} of the rows")
     return " ".join(part.strip() for part in parts)
@@ -190,7 +190,8 @@ def _range(kwargs: Mapping[str, Any]) -> str:
 def _observed(result: Any) -> str:
     content = result.result or {}
     if "observed_value" in content:
-        return _shown(content["observed_value"])
+        value = content["observed_value"]
+        return _shown(value) if value is not None else "as expected" if result.success else "nothing"
     total, wrong = content.get("element_count", 0), content.get("unexpected_count", 0)
     if not wrong:
         return f"all {total:,} rows right"

@@ -234,7 +234,7 @@ def check_facets(
 
 
 def check_explanations(
-    frame: pd.DataFrame, fact_ids: Collection[str], as_of: datetime | None = None
+    frame: pd.DataFrame, fact_ids: Collection[str], as_of: datetime | None = None, min_both: float = 0.5
 ) -> CheckReport:
     """Texts for pairs: one per stance, both stances per pair, different, cited and dated.
 
@@ -242,6 +242,7 @@ def check_explanations(
         frame: One column per field of `Explanation`. Rows of granularity `none` need no text and no citation.
         fact_ids: Ids of all facts.
         as_of: Evidence must be earlier; not checked if absent.
+        min_both: Least share of texts whose pair has both stances; the others' second answer was refused.
     """
     if failed := missing_columns("explanations", frame, [item.name for item in fields(Explanation)]):
         return failed
@@ -262,7 +263,12 @@ def check_explanations(
         gxe.ExpectColumnValuesToNotBeNull(column="product_id"),
         gxe.ExpectCompoundColumnsToBeUnique(column_list=[*pair, "stance"], notes="one text per pair and stance"),
         gxe.ExpectColumnMeanToBeBetween(
-            column="both_stances", min_value=0.95, notes="a pair is argued for and against, whatever its rating"
+            column="both_stances",
+            min_value=min_both,
+            notes="a pair is argued for and against, whatever its rating",
+        ),
+        gxe.ExpectColumnMeanToBeBetween(
+            column="both_stances", min_value=0.95, severity=WARN, notes="one-sided pairs are refused answers"
         ),
         gxe.ExpectColumnValuesToBeInSet(column="granularity", value_set=GRANULARITIES),
         gxe.ExpectColumnSumToBeBetween(column="undated", max_value=0, notes="what is said has a time of evidence"),

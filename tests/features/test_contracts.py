@@ -337,7 +337,7 @@ class TestExplanations:
     @pytest.mark.parametrize(
         ("column", "change"),
         [
-            ("both_stances", lambda frame: frame.iloc[:-1]),
+            ("both_stances", lambda frame: frame[frame["stance"] == "for"]),
             ("said_on_both", lambda frame: at(frame, 0, "text", frame.at[1, "text"])),
             ("unknown_facts", lambda frame: at(frame, 0, "fact_ids", ["f0", "f7"])),
             ("undated", lambda frame: at(frame, 0, "evidence_time", pd.NaT)),
@@ -348,6 +348,11 @@ class TestExplanations:
     )
     def test_fault(self, column: str, change: Change) -> None:
         caught(check_explanations(change(explanations()), ["f0"], AS_OF), column)
+
+    def test_one_refused_answer_only_warns(self) -> None:
+        report = check_explanations(explanations().iloc[:-1], ["f0"], AS_OF)
+        assert report.passed
+        assert [finding.column for finding in report.warnings] == ["both_stances"]
 
 
 class TestVectors:
