@@ -50,6 +50,8 @@ class Latency:
     endpoint: str
     n_requests: int
     n_failed: int
+    n_candidates: int
+    """Products scored for one answer, as far as the client knows: 0 where the service takes all it has."""
     p50_ms: float
     p90_ms: float
     p99_ms: float
@@ -123,7 +125,8 @@ def _lines(path: str) -> list[str]:
 def commit() -> str:
     """The commit, with `-dirty` if the working tree differs from it."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    done = subprocess.run(command, cwd=RESULTS.parent, capture_output=True, text=True, check=False)
+    return done.stdout.strip()
 
 
 def parse(arguments: Sequence[str]) -> tuple[Config, str]:
