@@ -89,9 +89,9 @@ async def measure_endpoint(
         raise SystemExit(f"None of {n_requests} requests to {path} was answered with 200.")
     p50, p90, p99 = (round(float(np.percentile(good, q)), 2) for q in (50, 90, 99))
     n_failed = n_requests - len(good)
-    return Latency(
-        path, n_requests, n_failed, p50, p90, p99, round(float(good.max()), 2), round(len(good) / wall, 2)
-    )
+    n_candidates = len(bodies[0].get("product_ids", ()))
+    worst, throughput = round(float(good.max()), 2), round(len(good) / wall, 2)
+    return Latency(path, n_requests, n_failed, n_candidates, p50, p90, p99, worst, throughput)
 
 
 async def timed(client: httpx.AsyncClient, path: str, body: dict[str, Any], due: float) -> float:
