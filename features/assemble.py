@@ -161,7 +161,8 @@ def _indexed(rows: ViewRows, name: str, shape: tuple[int, ...]) -> Indexed:
             f"This code reads {' x '.join(map(str, shape))} = {width} values.",
             "Run the stage that makes the feature again with this version.",
         )
-    return Indexed(values.to_numpy(zero_copy_only=False).reshape(-1, *shape), rows.index)
+    # A copy, since torch complains about memory it may not write to.
+    return Indexed(np.array(values.to_numpy(zero_copy_only=False)).reshape(-1, *shape), rows.index)
 
 
 def _lists(rows: ViewRows, name: str) -> tuple[pa.Array, np.ndarray[Any, np.dtype[np.int64]]]:

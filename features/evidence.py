@@ -6,8 +6,10 @@ fact's evidence never reaches past its own last event, and later interactions st
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -48,15 +50,20 @@ class EvidenceWindow:
         return np.asarray(positions(codes) < kept[codes])
 
 
+def rows(frame: pd.DataFrame) -> Iterator[Any]:
+    """A frame's rows as named tuples; their types are the columns', which no checker can know."""
+    yield from frame.itertuples()
+
+
 def positions(codes: Codes) -> Codes:
     """Number of earlier events of the same group, for each event (N,)."""
-    return pd.Series(codes).groupby(codes).cumcount().to_numpy(np.int64)
+    return np.asarray(pd.Series(codes).groupby(codes).cumcount(), dtype=np.int64)
 
 
 def earlier_sum(values: Numbers, codes: Codes) -> Numbers:
     """Sum of `values` (N,) over the earlier events of the same group (N,)."""
     series = pd.Series(values)
-    return (series.groupby(codes).cumsum() - series).to_numpy(np.float64)
+    return np.asarray(series.groupby(codes).cumsum() - series, dtype=np.float64)
 
 
 class Evidence:

@@ -8,11 +8,12 @@ for every interaction after `Fact.evidence_time`.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from features.evidence import SHRINK, Codes, Evidence, EvidenceWindow, positions
+from features.evidence import SHRINK, Codes, Evidence, EvidenceWindow, positions, rows
 from features.product_facts import product_facts
 from features.sentences import Terms, spoken_title, telling_sentence
 from features.types import EntityKind, Fact, Snapshot
@@ -94,7 +95,7 @@ class _ConsumerFacts:
         table = table[(table["n"] >= 2) & (difference * table["polarity"] > 0)]
         table = _strongest(table, "consumer")
         examples = self._examples(long, table)
-        for row in table.itertuples(index=False):
+        for row in rows(table):
             yield self._aspect_fact(row, examples[(row.consumer, row.aspect)])
 
     def _examples(self, long: pd.DataFrame, table: pd.DataFrame) -> dict[tuple[int, int], list[str]]:
@@ -104,20 +105,20 @@ class _ConsumerFacts:
         chosen = chosen.sort_values(["telling", "known", "event"], ascending=False, kind="stable")
         chosen = chosen[chosen.groupby(["consumer", "aspect"]).cumcount() < EXAMPLES]
         titles: dict[tuple[int, int], list[str]] = {}
-        for row in chosen.itertuples(index=False):
+        for row in rows(chosen):
             title = spoken_title(self.evidence.titles[row.product])
             if title and title not in titles.setdefault((row.consumer, row.aspect), []):
                 titles[(row.consumer, row.aspect)].append(title)
         return titles
 
-    def _aspect_fact(self, row: object, examples: list[str]) -> Fact:
-        name, value = self.evidence.aspects[row.aspect]  # type: ignore[attr-defined]
+    def _aspect_fact(self, row: Any, examples: list[str]) -> Fact:
+        name, value = self.evidence.aspects[row.aspect]
         aspect = aspect_of(name, value)
-        consumer: int = row.consumer  # type: ignore[attr-defined]
-        side = "above" if row.polarity > 0 else "below"  # type: ignore[attr-defined]
+        consumer: int = row.consumer
+        side = "above" if row.polarity > 0 else "below"
         text = (
-            f"rated {row.n} {self.wording.phrase(aspect)} {stars(row.mean)} "  # type: ignore[attr-defined]
-            f"{of_top(self.evidence.scale)} on average, {side} their usual {stars(row.usual)}"  # type: ignore[attr-defined]
+            f"rated {row.n} {self.wording.phrase(aspect)} {stars(row.mean)} "
+            f"{of_top(self.evidence.scale)} on average, {side} their usual {stars(row.usual)}"
         )
         if examples:
             text += f"; among them {joined(examples)}"
@@ -126,8 +127,8 @@ class _ConsumerFacts:
             f"{part_of_id(name)}.{part_of_id(value)}",
             aspect,
             text,
-            row.polarity,  # type: ignore[attr-defined]
-            row.weight,  # type: ignore[attr-defined]
+            row.polarity,
+            row.weight,
             "ratings",
         )
 
@@ -142,7 +143,7 @@ class _ConsumerFacts:
             weight=0.5 * frame["surprise"].abs() / (1 + SHRINK),
         )
         table = table[(table["polarity"] != 0) & (table["surprise"] * table["polarity"] > 0)]
-        for row in _strongest(table, "consumer", 2).itertuples(index=False):
+        for row in rows(_strongest(table, "consumer", 2)):
             title = spoken_title(self.evidence.titles[row.product])
             product = self.evidence.product_ids[row.product]
             side = "above" if row.polarity > 0 else "below"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from features.evidence import SHRINK, Codes, Evidence, EvidenceWindow
+from features.evidence import SHRINK, Codes, Evidence, EvidenceWindow, rows
 from features.sentences import Terms, key_sentence, telling_sentence
 from features.types import EntityKind, Fact, Snapshot
 from features.wording import CATALOG_TIME, Wording, aspect_of, choose, of_top, part_of_id, stars, whole_stars
@@ -61,6 +62,7 @@ class _ProductFacts:
                 "overall": evidence.overall_before[self.event],
                 "time": evidence.time[self.event],
                 "low": evidence.rating[self.event] <= low,
+                "surprise": evidence.surprise[self.event],
                 "high": evidence.rating[self.event] >= scale.like_from,
             }
         )
@@ -71,12 +73,13 @@ class _ProductFacts:
             until=("time", "max"),
             low=("low", "sum"),
             high=("high", "sum"),
+            surprise=("surprise", "mean"),
         )
         return table.assign(until=table["until"].dt.tz_localize("UTC"), low_from=low)
 
     def of_catalog(self) -> Iterator[Fact]:
         """'its genre is Drama'; 'described as: "A young..."'. Known before any interaction."""
-        for row in self.evidence.aspect_pairs.itertuples(index=False):
+        for row in rows(self.evidence.aspect_pairs):
             name, value = self.evidence.aspects[row.aspect]
             key, aspect = f"{part_of_id(name)}.{part_of_id(value)}", aspect_of(name, value)
             rarity = 1.0 / (1.0 + row.aspect)
@@ -91,7 +94,7 @@ class _ProductFacts:
     def of_ratings(self) -> Iterator[Fact]:
         """'rated by 243 consumers, 4.5 of 5 on average, above the catalog's 3.5', and who differs."""
         scale = self.evidence.scale
-        for row in self.table.itertuples():
+        for row in rows(self.table):
             until, difference = row.until, round(row.mean, 1) - round(row.overall, 1)
             who = _consumers(row.n)
             if difference:
@@ -102,11 +105,11 @@ class _ProductFacts:
                 )
                 strength = abs(row.mean - row.overall) * row.n / (row.n + SHRINK)
                 yield self._fact(row.Index, "mean", "mean", text, weight, strength, "ratings", until)
-            if row.low:
+            if row.low and row.n >= FEW_RATINGS:
                 text = f"{row.low} of {who} rated it {whole_stars(row.low_from)} or lower"
                 weight = row.low / (row.n + SHRINK)
                 yield self._fact(row.Index, "low", "low", text, -1, weight, "ratings", until)
-            if row.high:
+            if row.high and row.n >= FEW_RATINGS:
                 text = f"{row.high} of {who} rated it {whole_stars(scale.like_from)} or higher"
                 weight = 0.4 * row.high / (row.n + SHRINK)
                 yield self._fact(row.Index, "high", "high", text, 1, weight, "ratings", until)
@@ -116,31 +119,46 @@ class _ProductFacts:
 
     def of_affinities(self) -> Iterator[Fact]:
         """'the 12 consumers who enjoy comedy movies rated it 2.9 of 5 on average, below its overall 3.8'."""
-        evidence, scale = self.evidence, self.evidence.scale
-        size = len(evidence.product_ids)
-        general = np.bincount(evidence.product[self.event], evidence.surprise[self.event], size)
-        general = general / np.maximum(np.bincount(evidence.product[self.event], minlength=size), 1)
-        for code in range(evidence.has_aspect.shape[1]):
-            chosen = self.inside & evidence.enjoys(code)
-            product = evidence.product[chosen]
-            count = np.bincount(product, minlength=size)
-            total = np.bincount(product, evidence.rating[chosen], size)
-            surprise = np.bincount(product, evidence.surprise[chosen], size)
-            name, value = evidence.aspects[code]
-            for index in np.flatnonzero(count >= MIN_AFFINITY):
-                mean, overall = total[index] / count[index], self.table.at[index, "mean"]
-                difference = round(mean, 1) - round(overall, 1)
-                strength = (surprise[index] - count[index] * general[index]) / (count[index] + SHRINK)
-                if difference * strength <= 0:
-                    continue
-                aspect, side = aspect_of(name, value), "above" if difference > 0 else "below"
-                text = (
-                    f"the {count[index]} consumers who enjoy {self.wording.phrase(aspect)} rated it {stars(mean)} "
-                    f"{of_top(scale)} on average, {side} its overall {stars(overall)}"
-                )
-                key = f"taste.{part_of_id(name)}.{part_of_id(value)}"
-                until, polarity = self.table.at[index, "until"], int(np.sign(difference))
-                yield self._fact(index, key, aspect, text, polarity, abs(strength), "affinity", until)
+        for code in range(self.evidence.has_aspect.shape[1]):
+            name, value = self.evidence.aspects[code]
+            for row in rows(self._liked_by(code)):
+                yield self._affinity_fact(row, name, value)
+
+    def _liked_by(self, code: int) -> pd.DataFrame:
+        """Products rated by enough consumers who had shown to enjoy the aspect, and how that differs.
+
+        The strength compares their surprise at the product with everybody's, so that kind raters are no fans.
+        """
+        evidence = self.evidence
+        chosen = np.flatnonzero(self.inside & evidence.enjoys(code))
+        fans = pd.DataFrame(
+            {
+                "product": evidence.product[chosen],
+                "rating": evidence.rating[chosen],
+                "surprise": evidence.surprise[chosen],
+            }
+        )
+        table = fans.groupby("product").agg(
+            n=("rating", "size"), mean=("rating", "mean"), surprise=("surprise", "mean")
+        )
+        table = table.join(self.table[["mean", "surprise", "until"]], rsuffix="_all")
+        strength = (table["surprise"] - table["surprise_all"]) * table["n"] / (table["n"] + SHRINK)
+        difference = table["mean"].round(1) - table["mean_all"].round(1)
+        table = table.assign(strength=strength, polarity=np.sign(difference).astype(int))
+        middle = (evidence.scale.low + evidence.scale.high) / 2
+        said = (table["polarity"] < 0) | (
+            table["mean"] >= middle
+        )  # 1.8 of 5 is no praise, even where others gave 1.6
+        return table[said & (table["n"] >= MIN_AFFINITY) & (difference * strength > 0)]
+
+    def _affinity_fact(self, row: Any, name: str, value: str) -> Fact:
+        aspect, side = aspect_of(name, value), "above" if row.polarity > 0 else "below"
+        text = (
+            f"the {row.n} consumers who enjoy {self.wording.phrase(aspect)} rated it {stars(row.mean)} "
+            f"{of_top(self.evidence.scale)} on average, {side} its overall {stars(row.mean_all)}"
+        )
+        key = f"taste.{part_of_id(name)}.{part_of_id(value)}"
+        return self._fact(row.Index, key, aspect, text, row.polarity, abs(row.strength), "affinity", row.until)
 
     def of_reviews(self) -> Iterator[Fact]:
         """'a consumer who rated it 5 wrote: "the strings stay in tune"'."""

@@ -8,13 +8,17 @@ store have the same columns of the same types. Every row has a `version`, unique
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from features.batch import Ids, Index, Times
+from features.errors import StoreError
 
 EVENT_TIMESTAMP = "event_timestamp"
 VERSION = "version"
@@ -182,3 +186,54 @@ def _conform_column(column: pa.Array, kind: pa.DataType) -> pa.Array:
         return column
     values = pc.fill_null(column.values, float("nan"))
     return pa.ListArray.from_arrays(column.offsets, values, mask=column.is_null() if column.null_count else None)
+
+
+def row_keys(frame: pd.DataFrame, view: View, versions: pd.Series) -> pd.Series:
+    """One text per row: its ids and version, with a separator that ids do not contain."""
+    texts = versions.astype(object).reset_index(drop=True)
+    for key in view.keys:
+        texts = frame[key].astype(object).reset_index(drop=True) + "\x1f" + texts
+    return texts
+
+
+def unambiguous(keys: pd.Series, table: pa.Table, view: View) -> tuple[pd.Series, pa.Table]:
+    """Keeps the earliest of an id's rows with one version, so that none looks later than it was known.
+
+    Raises StoreError if rows of one id and version have different features.
+    """
+    repeated = keys.duplicated(keep=False).to_numpy()
+    if not repeated.any():
+        return keys, table
+    values = table.drop_columns([EVENT_TIMESTAMP]).filter(repeated).to_pandas().map(_text)
+    clashing = values.assign(key=keys[repeated].to_numpy()).drop_duplicates()["key"].duplicated()
+    if clashing.any():
+        raise StoreError(
+            f"The lake table {view.table!r} has {int(clashing.sum())} rows with the version of another row of the "
+            "same entity but other features.",
+            "A version must change whenever a feature does.",
+        )
+    order = np.argsort(table[EVENT_TIMESTAMP].to_numpy(), kind="stable")
+    earliest = np.sort(order[~keys.iloc[order].duplicated().to_numpy()])
+    return keys.iloc[earliest].reset_index(drop=True), table.take(earliest)
+
+
+def _text(value: Any) -> Any:
+    return value.tobytes() if isinstance(value, np.ndarray) and value.dtype != object else str(value)
+
+
+def blank_rows(view: View, known: pa.Table, universe: pd.DataFrame) -> pa.Table:
+    """Rows that say "nothing known" for the ids without a row: an empty version and no values."""
+    ids = known.select(view.keys).to_pandas()
+    missing = universe.merge(ids, how="left", on=list(view.keys), indicator=True)
+    missing = missing[missing["_merge"] == "left_only"]
+    columns = [
+        pa.array(missing[item.name], pa.string()) if item.name in view.keys else _blank_column(item, len(missing))
+        for item in view.schema
+    ]
+    return pa.table(columns, schema=view.schema)
+
+
+def _blank_column(item: pa.Field, n_rows: int) -> pa.Array:
+    if item.name == EVENT_TIMESTAMP:
+        return pa.array([datetime(1970, 1, 1, tzinfo=UTC)] * n_rows, TIME_TYPE)
+    return pa.array([""] * n_rows, item.type) if item.name == VERSION else pa.nulls(n_rows, item.type)

@@ -17,7 +17,7 @@ MAX_DESCRIPTION = 240
 MAX_TITLE = 60
 REDACTED = "[removed]"
 
-EMAIL = re.compile(r"[\w.+-]+\s?@\s?[\w-]+\.[\w.]+")
+EMAIL = re.compile(r"[\w.+-]+\s?@\s?[\w-]+(?:\.[\w-]+)+")
 URL = re.compile(r"(?:https?://|www\.)\S+|\b[\w-]+\.(?:com|net|org|info|io)\b\S*", re.IGNORECASE)
 PHONE = re.compile(r"(?<![\w.])\+?\(?\d[\d ().-]{7,}\d(?!\w)")
 PERSONAL = (EMAIL, URL, PHONE)
@@ -36,34 +36,42 @@ _YEAR = re.compile(r"\s*\(\d{4}\)\s*$")
 _ALIAS = re.compile(r"\s*\([^()]*\)\s*$")
 _WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")
 
-COMMON = frozenset(
-    "a about after again all also am an and any are as at back be because been before being both but by can cant could did "
-    "do does doesn't don't dont down each even ever every few find first for from get gets give go goes going gone got had has "
-    "have having he her here hers him his how however i i'll i'm i've if in into is isn't it it's its just know last let like "
-    "little long look looks made make makes many may me might more most much must my need needs never new no not now of off "
-    "old on once one only or other our out over own pretty put quite rather really s same say see seem seems she should since "
-    "so some something still such sure t take than that that's the their them then there these they thing things think this "
-    "those though thought through time to too took try two up us use used uses using very want wanted was way we well went "
-    "were what when where which while who why will with without would yet you your years year months month day days bought "
-    "buy amazon product item review works work working ordered purchase purchased came come else lot lots bit though "
-    "happy love loved anyone someone people having around keep want around set thing".split()
-)
-PRAISE = frozenset(
-    "accurate amazing awesome beautiful beautifully best better bright clean clear comfortable crisp durable easily easy "
-    "enjoy excellent fantastic favorite fine fits flawless flawlessly full good great happy impressed love loved loves nice "
-    "nicely perfect perfectly pleased quality recommend rich smooth solid stable sturdy superb warm well wonderful worth".split()
-)
-BLAME = frozenset(
-    "annoying awful bad broke broken broken cheap cheaply complaint difficult disappointed disappointing downside failed "
-    "fell flimsy hard hate horrible issue issues junk lack lacks loose lousy muddy noise noisy poor poorly problem problems "
-    "returned rough sadly stiff stopped terrible tinny too trouble uncomfortable unfortunately useless waste weak "
-    "worse worst wrong wish".split()
-)
-_NEGATION = frozenset("not no never didn't don't doesn't isn't wasn't can't couldn't won't without".split())
+_COMMON_TEXT = """
+a about after again all also am an and any are as at back be because been before being both but by can cant
+could did do does doesn't don't dont down each even ever every few find first for from get gets give go goes
+going gone got had has have having he her here hers him his how however i i'll i'm i've if in into is isn't it
+it's its just know last let like little long look looks made make makes many may me might more most much must
+my need needs never new no not now of off old on once one only or other our out over own pretty put quite
+rather really s same say see seem seems she should since so some something still such sure t take than that
+that's the their them then there these they thing things think this those though thought through time to too
+took try two up us use used uses using very want wanted was way we well went were what when where which while
+who why will with without would yet you your years year months month day days bought buy amazon product item
+review works work working ordered purchase purchased came come else lot lots bit happy love loved anyone
+someone people around keep set
+"""
+COMMON = frozenset(_COMMON_TEXT.split())
+_PRAISE_TEXT = """
+accurate amazing awesome beautiful beautifully best better bright clean clear comfortable crisp durable easily
+easy enjoy excellent fantastic favorite fine fits flawless flawlessly full good great happy impressed love
+loved loves nice nicely perfect perfectly pleased quality recommend rich smooth solid stable sturdy superb
+warm well wonderful worth
+"""
+PRAISE = frozenset(_PRAISE_TEXT.split())
+_BLAME_TEXT = """
+annoying awful bad broke broken cheap cheaply complaint difficult disappointed disappointing downside failed
+fell flimsy hard hate horrible issue issues junk lack lacks loose lousy muddy noise noisy poor poorly problem
+problems returned rough sadly stiff stopped terrible tinny too trouble uncomfortable unfortunately useless
+waste weak worse worst wrong wish
+"""
+BLAME = frozenset(_BLAME_TEXT.split())
+_NEGATION_TEXT = """
+not no never didn't don't doesn't isn't wasn't can't couldn't won't without
+"""
+_NEGATION = frozenset(_NEGATION_TEXT.split())
 
 
 def clean(text: object, limit: int = MAX_SENTENCE) -> str:
-    """Plain text of at most `limit` characters: unescaped, without mark-up, control characters, contacts or links."""
+    """Plain text of at most `limit` characters, without mark-up, control characters, contacts or links."""
     if not isinstance(text, str):
         return ""
     plain = _TAG.sub(" ", html.unescape(html.unescape(text[:20_000])))

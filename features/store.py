@@ -14,10 +14,11 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,10 @@ from features.rows import (
     ProductRows,
     View,
     ViewRows,
+    blank_rows,
     conform,
+    row_keys,
+    unambiguous,
 )
 from features.settings import HostSettings
 
@@ -88,6 +92,8 @@ class FeatureRows:
         os.environ.setdefault("FEAST_USAGE", "False")  # no telemetry
         from feast import RepoConfig
 
+        # Feast advises that the registry setting below matters for SQL registries only; kept, it is harmless.
+        logging.getLogger("feast.repo_config").setLevel(logging.ERROR)
         return RepoConfig(
             project=PROJECT,
             provider="local",
@@ -220,7 +226,8 @@ class FeatureRows:
         if not views:
             return asked
         references = [f"{view.name}:{VERSION}" for view in views]
-        with _as_store_error("join the features of past events"):
+        with _as_store_error("join the features of past events"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # between Feast's libraries, not ours to mend
             job = self._registered.get_historical_features(asked, references, full_feature_names=True)
             joined = job.to_df().sort_values("position", ignore_index=True)
         if not np.array_equal(joined["position"], asked["position"]):
@@ -245,10 +252,10 @@ class FeatureRows:
     def _lake_rows(self, view: View, entities: pd.DataFrame, versions: pd.Series) -> ViewRows:
         """The rows of the given versions, each once."""
         table = self._table(view)
-        keys = _keys(table.select(view.keys).to_pandas(), view, table[VERSION].to_pandas())
+        keys = row_keys(table.select(view.keys).to_pandas(), view, table[VERSION].to_pandas())
         table = table.select(view.columns.names)
-        keys, table = _unambiguous(keys, table, view)
-        index = pd.Index(keys).get_indexer(_keys(entities, view, versions.fillna("")))
+        keys, table = unambiguous(keys, table, view)
+        index = pd.Index(keys).get_indexer(row_keys(entities, view, versions.fillna("")))
         if (lost := int(((index < 0) & versions.notna().to_numpy()).sum())) > 0:
             raise StoreError(
                 f"{lost} joined rows of {view.name} are not in the lake table {view.table!r}.",
@@ -279,7 +286,7 @@ class FeatureRows:
         return pd.concat(frames).drop_duplicates() if frames else pd.DataFrame(columns=list(view.keys))
 
     def _write(self, view: View, known: pa.Table, universe: pd.DataFrame) -> Materialized:
-        blank = _blank(view, known, universe)
+        blank = blank_rows(view, known, universe)
         rows = pa.concat_tables([known, blank])
         with _as_store_error(f"write {view.name} to the online store"):
             for start in range(0, rows.num_rows, WRITE_ROWS):
@@ -330,53 +337,6 @@ def _ids(ids: Sequence[str]) -> Any:
     array = np.empty(len(ids), object)
     array[:] = list(ids)
     return array
-
-
-def _keys(frame: pd.DataFrame, view: View, versions: pd.Series) -> pd.Series:
-    """One text per row: its ids and version, with a separator that ids do not contain."""
-    texts = versions.astype(object).reset_index(drop=True)
-    for key in view.keys:
-        texts = frame[key].astype(object).reset_index(drop=True) + "\x1f" + texts
-    return texts
-
-
-def _unambiguous(keys: pd.Series, table: pa.Table, view: View) -> tuple[pd.Series, pa.Table]:
-    """Drops repeats of an id and version with equal features. Raises StoreError if their features differ."""
-    repeated = keys.duplicated(keep=False).to_numpy()
-    if not repeated.any():
-        return keys, table
-    values = table.drop_columns([EVENT_TIMESTAMP]).filter(repeated).to_pandas().map(_text)
-    clashing = values.assign(key=keys[repeated].to_numpy()).drop_duplicates()["key"].duplicated()
-    if clashing.any():
-        raise StoreError(
-            f"The lake table {view.table!r} has {int(clashing.sum())} rows with the version of another row of the "
-            "same entity but other features.",
-            "A version must change whenever a feature does.",
-        )
-    last = np.flatnonzero(~keys.duplicated(keep="last").to_numpy())
-    return keys.iloc[last].reset_index(drop=True), table.take(last)
-
-
-def _text(value: Any) -> Any:
-    return value.tobytes() if isinstance(value, np.ndarray) and value.dtype != object else str(value)
-
-
-def _blank(view: View, known: pa.Table, universe: pd.DataFrame) -> pa.Table:
-    """Rows that say "nothing known" for the ids without a row: an empty version and no values."""
-    ids = known.select(view.keys).to_pandas()
-    missing = universe.merge(ids, how="left", on=list(view.keys), indicator=True)
-    missing = missing[missing["_merge"] == "left_only"]
-    columns = [
-        pa.array(missing[item.name], pa.string()) if item.name in view.keys else _blank_column(item, len(missing))
-        for item in view.schema
-    ]
-    return pa.table(columns, schema=view.schema)
-
-
-def _blank_column(item: pa.Field, n_rows: int) -> pa.Array:
-    if item.name == EVENT_TIMESTAMP:
-        return pa.array([datetime(1970, 1, 1, tzinfo=UTC)] * n_rows, TIME_TYPE)
-    return pa.array([""] * n_rows, item.type) if item.name == VERSION else pa.nulls(n_rows, item.type)
 
 
 def _online_rows(view: View, vectors: dict[str, Any]) -> ViewRows:

@@ -16,8 +16,14 @@ from pydantic import BaseModel, ConfigDict
 
 from features.errors import InputError
 from features.sentences import spoken_title
-from features.types import STANCES, Explanation, Fact, Facet, Stance
+from features.types import STANCES, Explanation, Facet, Fact, Stance
+from features.wording import Wording
+from models.explanations.facets import template
 from models.explanations.gates import TEMPLATE
+
+CONTENT_SOURCES = ("description", "review")
+"""Sources of product texts that say something of their own. Sentences about ratings are all alike, whatever they
+are about, so their likeness to a taste means nothing (measured: cosines of 0.6 between unrelated ones)."""
 
 NOTHING = {
     Stance.FOR: "Nothing known speaks for it yet.",
@@ -30,10 +36,11 @@ class ComposeConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    min_similarity: float = 0.45
-    """Cosine from which two texts without a shared aspect are put together."""
+    min_similarity: float = 0.5
+    """Cosine from which a taste and a product's own description or review are put together."""
     shared_aspect: float = 2.0
-    """Score factor of a shared aspect; a cosine never exceeds 1, so a shared aspect always wins."""
+    """Score factor of a shared aspect; a cosine never exceeds 1, so a shared aspect of equal weight wins."""
+    wording: Wording = Wording()
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,14 @@ class Side:
         """Facets of one stance with their positions, heaviest first."""
         chosen = [(n, facet) for n, facet in enumerate(self.facets) if facet.stance is stance]
         return sorted(chosen, key=lambda pair: (-pair[1].weight, pair[1].rank))
+
+    def sayings(self, stance: Stance, wording: Wording) -> list[Facet]:
+        """Facets of one stance, then the facts nobody has worded yet, in their template's words."""
+        worded = [facet for _, facet in self.of(stance)]
+        known = {fact_id for facet in self.facets for fact_id in facet.fact_ids}
+        sign = 1 if stance is Stance.FOR else -1
+        rest = [fact for fact in self.facts.values() if fact.polarity == sign and fact.fact_id not in known]
+        return worded + [_unworded(fact, stance, wording) for fact in sorted(rest, key=lambda fact: -fact.weight)]
 
     def fact(self, facet: Facet) -> Fact | None:
         """The fact a facet rests on, if it is at hand."""
@@ -100,9 +115,8 @@ def _say(
     matches += _by_similarity(stance, consumer, product, similarity, config)
     if matches:
         return _explanation(stance, consumer, product, max(matches, key=lambda match: match.score))
-    alone = product.of(stance)
-    if alone:
-        facet = alone[0][1]
+    facet = _general(product, stance)
+    if facet is not None:
         return _explanation(stance, consumer, product, _Match(facet.weight, facet.text, (facet,)))
     return _explanation(stance, consumer, product, _Match(0.0, NOTHING[stance], ()))
 
@@ -110,7 +124,7 @@ def _say(
 def _by_attribute(stance: Stance, consumer: Side, product: Side, config: ComposeConfig) -> Iterator[_Match]:
     """A liked (FOR) or less liked (AGAINST) aspect that the product really has."""
     title = spoken_title(product.title) or "this product"
-    for _, facet in consumer.of(stance):
+    for facet in consumer.sayings(stance, config.wording):
         fact = consumer.fact(facet)
         attribute = product.attribute(fact.aspect) if fact is not None else None
         if attribute is None or title in facet.text:
@@ -122,19 +136,34 @@ def _by_attribute(stance: Stance, consumer: Side, product: Side, config: Compose
 
 
 def _supporting(stance: Stance, product: Side, aspect: str) -> Facet | None:
-    """The product's own word on that side: about the same aspect if there is one, else its strongest."""
+    """The product's own word on that side: about the same aspect if there is one, else a general one."""
+    same = (facet for _, facet in product.of(stance) if _aspect(product, facet) == aspect)
+    return next(same, None) or _general(product, stance, affinity=False)
+
+
+def _general(product: Side, stance: Stance, affinity: bool = True) -> Facet | None:
+    """The product's strongest text of a stance; what some other taste thinks of it comes last, or not at all."""
     own = [facet for _, facet in product.of(stance)]
-    same = [facet for facet in own if (fact := product.fact(facet)) and fact.aspect == aspect]
-    return (same or own or [None])[0]
+    general = [facet for facet in own if not _is_affinity(product, facet)]
+    return next(iter(general or (own if affinity else [])), None)
+
+
+def _is_affinity(product: Side, facet: Facet) -> bool:
+    fact = product.fact(facet)
+    return fact is not None and fact.source == "affinity"
+
+
+def _aspect(side: Side, facet: Facet) -> str:
+    fact = side.fact(facet)
+    return fact.aspect if fact is not None else ""
 
 
 def _by_taste(stance: Stance, consumer: Side, product: Side, config: ComposeConfig) -> Iterator[_Match]:
     """What those who share a taste of this consumer thought of the product."""
-    for _, liked in consumer.of(Stance.FOR):
-        taste = consumer.fact(liked)
-        for _, facet in product.of(stance):
-            fact = product.fact(facet)
-            if taste and fact and fact.source == "affinity" and fact.aspect == taste.aspect:
+    for liked in consumer.sayings(Stance.FOR, config.wording):
+        for facet in product.sayings(stance, config.wording):
+            shared = _aspect(consumer, liked) == _aspect(product, facet)
+            if shared and _is_affinity(product, facet):
                 joint = ". " if stance is Stance.FOR else ", yet "
                 text = f"{_open_ended(liked.text)}{joint}{_running_on(facet.text, joint)}"
                 yield _Match(config.shared_aspect * _weight(liked, facet), text, (liked, facet))
@@ -148,10 +177,30 @@ def _by_similarity(
     for row, mine in consumer.of(stance):
         for column, theirs in product.of(stance):
             closeness = float(similarity[row, column])
+            fact = product.fact(theirs)
             about_itself = bool(title) and title in mine.text
-            if closeness >= config.min_similarity and not about_itself:
+            content = fact is not None and fact.source in CONTENT_SOURCES
+            if content and closeness >= config.min_similarity and not about_itself:
                 text = f"{mine.text} {theirs.text}"
                 yield _Match(closeness * _weight(mine, theirs), text, (mine, theirs))
+
+
+def _unworded(fact: Fact, stance: Stance, wording: Wording) -> Facet:
+    """A fact in its template's words, for the moment; it is not stored, so it has no request."""
+    return Facet(
+        facet_id=f"{fact.fact_id}.{stance.value}",
+        entity_kind=fact.entity_kind,
+        entity_id=fact.entity_id,
+        stance=stance,
+        rank=99,
+        text=template(fact, wording),
+        weight=fact.weight,
+        fact_ids=(fact.fact_id,),
+        evidence_time=fact.evidence_time,
+        request_key="",
+        input_hash="",
+        model=TEMPLATE,
+    )
 
 
 def _weight(one: Facet, other: Facet | None) -> float:
@@ -181,7 +230,7 @@ def _explanation(stance: Stance, consumer: Side, product: Side, match: _Match) -
         evidence_time=max(times) if times else None,
         granularity="entity" if match.facets else "none",
         model=models_of(match.facets),
-        request_key=",".join(dict.fromkeys(facet.request_key for facet in match.facets)),
+        request_key=",".join(dict.fromkeys(facet.request_key for facet in match.facets if facet.request_key)),
     )
 
 

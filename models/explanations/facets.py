@@ -21,8 +21,8 @@ from pydantic import BaseModel, ConfigDict
 from features.types import (
     Completion,
     EntityKind,
-    Fact,
     Facet,
+    Fact,
     FinishReason,
     ModelIdentity,
     Slot,
@@ -39,7 +39,8 @@ You turn a fact about a person into one plain sentence. Keep names and numbers a
 Fact: rated 12 jazz records 4.6 of 5 on average, above their usual 3.4; among them Kind of Blue and Blue Train
 Sentence: You enjoy jazz records such as Kind of Blue and Blue Train, and rated 12 of them 4.6 of 5 on average.
 Fact: rated 7 opera records 2.1 of 5 on average, below their usual 3.4; among them Tosca and Aida
-Sentence: You are less taken with opera records such as Tosca and Aida, and rated 7 of them 2.1 of 5 on average.
+Sentence: You are less taken with opera records such as Tosca and Aida, \
+and rated 7 of them 2.1 of 5 on average.
 Fact: rated Nevermind 1 of 5, below their usual 3.4
 Sentence: You did not take to Nevermind and rated it 1 of 5, below your usual 3.4.
 Fact: wrote of Oak Shelf, rated 5: "It was easy to build and holds all my records"
@@ -53,7 +54,8 @@ Sentence: It is a moody trio recording that explores long, quiet piano solos.
 Fact: described as: "In Night Train, three friends record an album before their label closes"
 Sentence: In it, three friends record an album before their label closes.
 Fact: the 12 consumers who enjoy jazz records rated it 4.6 of 5 on average, above its overall 3.9
-Sentence: It appeals to those who enjoy jazz records: 12 of them rated it 4.6 of 5 on average, above its overall 3.9.
+Sentence: It appeals to those who enjoy jazz records: 12 of them rated it 4.6 of 5 on average, \
+above its overall 3.9.
 Fact: rated by 80 consumers, 3.9 of 5 on average, above the catalog's 3.4
 Sentence: With 3.9 of 5 on average from 80 consumers, it is rated above the catalog's 3.4.
 Fact: 6 of 80 consumers rated it 2 or lower
@@ -72,6 +74,7 @@ _COUNT = re.compile(r"^(?P<count>\d+ of \d+ consumers?) rated")
 _TASTE = re.compile(r"^the (?P<count>\d+) consumers")
 _QUOTE = re.compile(r'"(?P<quote>.+)"$')
 _IS = re.compile(r"^.{0,80}? is (?P<article>an?|the) ")
+QUOTED_WORDS = 3
 MILD = 0.75
 """From this share of the top rating, a rating below the usual one is called `a little less taken with`."""
 
@@ -141,7 +144,7 @@ def facet_requests(
         config: how many facets, and the dataset's nouns.
     """
     config = config or FacetConfig()
-    requests = {}
+    requests: dict[str, TextRequest] = {}
     for group in by_entity(facts).values():
         for _, fact in select(group, config):
             request = request_for(fact, identity, config)
@@ -237,11 +240,13 @@ def opening(fact: Fact, wording: Wording) -> str:
 def _consumer_opening(fact: Fact, wording: Wording) -> str:
     liked = fact.polarity > 0
     if match := _REVIEW.match(fact.text):
-        return f"You {'praised' if liked else 'were not content with'} {match['title']} and wrote:"
+        judged = "praised" if liked else "were not content with"
+        return f"You {judged} {match['title']} and wrote: {_start(_quoted(fact))}"
     if fact.source == "title" and (match := _RATED.match(fact.text)):
         mild = float(match["stars"]) >= MILD * float(match["top"])
         distance = "were a little less taken with" if mild else "did not take to"
-        return f"You {'liked' if liked else distance} {match['title']} and rated it {match['stars']} of {match['top']},"
+        took = "liked" if liked else distance
+        return f"You {took} {match['title']} and rated it {match['stars']} of {match['top']},"
     return f"You {'enjoy' if liked else 'are less taken with'} {wording.phrase(fact.aspect)}"
 
 
@@ -257,7 +262,7 @@ def _product_opening(fact: Fact, wording: Wording) -> str:
     if fact.source == "description":
         return _description_opening(_quoted(fact))
     if fact.source == "review":
-        return fact.text.split(' "')[0].replace("a consumer", "A consumer", 1)
+        return f"{_reviewer(fact)} {_start(_quoted(fact))}"
     if fact.aspect == "few":
         return "It is little known, since"
     return f"It is among {wording.phrase(fact.aspect)}"
@@ -267,7 +272,18 @@ def _description_opening(sentence: str) -> str:
     """The start that lets a description's first sentence run on as it stands."""
     if match := _IS.match(sentence):
         return f"It is {match['article']}"
-    return "In it," if sentence.startswith("In ") else "It is described as"
+    if sentence.startswith("In ") and ", " in sentence[:60]:
+        return f"In it, {_start(sentence.split(', ', 1)[1])}"
+    return f"Its description says: {_start(sentence)}"
+
+
+def _start(sentence: str) -> str:
+    """A quotation's first words: with them in place the model copies on; without, it makes things up."""
+    return " ".join(sentence.split()[:QUOTED_WORDS])
+
+
+def _reviewer(fact: Fact) -> str:
+    return fact.text.split(' "')[0].replace("a consumer", "A consumer", 1)
 
 
 def _quoted(fact: Fact) -> str:
@@ -281,7 +297,7 @@ def template(fact: Fact, wording: Wording) -> str:
     if fact.source == "description":
         return f"It is described as “{_quoted(fact)}”."
     if fact.source == "review":
-        return f"{start} “{_quoted(fact)}”."
+        return f"{start.removesuffix(_start(_quoted(fact)))}“{_quoted(fact)}”."
     if fact.source == "attribute":
         return f"{start}."
     if fact.entity_kind is EntityKind.CONSUMER and fact.source == "ratings":
@@ -292,7 +308,7 @@ def template(fact: Fact, wording: Wording) -> str:
     mark = marks.get(fact.source) or marks.get(fact.aspect) or r" rated it"
     match = re.search(mark, fact.text)
     rest = fact.text[match.start() :].lstrip(", ") if match else fact.text
-    joint = " who " if start.endswith("consumers,") or start.endswith("consumer,") else " "
+    joint = " who " if start.endswith(("consumers,", "consumer,")) else " "
     return f"{start}{joint}{rest}.".replace("their usual", "your usual")
 
 

@@ -35,32 +35,38 @@ class Failure(StrEnum):
     PERSONAL = "personal"
 
 
-FUNCTION_WORDS = frozenset(
-    "a about above across after all also although among an and any are as at average based be because been before being below "
-    "better between both but by can could did do does doing down each either even especially every few fewer find finding finds "
-    "first for found from full gave get gets give given gives good had has have having he her here high higher highly his how "
-    "however i if in including indicate indicates into is it its itself just kind known lean leaning less like liked likely likes low lower "
-    "made make makes making many may means might more most much my no nor not of off often on one only or other others our out "
-    "over own particularly people prefer quite rate rated rates rather rating ratings really received receiving receives same "
-    "score scored scores see seem seems several she should shows since so some still such than that the their them then there these "
-    "they this those though through to too too two under up usual usually user users us very was we well went were what when where which "
-    "while who whose why will with within without would you your yours yourself consumer consumers enjoy enjoys enjoyed appeal "
-    "appeals star stars overall total found product products example describe described describes feature features offer "
-    "offers praise praised fault faulted someone anyone".split()
-)
+_FUNCTION_WORDS_TEXT = """
+a about above across after all also although among an and any are as at average based be because been before
+being below better between both but by can could did do does doing down each either even especially every few
+fewer find finding finds first for found from full gave get gets give given gives good had has have having he
+her here high higher highly his how however i if in including indicate indicates into is it its itself just
+kind known lean leaning less like liked likely likes low lower made make makes making many may means might
+more most much my no nor not of off often on one only or other others our out over own particularly people
+prefer quite rate rated rates rather rating ratings really received receiving receives same score scored
+scores see seem seems several she should shows since so some still such than that the their them then there
+these they this those though through to too two under up usual usually user users us very was we well went
+were what when where which while who whose why will with within without would you your yours yourself consumer
+consumers enjoy enjoys enjoyed appeal appeals star stars overall total product products example describe
+described describes feature features offer offers praise praised fault faulted someone anyone
+"""
+FUNCTION_WORDS = frozenset(_FUNCTION_WORDS_TEXT.split())
 """Words that say nothing of their own: they need no fact behind them."""
 
-DENYING = frozenset(
-    "below lower dislike disliked rarely hate hated worse worst disappointing disappointed disappoint never".split()
-)
-PRAISING = frozenset("above love loved loves favorite best excellent great wonderful praised highly".split())
+_DENYING_TEXT = """
+below lower dislike disliked rarely hate hated worse worst disappointing disappointed disappoint never
+"""
+DENYING = frozenset(_DENYING_TEXT.split())
+_PRAISING_TEXT = """
+above love loved loves favorite best excellent great wonderful praised highly
+"""
+PRAISING = frozenset(_PRAISING_TEXT.split())
 CONTRARY = {Stance.FOR: DENYING, Stance.AGAINST: PRAISING}
 """Words that contradict a stance, unless the cited fact itself has them."""
 
 _WORD = re.compile(r"[A-Za-zÀ-ÿ]+(?:['’-][A-Za-zÀ-ÿ]+)*")
-_NAME = re.compile(r"(?<=[a-z,;:] )(?:[A-Z][\w'’&-]*)(?:\s+(?:(?:of|the|and|in|a|to|for)\s+)*[A-Z0-9][\w'’&-]*)*")
+_NAME = re.compile(r"(?<=[a-z,;] )(?:[A-Z][\w'’&-]*)(?:\s+(?:(?:of|the|and|in|a|to|for)\s+)*[A-Z0-9][\w'’&-]*)*")
 _PROMPT_WORDS = re.compile(r"\bfacts?\b|\bsentences?\b|\bpolarity\b|\bstance\b|\bexample answer\b", re.IGNORECASE)
-_SUFFIX = re.compile(r"(?:'s|’s)$|(?:ingly|edly|ings|ing|ers|ed|er|es|ly|s|e|y|ies)$")
+_SUFFIX = re.compile(r"(?:'s|’s)$|(?:ingly|edly|ings|ing|ers|ed|er|es|ly|s|e|y)$")
 
 
 def stem(word: str) -> str:
@@ -128,7 +134,7 @@ def failures(
         Failure.NUMBER: not numbers_agree(body, evidence),
         Failure.TITLE: any(name not in evidence for name in _NAME.findall(text)),
         Failure.STANCE: _contradicts(body, stance, evidence),
-        Failure.ECHO: bool(_PROMPT_WORDS.search(body)) or _repeats_instructions(body, prompt, evidence),
+        Failure.ECHO: _talks_of_the_task(body, evidence) or _repeats_instructions(body, prompt, evidence),
         Failure.LOOP: loops(body),
         Failure.PERSONAL: any(pattern.search(text) for pattern in PERSONAL),
     }
@@ -183,6 +189,10 @@ def _contradicts(body: str, stance: Stance, evidence: str) -> bool:
     carried = {word.lower() for word in _WORD.findall(evidence)}
     said = {word.lower() for word in _WORD.findall(body)}
     return bool((said & CONTRARY[stance]) - carried)
+
+
+def _talks_of_the_task(body: str, evidence: str) -> bool:
+    return any(word.lower() not in evidence.lower() for word in _PROMPT_WORDS.findall(body))
 
 
 def _repeats_instructions(body: str, prompt: str, evidence: str, size: int = 6) -> bool:

@@ -1,8 +1,8 @@
 """Texts for one pair, as published for LR-Recsys: why this consumer would like this product, and why not.
 
 Both questions are asked of every pair whatever its outcome, with the same facts from before its time; they differ
-only in the polarity phrase. So no text can carry a label (LR-Recsys, arXiv 2410.08211v1; the wording of its prompts is not
-published, the fixed opening clause is).
+only in the polarity phrase. So no text can carry a label. Two questions and a fixed opening clause are the
+published method (LR-Recsys); the wording of the prompts is ours.
 """
 
 from __future__ import annotations

@@ -1,0 +1,270 @@
+"""Feature batches to tensors: vocabularies, standardised numbers, and tables that hold repeated rows once.
+
+What is absent stays visible as a mask bit or as row 0; it is never a plain zero.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from features.batch import CODE_WIDTH, CONTENT_WIDTH, N_FACETS, FeatureBatch, Indexed, TrainingSet
+from features.errors import ReleaseError
+from features.types import RatingScale
+
+MAX_ATTRIBUTES = 24
+"""Attributes of a product that are features; later ones are left out."""
+RATING_BUCKETS = 11
+N_TIME = 6
+N_PRIORS = 4
+_LOG_COLUMNS = (0, 4)
+_COUNT, _MEAN_RATING, _LIKED = 0, 1, 3
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """A batch as tensors. Row tensors are (N, ...); tables are (T, ...) with row 0 for "absent"."""
+
+    consumer: Tensor  # (N,) 0 = unknown
+    product: Tensor  # (N,) 0 = unknown
+    consumer_numeric: Tensor  # (N, 10): standardised values (0 where absent), then mask bits
+    product_numeric: Tensor  # (N, 10)
+    priors: Tensor  # (N, 4): damped consumer rating, product rating (0..1), consumer liked, product liked
+    history: Tensor  # (N, L) products, 0 = unknown
+    history_rating: Tensor  # (N, L) bucket
+    history_mask: Tensor  # (N, L) bool, True where there is an event
+    time: Tensor  # (N, 6): weekday, hour, month as sine and cosine
+    attribute_row: Tensor  # (N,) into attributes
+    content_row: Tensor
+    consumer_codes_row: Tensor
+    consumer_weights_row: Tensor
+    product_codes_row: Tensor
+    product_weights_row: Tensor
+    pair_row: Tensor
+    attributes: Tensor  # (T, A), 0 = none
+    content: Tensor  # (T, 384)
+    consumer_codes: Tensor  # (T, 2, M, W)
+    consumer_weights: Tensor  # (T, 2, M)
+    product_codes: Tensor
+    product_weights: Tensor
+    pair_codes: Tensor  # (T, 2, W), NaN where absent
+
+    TABLES = {  # noqa: RUF012 - a constant of the class, not a field
+        "attribute_row": "attributes",
+        "content_row": "content",
+        "consumer_codes_row": "consumer_codes",
+        "consumer_weights_row": "consumer_weights",
+        "product_codes_row": "product_codes",
+        "product_weights_row": "product_weights",
+        "pair_row": "pair_codes",
+    }
+
+    def to(self, device: str) -> Inputs:
+        """The same on a device."""
+        return Inputs(**{item.name: getattr(self, item.name).to(device) for item in fields(self)})
+
+    def rows(self, rows: Tensor) -> Inputs:
+        """Chosen rows; tables are shared."""
+        tables = set(self.TABLES.values())
+        return Inputs(
+            **{
+                item.name: getattr(self, item.name) if item.name in tables else getattr(self, item.name)[rows]
+                for item in fields(self)
+            }
+        )
+
+    def table(self, row: str) -> Tensor:
+        """Rows of a table, one per row of the batch: `table("content_row")` is (N, 384)."""
+        values: Tensor = getattr(self, self.TABLES[row])
+        return values[getattr(self, row)]
+
+
+@dataclass(frozen=True, eq=False)
+class Preparation:
+    """What is learned from the training features before any gradient: vocabularies, means and deviations."""
+
+    scale: RatingScale
+    consumers: dict[str, int]
+    products: dict[str, int]
+    attributes: dict[str, int]
+    consumer_mean: list[float]
+    consumer_deviation: list[float]
+    product_mean: list[float]
+    product_deviation: list[float]
+    mean_rating: float
+    """0..1."""
+    liked_share: float
+    damping: float
+    """Prior events a mean is damped with."""
+
+    @classmethod
+    def learn(cls, train: TrainingSet, scale: RatingScale, damping: float) -> Preparation:
+        """Vocabularies and statistics of the training rows."""
+        batch = train.batch
+        consumer_mean, consumer_deviation = _moments(_compressed(batch.consumers.numeric))
+        product_mean, product_deviation = _moments(_compressed(batch.products.numeric))
+        products = {*batch.products.product_ids, *batch.consumers.history_ids.ravel()} - {""}
+        return cls(
+            scale,
+            _numbered(set(batch.consumers.consumer_ids)),
+            _numbered(products),
+            _numbered({value for values in set(batch.products.attributes) for value in values}),
+            consumer_mean,
+            consumer_deviation,
+            product_mean,
+            product_deviation,
+            float(unit_rating(train.rating, scale).mean()),
+            float(train.liked.mean()),
+            damping,
+        )
+
+    def inputs(self, batch: FeatureBatch) -> Inputs:
+        """The batch as tensors on the CPU."""
+        who, what = batch.consumers, batch.products
+        attributes, attribute_row = self._attributes(what.attributes)
+        history = _look_up(self.products, who.history_ids.ravel()).reshape(who.history_ids.shape)
+        content, content_row = _table(what.content, (CONTENT_WIDTH,))
+        codes, weights = (2, N_FACETS, CODE_WIDTH), (2, N_FACETS)
+        consumer_codes, consumer_codes_row = _table(who.facet_codes, codes)
+        consumer_weights, consumer_weights_row = _table(who.facet_weights, weights)
+        product_codes, product_codes_row = _table(what.facet_codes, codes)
+        product_weights, product_weights_row = _table(what.facet_weights, weights)
+        pair_codes, pair_row = _table(batch.pairs.codes, (2, CODE_WIDTH), absent=np.nan)
+        return Inputs(
+            consumer=_look_up(self.consumers, who.consumer_ids),
+            product=_look_up(self.products, what.product_ids),
+            consumer_numeric=_standardised(who.numeric, self.consumer_mean, self.consumer_deviation),
+            product_numeric=_standardised(what.numeric, self.product_mean, self.product_deviation),
+            priors=self._priors(who.numeric, what.numeric),
+            history=history,
+            history_rating=self._buckets(who.history_ratings),
+            history_mask=torch.from_numpy(np.asarray(who.history_ids != "", bool)),
+            time=_cycles(batch.as_of),
+            attribute_row=attribute_row,
+            content_row=content_row,
+            consumer_codes_row=consumer_codes_row,
+            consumer_weights_row=consumer_weights_row,
+            product_codes_row=product_codes_row,
+            product_weights_row=product_weights_row,
+            pair_row=pair_row,
+            attributes=attributes,
+            content=torch.nan_to_num(content),
+            consumer_codes=torch.nan_to_num(consumer_codes),
+            consumer_weights=torch.nan_to_num(consumer_weights),
+            product_codes=torch.nan_to_num(product_codes),
+            product_weights=torch.nan_to_num(product_weights),
+            pair_codes=pair_codes,
+        )
+
+    def _priors(self, consumer: NDArray[np.float32], product: NDArray[np.float32]) -> Tensor:
+        """Means as of each row, damped: n / (n + damping) * (mean - overall mean); 0 where nothing is known."""
+        parts = [
+            self._damped(numeric, unit_rating(numeric[:, _MEAN_RATING], self.scale), self.mean_rating)
+            for numeric in (consumer, product)
+        ] + [self._damped(numeric, numeric[:, _LIKED], self.liked_share) for numeric in (consumer, product)]
+        return torch.from_numpy(np.stack(parts, axis=1).astype(np.float32))
+
+    def _damped(
+        self, numeric: NDArray[np.float32], mean: NDArray[np.float32], overall: float
+    ) -> NDArray[np.float32]:
+        count = np.nan_to_num(numeric[:, _COUNT])
+        return np.nan_to_num((mean - overall) * count / (count + self.damping))
+
+    def _buckets(self, ratings: NDArray[np.float32]) -> Tensor:
+        share = np.clip(np.nan_to_num(unit_rating(ratings, self.scale), nan=0.5), 0, 1)
+        return torch.from_numpy(np.rint(share * (RATING_BUCKETS - 1)).astype(np.int64))
+
+    def _attributes(self, attributes: NDArray[np.object_]) -> tuple[Tensor, Tensor]:
+        """Table of distinct attribute tuples as numbers, and which of its rows each product has."""
+        rows: dict[tuple[str, ...], int] = {(): 0}
+        index = [rows.setdefault(values, len(rows)) for values in attributes]
+        table = np.zeros((len(rows), MAX_ATTRIBUTES), np.int64)
+        for values, row in rows.items():
+            known = [self.attributes[value] for value in values if value in self.attributes][:MAX_ATTRIBUTES]
+            table[row, : len(known)] = known
+        return torch.from_numpy(table), torch.tensor(index, dtype=torch.int64)
+
+    def save(self, folder: Path) -> None:
+        """Writes vocabularies.json."""
+        content: dict[str, Any] = {item.name: getattr(self, item.name) for item in fields(self)}
+        del content["scale"]
+        for name in ("consumers", "products", "attributes"):
+            content[name] = list(content[name])
+        (folder / "vocabularies.json").write_text(json.dumps(content, ensure_ascii=False))
+
+    @classmethod
+    def load(cls, folder: Path, scale: RatingScale) -> Preparation:
+        """Reads what `save` wrote. Raises ReleaseError if it is missing or damaged."""
+        try:
+            content = json.loads((folder / "vocabularies.json").read_text())
+            for name in ("consumers", "products", "attributes"):
+                content[name] = {value: number for number, value in enumerate(content[name], 1)}
+            return cls(scale=scale, **content)
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise ReleaseError(
+                f"The vocabularies in {folder} cannot be read: {error}.", remedy="Train and save the model again."
+            ) from error
+
+
+def unit_rating(rating: NDArray[np.float32], scale: RatingScale) -> NDArray[np.float32]:
+    """Stars to 0..1."""
+    return np.asarray((rating - scale.low) / (scale.high - scale.low), np.float32)
+
+
+def _numbered(values: set[str]) -> dict[str, int]:
+    """Sorted values numbered from 1; 0 stays free for "unknown"."""
+    return {value: number for number, value in enumerate(sorted(values), 1)}
+
+
+def _look_up(vocabulary: dict[str, int], ids: NDArray[np.object_]) -> Tensor:
+    return torch.tensor([vocabulary.get(key, 0) for key in ids.tolist()], dtype=torch.int64)
+
+
+def _compressed(numeric: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Counts and days on a log scale, since they have long tails; column 4 of products is a mean and survives it."""
+    values = numeric.astype(np.float32, copy=True)
+    for column in _LOG_COLUMNS:
+        values[:, column] = np.log1p(np.maximum(values[:, column], 0))
+    return values
+
+
+def _moments(values: NDArray[np.float32]) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of each column over its known values; 0 and 1 where there are none."""
+    known = ~np.isnan(values)
+    count = np.maximum(known.sum(0), 1)
+    mean = np.where(known, values, 0).sum(0) / count
+    deviation = np.sqrt(np.where(known, (values - mean) ** 2, 0).sum(0) / count)
+    return mean.astype(float).tolist(), np.where(deviation < 1e-6, 1, deviation).astype(float).tolist()
+
+
+def _standardised(numeric: NDArray[np.float32], mean: list[float], deviation: list[float]) -> Tensor:
+    values = (_compressed(numeric) - np.array(mean, np.float32)) / np.array(deviation, np.float32)
+    present = ~np.isnan(values)
+    # Far outliers are cut: one corrupt count must not move a score without bound.
+    known = np.clip(np.where(present, values, 0), -6, 6)
+    return torch.from_numpy(np.concatenate([known, present], axis=1).astype(np.float32))
+
+
+def _table(indexed: Indexed, shape: tuple[int, ...], absent: float = 0.0) -> tuple[Tensor, Tensor]:
+    """The used rows of an indexed block behind a row 0 for "absent", and each row's place among them."""
+    used, place = np.unique(indexed.index, return_inverse=True)
+    first = np.full((1, *shape), absent, np.float32)
+    present = used[used >= 0]
+    table = np.concatenate([first, np.asarray(indexed.table[present], np.float32).reshape(-1, *shape)])
+    shift = 1 - (len(used) - len(present))
+    return torch.from_numpy(table), torch.from_numpy(place.astype(np.int64) + shift)
+
+
+def _cycles(as_of: NDArray[np.datetime64]) -> Tensor:
+    """Weekday, hour and month of UTC times as points on circles: (N, 6)."""
+    hours = as_of.astype("datetime64[h]").astype(np.int64)
+    months = as_of.astype("datetime64[M]").astype(np.int64)
+    turns = np.stack([(hours // 24 % 7) / 7, (hours % 24) / 24, (months % 12) / 12], axis=1) * 2 * np.pi
+    return torch.from_numpy(np.concatenate([np.sin(turns), np.cos(turns)], axis=1).astype(np.float32))

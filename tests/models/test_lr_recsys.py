@@ -1,0 +1,161 @@
+"""LR-Recsys: training is real, reasons are used when they know something and only then."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from features.batch import CODE_WIDTH, Indexed, PairBlock
+from features.errors import ReleaseError, TrainingError
+from models.base import RunContext, find_method
+from models.methods.lr_recsys import FIELDS, LRRecsys, LRRecsysConfig, LRRecsysNetwork, Reasons, _distillation
+from models.metrics.ranking import auc
+from models.testing import SCALE, planted_reasons, rich_batch, rich_training_set
+
+TOY = LRRecsysConfig(
+    embedding_size=16, n_heads=2, hidden=(32,), dropout=0.0, batch_size=128, learning_rate=5e-3, epochs=15, patience=15
+)  # fmt: skip
+
+
+def fitted(config: LRRecsysConfig = TOY, **planted: object) -> LRRecsys:
+    method = LRRecsys(config, SCALE)
+    if planted:
+        train, valid = planted_reasons(1500, **planted, seed=1), planted_reasons(300, **planted, seed=2)
+    else:
+        train, valid = rich_training_set(128), rich_training_set(64, 5)
+    method.fit(train, valid, RunContext(seed=1))
+    return method
+
+
+def reached(method: LRRecsys, **planted: object) -> float:
+    test = planted_reasons(600, **planted, seed=3)
+    return auc(test.liked, method.score(test.batch).click)
+
+
+def network(config: LRRecsysConfig = TOY) -> LRRecsysNetwork:
+    return fitted(config.model_copy(update={"epochs": 1}))._network
+
+
+def test_it_is_found_by_name():
+    assert find_method("lr_recsys") is LRRecsys
+
+
+@pytest.mark.parametrize("source", ["facets", "pair"])
+def test_a_signal_in_the_reasons_is_picked_up(source):
+    full = reached(fitted(source=source, signal=True), source=source, signal=True)
+    none = reached(
+        fitted(TOY.model_copy(update={"explanations": "none"}), source=source, signal=True),
+        source=source,
+        signal=True,
+    )
+    assert full > 0.9
+    assert none < 0.6
+
+
+@pytest.mark.parametrize("source", ["facets", "pair"])
+def test_noise_in_the_reasons_gains_nothing(source):
+    assert reached(fitted(source=source, signal=False), source=source, signal=False) < 0.6
+
+
+def test_reasons_of_the_wrong_stance_are_not_seen():
+    negative = TOY.model_copy(update={"explanations": "neg_only"})
+    assert reached(fitted(negative, source="pair", signal=True), source="pair", signal=True) < 0.6
+
+
+def test_all_variants_have_the_same_number_of_parameters():
+    sizes = {
+        sum(p.numel() for p in network(TOY.model_copy(update={"explanations": variant})).parameters())
+        for variant in ("full", "pos_only", "neg_only", "none")
+    }
+    assert len(sizes) == 1
+
+
+def test_few_rows_are_learned_by_heart():
+    train = rich_training_set(32)
+    config = TOY.model_copy(update={"epochs": 150, "patience": 150, "explanation_dropout": 0.0, "id_dropout": 0.0})
+    method = LRRecsys(config, SCALE)
+    method.fit(train, train, RunContext(seed=1))
+    assert np.abs(method.score(train.batch).rating - train.rating).max() < 0.2
+
+
+def test_every_parameter_gets_a_gradient():
+    train = rich_training_set(256)
+    method = fitted()
+    method._network.train()
+    inputs, rating, liked = method._examples(train, "cpu")
+    method._network.zero_grad()
+    method._loss(inputs, rating, liked, torch.arange(256), 0.1).backward()
+    without = [name for name, p in method._network.named_parameters() if p.grad is None or not p.grad.any()]
+    assert without == []
+
+
+def test_a_nan_target_stops_training():
+    train = rich_training_set(64)
+    train.rating[3] = np.nan
+    with pytest.raises(TrainingError, match="loss became nan"):
+        LRRecsys(TOY, SCALE).fit(train, rich_training_set(32), RunContext())
+
+
+def test_no_rows_are_an_error():
+    nothing = rich_training_set(8).take(np.arange(0))
+    with pytest.raises(TrainingError, match="0 training"):
+        LRRecsys(TOY, SCALE).fit(nothing, nothing, RunContext())
+
+
+def test_a_missing_reason_is_not_a_zero_code():
+    method, batch = fitted(), rich_batch(20, 4)
+    batch = replace(
+        batch, pairs=PairBlock(Indexed(np.zeros((1, 2, CODE_WIDTH), np.float32), np.zeros(20, np.int32)))
+    )
+    without = replace(batch, pairs=PairBlock(Indexed(batch.pairs.codes.table, np.full(20, -1, np.int32))))
+    assert not np.allclose(method.score(batch).rating, method.score(without).rating, atol=1e-6)
+
+
+def test_a_code_with_nan_counts_as_absent():
+    method, batch = fitted(), rich_batch(20, 4)
+    nothing = Indexed(np.full((1, 2, CODE_WIDTH), np.nan, np.float32), np.zeros(20, np.int32))
+    absent = Indexed(nothing.table, np.full(20, -1, np.int32))
+    np.testing.assert_array_equal(
+        method.score(replace(batch, pairs=PairBlock(nothing))).rating,
+        method.score(replace(batch, pairs=PairBlock(absent))).rating,
+    )
+
+
+def test_a_bought_code_replaces_the_composed_one():
+    torch.manual_seed(0)
+    method, batch = fitted(), rich_batch(40, 4)
+    reasons: Reasons = method._network.reasons
+    inputs = method._preparation.inputs(batch)
+    fields, seen, _ = reasons(inputs)
+    row = int(np.flatnonzero(batch.pairs.codes.index >= 0)[0])
+    pair = torch.from_numpy(batch.pairs.codes.table[batch.pairs.codes.index[row]])
+    torch.testing.assert_close(fields[row], reasons.adapter(pair) + reasons.polarity, atol=1e-5, rtol=0)
+    nothing = (batch.pairs.codes.index < 0) & (batch.consumers.facet_codes.index < 0)
+    nothing &= batch.products.facet_codes.index < 0
+    assert nothing.any()
+    assert not seen[torch.from_numpy(nothing)].any()
+    assert torch.equal(fields[torch.from_numpy(nothing)][0], reasons.missing)
+
+
+def test_distillation_is_zero_where_composed_equals_bought():
+    codes = torch.randn(5, 2, CODE_WIDTH)
+    both = torch.ones(5, 2, dtype=torch.bool)
+    assert _distillation(codes, codes, both).item() == pytest.approx(0, abs=1e-5)
+    assert _distillation(codes, -codes, both).item() > 2
+    assert _distillation(codes, -codes, ~both).item() == 0
+
+
+def test_attention_names_the_six_fields():
+    scores = fitted().score(rich_batch(5))
+    assert scores.fields == FIELDS
+    assert scores.attention.shape == (5, 6)
+
+
+def test_weights_of_another_config_are_refused(tmp_path):
+    fitted().save(tmp_path)
+    with pytest.raises(ReleaseError, match="do not fit"):
+        LRRecsys.load(tmp_path, TOY.model_copy(update={"embedding_size": 32}), SCALE)
+    (tmp_path / "vocabularies.json").write_text("{")
+    with pytest.raises(ReleaseError, match="vocabularies"):
+        LRRecsys.load(tmp_path, TOY, SCALE)

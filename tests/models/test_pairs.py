@@ -1,0 +1,76 @@
+"""Pair questions: two per pair, alike but for the polarity, blind to the label and to everything later."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from features.errors import InputError
+from features.types import Completion, EntityKind, Fact, FinishReason, ModelIdentity, Stance
+from models.explanations.gates import Failure
+from models.explanations.pairs import POLARITY, Pair, pair_requests, parse_pair
+
+TIME = datetime(2020, 1, 1, tzinfo=UTC)
+MODEL = ModelIdentity("tiny", "1")
+TASTE = Fact(
+    "c1.genre.Drama",
+    EntityKind.CONSUMER,
+    "1",
+    "genre=Drama",
+    "rated 6 drama movies 4.8 of 5 on average, above their usual 3.5; among them Fargo",
+    1,
+    0.5,
+    "ratings",
+    TIME,
+)
+GENRE = Fact(
+    "p9.genre.Drama", EntityKind.PRODUCT, "9", "genre=Drama", "its genre is Drama", 0, 0.4, "attribute", TIME
+)
+PAIR = Pair("1", "9", "Postino, Il (1994)", TIME + timedelta(days=1), (TASTE,), (GENRE,))
+
+
+def answer(stance: Stance, tail: str, finish: FinishReason = FinishReason.STOP) -> tuple:  # type: ignore[type-arg]
+    request = pair_requests(PAIR, MODEL)[stance is Stance.AGAINST]
+    done = Completion(request.key, (request.slots[0].opening + tail,), finish, 1, 1, 0.0, MODEL)
+    return parse_pair(PAIR, stance, request, done)
+
+
+def test_the_two_questions_differ_only_in_the_polarity_phrase() -> None:
+    pro, con = pair_requests(PAIR, MODEL)
+    for one, other in ((pro.prompt, con.prompt), (pro.slots[0].opening, con.slots[0].opening)):
+        assert one != other
+        assert one.replace(POLARITY[Stance.FOR], POLARITY[Stance.AGAINST]) == other
+    assert pro.system == con.system
+    assert "Il Postino" in pro.prompt
+
+
+def test_facts_of_the_pairs_time_or_later_are_refused() -> None:
+    late = replace(TASTE, evidence_time=PAIR.time)
+    with pytest.raises(InputError, match="strictly before"):
+        pair_requests(replace(PAIR, consumer_facts=(late,)), MODEL)
+
+
+def test_an_answer_becomes_an_explanation_that_cites_what_it_uses() -> None:
+    explanation, failed = answer(
+        Stance.FOR, " it is a drama, and they rated drama movies such as Fargo above their usual."
+    )
+    assert failed == []
+    assert explanation is not None
+    assert (explanation.granularity, explanation.fact_ids) == ("pair", ("c1.genre.Drama",))
+    assert explanation.evidence_time == TIME
+
+
+@pytest.mark.parametrize(
+    ("tail", "finish", "failure"),
+    [
+        (" it has a wonderful soundtrack.", FinishReason.STOP, Failure.GROUNDED),
+        (" it is what it is.", FinishReason.STOP, Failure.CITATION),
+        (" it is a drama.", FinishReason.LENGTH, Failure.UNFINISHED),
+    ],
+)
+def test_a_bad_answer_is_no_explanation(tail: str, finish: FinishReason, failure: Failure) -> None:
+    explanation, failed = answer(Stance.FOR, tail, finish)
+    assert explanation is None
+    assert failure in failed
