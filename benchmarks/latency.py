@@ -50,6 +50,8 @@ class Latency:
     endpoint: str
     n_requests: int
     n_failed: int
+    n_candidates: int
+    """Products scored for one answer, as far as the client knows: 0 where the service takes all it has."""
     p50_ms: float
     p90_ms: float
     p99_ms: float
@@ -87,9 +89,9 @@ async def measure_endpoint(
         raise SystemExit(f"None of {n_requests} requests to {path} was answered with 200.")
     p50, p90, p99 = (round(float(np.percentile(good, q)), 2) for q in (50, 90, 99))
     n_failed = n_requests - len(good)
-    return Latency(
-        path, n_requests, n_failed, p50, p90, p99, round(float(good.max()), 2), round(len(good) / wall, 2)
-    )
+    n_candidates = len(bodies[0].get("product_ids", ()))
+    worst, throughput = round(float(good.max()), 2), round(len(good) / wall, 2)
+    return Latency(path, n_requests, n_failed, n_candidates, p50, p90, p99, worst, throughput)
 
 
 async def timed(client: httpx.AsyncClient, path: str, body: dict[str, Any], due: float) -> float:
@@ -123,7 +125,8 @@ def _lines(path: str) -> list[str]:
 def commit() -> str:
     """The commit, with `-dirty` if the working tree differs from it."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    done = subprocess.run(command, cwd=RESULTS.parent, capture_output=True, text=True, check=False)
+    return done.stdout.strip()
 
 
 def parse(arguments: Sequence[str]) -> tuple[Config, str]:

@@ -32,6 +32,9 @@ from features.types import ModelIdentity, RatingScale
 ARTIFACT_NAME = "counterpoint"
 """Name of every artifact in the model store; a release's tag is `counterpoint:<version>`."""
 
+ARTIFACT_FOLDER = "artifact"
+"""Where the artifact lies inside its model: the model store adds files of its own beside it."""
+
 MANIFEST, SIGNATURE, KEY, POINTER = "manifest.json", "signature", "key", "live.json"
 TABLES = ("products", "facets", "facts", "pair_texts")
 

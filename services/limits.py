@@ -1,6 +1,6 @@
 """The guard in front of the service: small JSON bodies in, errors as problem+json, a request id on every answer.
 
-BentoML has no body limit and answers some malformed bodies with 500 (stack of 1.4.39); here they never reach it.
+BentoML (1.4.39) has no body limit and answers some malformed bodies with 500; here they never reach it.
 The problem format is RFC 9457.
 """
 

@@ -27,7 +27,7 @@ class LiveRuntime:
         self._store, self._open, self._check_seconds = store, open_live, check_seconds
         self._lock = threading.Lock()
         self._runtime: Runtime | None = None
-        self._tried: str | None = None
+        self._settled: str | None = None
         self._refusal: CounterpointError = ReleaseError("No release was opened yet.")
         self._next_check = 0.0
         self._follow()
@@ -53,15 +53,20 @@ class LiveRuntime:
         threading.Thread(target=self._follow, name="follow-release", daemon=True).start()
 
     def _follow(self) -> None:
+        """Opens the live release unless that was done, or refused, before."""
         with self._lock:
             self._next_check = time.monotonic() + self._check_seconds
+            live_id = None
             try:
                 live_id = self._store.live_id()
-                if live_id == self._tried and (live_id is not None or self._runtime is not None):
+                if live_id is not None and live_id == self._settled:
                     return
-                self._tried = live_id
                 self._runtime = self._open()
+                self._settled = live_id
                 logger.info("serving release %s", self._runtime.release.release_id)
             except CounterpointError as error:
+                if str(error) != str(self._refusal):
+                    logger.error("the live release cannot be served: %s", error)
                 self._refusal = error
-                logger.error("the live release cannot be served: %s", error)
+                # A refused release does not get better by itself; a store that is away may come back.
+                self._settled = live_id if isinstance(error, ReleaseError) else None

@@ -14,7 +14,7 @@ from bentoml.models import BentoModel
 
 from features.errors import CounterpointError, ReleaseError
 from features.settings import HostSettings
-from models.release import ARTIFACT_NAME, ReleaseStore
+from models.release import ARTIFACT_FOLDER, ARTIFACT_NAME, ReleaseStore
 from services.limits import Limits
 from services.live import LiveRuntime
 from services.runtime import Runtime
@@ -44,7 +44,7 @@ def _tag_to_pack() -> str:
 def _artifact_folder(tag: str) -> Path:
     """Where an artifact lies. BentoML puts the packed one into the same store. Raises ReleaseError."""
     try:
-        return Path(bentoml.models.get(tag).path)
+        return Path(bentoml.models.get(tag).path_of(ARTIFACT_FOLDER))
     except (NotFound, BentoMLException) as error:
         raise ReleaseError(
             f"The model store has no artifact {tag}: {error}.",

@@ -248,7 +248,7 @@ def _best(scores: Scores) -> NDArray[np.intp]:
 
 
 def _number(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
+    return float(value) if np.isfinite(value) else None
 
 
 def _by_popularity(products: ProductBlock) -> NDArray[np.intp]:

@@ -29,10 +29,13 @@ from models.release import Release
 from services.schemas import PastRating
 
 if TYPE_CHECKING:
-    from features.rows import ConsumerRows
+    from features.rows import ConsumerRows, ViewRows
 
 ANONYMOUS = ""
 """Id of the consumer of a request that names none: no consumer has it."""
+
+READ_IDS = 1_000
+"""Products of one read of the online store."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,10 +64,20 @@ class OnlineFeatures:
         return _consumer_now(self._rows.online_consumers([consumer_id]))
 
     def products(self, product_ids: Sequence[str]) -> ProductBlock:
-        """The latest rows of products. Raises StoreError."""
+        """The latest rows of products, read in parts: SQL stores limit the ids of one query. Raises StoreError."""
         from features.assemble import product_block
+        from features.rows import ProductRows
 
-        return product_block(self._rows.online_products(product_ids))
+        starts = range(0, max(len(product_ids), 1), READ_IDS)
+        parts = [self._rows.online_products(product_ids[start : start + READ_IDS]) for start in starts]
+        return product_block(
+            ProductRows(
+                product_ids=np.concatenate([part.product_ids for part in parts]),
+                features=_chained([part.features for part in parts]),
+                content=_chained([part.content for part in parts]),
+                facets=_chained([part.facets for part in parts]),
+            )
+        )
 
     def pairs(self, consumer_id: str, product_ids: Sequence[str]) -> PairBlock:
         """The codes of the texts written for a consumer and each of the products. Raises StoreError."""
@@ -133,6 +146,18 @@ def visitor(history: Sequence[PastRating], scale: RatingScale) -> ConsumerNow:
         facets=ViewRows(CONSUMER_FACETS.columns.empty_table(), np.full(1, -1, np.int32)),
     )
     return _consumer_now(rows)
+
+
+def _chained(parts: Sequence[ViewRows]) -> ViewRows:
+    """Rows of several reads as those of one."""
+    import pyarrow as pa
+
+    from features.rows import ViewRows
+
+    starts = np.cumsum([0, *(part.table.num_rows for part in parts[:-1])])
+    index = [np.where(part.index < 0, -1, part.index + start) for part, start in zip(parts, starts, strict=True)]
+    table = pa.concat_tables([part.table for part in parts]).combine_chunks()
+    return ViewRows(table, np.concatenate(index).astype(np.int32))
 
 
 def _consumer_now(rows: ConsumerRows) -> ConsumerNow:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -39,8 +42,8 @@ from features.types import (
     Snapshot,
     Stance,
 )
-from models.base import Scores
-from models.release import ARTIFACT_NAME, Release, ReleaseStore, ReleaseTexts
+from models.base import RunContext, Scores
+from models.release import ARTIFACT_FOLDER, ARTIFACT_NAME, Release, ReleaseStore, ReleaseTexts
 from services.explain import Reasons
 from services.runtime import Runtime
 from services.sources import ConsumerNow, absent_consumer
@@ -96,7 +99,7 @@ def make_texts() -> ReleaseTexts:
             "text": f"Text of {fact_id}.",
             "polarity": 1,
             "weight": 1.0,
-            "source": "interactions:7",
+            "source": "review",
             "evidence_time": pd.Timestamp(NOW),
         }
         for fact_id in ("f1", "f2")
@@ -226,7 +229,7 @@ def artifact_folder(tiny_release: HostSettings) -> Path:
     """Where the live release's artifact lies."""
     live = ReleaseStore(tiny_release.releases).live()
     assert live is not None
-    return tiny_release.bentoml / "models" / live.artifact_tag.replace(":", "/")
+    return tiny_release.bentoml / "models" / live.artifact_tag.replace(":", "/") / ARTIFACT_FOLDER
 
 
 @pytest.fixture(scope="session")
@@ -307,22 +310,29 @@ def publish_release(
 def store_artifact(
     settings: HostSettings, train: TrainingSet, valid: TrainingSet, snapshot: Snapshot
 ) -> tuple[str, str]:
-    import os
+    """Tag and hash of a briefly fitted model in the model store.
 
-    os.environ["BENTOML_HOME"] = str(settings.bentoml)
-    settings.bentoml.mkdir(parents=True)
-    import bentoml
-
-    from models.base import RunContext
+    In a process of its own, as BentoML fixes its home when it is first imported.
+    """
+    from models.artifact import Provenance, save_artifact
     from models.methods.lr_recsys import LRRecsys, LRRecsysConfig
 
-    m = LRRecsys(LRRecsysConfig(epochs=2), snapshot.scale)
-    m.fit(train, valid, RunContext())
-    with bentoml.models.create(ARTIFACT_NAME) as ref:
-        from pathlib import Path
-
-        m.save(Path(ref.path))
-    return str(ref.tag), "0" * 64
+    method = LRRecsys(LRRecsysConfig(epochs=2), snapshot.scale)
+    method.fit(train, valid, RunContext())
+    folder = settings.home / "artifact"
+    provenance = Provenance(data_hash="d", text_set_hash="t")
+    manifest = save_artifact(folder, method, None, valid.batch.take(np.arange(8)), provenance)
+    script = (
+        "import shutil, sys, bentoml\n"
+        "with bentoml.models.create(sys.argv[1]) as model:\n"
+        "    shutil.copytree(sys.argv[2], model.path_of(sys.argv[3]))\n"
+        "print(model.tag)\n"
+    )
+    settings.bentoml.mkdir(parents=True)
+    environment = {**os.environ, "BENTOML_HOME": str(settings.bentoml), "BENTOML_DO_NOT_TRACK": "True"}
+    command = [sys.executable, "-c", script, ARTIFACT_NAME, str(folder), ARTIFACT_FOLDER]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return done.stdout.split()[-1], manifest.artifact_hash
 
 
 def tiny_texts(snapshot: Snapshot) -> ReleaseTexts:

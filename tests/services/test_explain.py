@@ -10,7 +10,7 @@ from services.explain import Reasons
 
 def test_facets_of_one_stance_meet_by_the_cosine_of_their_vectors(reasons: Reasons) -> None:
     first, second = reasons.of("c1", "p1")
-    assert first.text == "c1 for 0 p1 for 0"  # equal vectors
+    assert first.text == "c1 for 0 p1 for 0"  # equal vectors, and the product's text is from a review
     assert set(first.fact_ids) == {"f1", "f2"}
     assert second.text == "p1 against 0"  # the consumer has no aversion
 
@@ -39,7 +39,7 @@ def test_of_strangers_both_sides_are_still_given_and_say_that_nothing_is_known(r
 
 def test_facts_come_with_text_source_and_time(reasons: Reasons) -> None:
     fact = reasons.of("c1", "p1")[1].facts[0]
-    assert (fact.fact_id, fact.text, fact.source) == ("f1", "Text of f1.", "interactions:7")
+    assert (fact.fact_id, fact.text, fact.source) == ("f1", "Text of f1.", "review")
     assert fact.evidence_time.tzinfo is not None
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from features.errors import ReleaseError
+from features.errors import ReleaseError, StoreError
 from services.live import LiveRuntime
 from services.runtime import Runtime
 
@@ -54,7 +54,7 @@ def test_a_release_that_cannot_be_opened_leaves_the_old_one_in_place(
     store = FakeStore()
     live = make_live(store, open_runtime, frozenset({"r2"}))
     store.live_id_ = "r2"
-    wait_until(lambda: live.ready and live._tried == "r2")
+    wait_until(lambda: live.ready and live._settled == "r2")
     assert live.current().release.release_id == "r1"
 
 
@@ -68,3 +68,16 @@ def test_without_a_release_the_service_is_not_ready_until_there_is_one(
         live.current()
     store.live_id_ = "r1"
     wait_until(lambda: live.ready)
+
+
+def test_a_store_that_is_away_at_start_is_tried_again(open_runtime: Callable[[str], Runtime]) -> None:
+    failures = [StoreError("away"), StoreError("still away")]
+
+    def open_live() -> Runtime:
+        if failures:
+            raise failures.pop()
+        return open_runtime("r1")
+
+    live = LiveRuntime(FakeStore(), open_live, check_seconds=0.0)  # type: ignore[arg-type]
+    wait_until(lambda: live.ready)
+    assert not failures
