@@ -197,11 +197,11 @@ def recommend(
     as_json: JsonOption = False,
 ) -> None:
     """Recommend from the live release in this process, with the reasons for and against."""
-    settings = open_settings()
+    open_settings()
     from counterpoint.show import show_answer
-    from services.runtime import Runtime
+    from services.recommend import open_live
 
-    answer = Runtime.open(settings).recommend(consumer_id=consumer_id, k=k)
+    answer = open_live().recommend(consumer_id, history=None, k=k, exclude_ids=(), exclude_seen=True)
     if as_json:
         typer.echo(answer.model_dump_json(indent=1))
     else:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +22,7 @@ from flows.recipe import Recipe
 from flows.stage import StageResult
 from flows.train import BASELINE, CONTROL, load_trained, part_set
 from flows.workspace import Workspace
-from models.release import ARTIFACT_NAME, Metric, Release, ReleaseStore, ReleaseTexts
+from models.release import ARTIFACT_FOLDER, ARTIFACT_NAME, Metric, Release, ReleaseStore, ReleaseTexts
 
 if TYPE_CHECKING:
     from models.artifact import Manifest
@@ -141,15 +139,10 @@ def _store_artifact(
         created=datetime.now(UTC).isoformat(),
         metrics=evaluated.values(recipe.method.name),
     )
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / "artifact"
-        manifest = save_artifact(
-            folder, recommender, Autoencoder.load(autoencoder_folder(workspace)), golden, provenance
-        )
-        labels = {"method": recipe.method.name, "data": recipe.data.name, "text_set": explained.texts_hash[:16]}
-        with bentoml.models.create(f"{ARTIFACT_NAME}:{release_id}", labels=labels) as model:
-            shutil.copytree(folder, model.path, dirs_exist_ok=True)
-    return manifest
+    autoencoder = Autoencoder.load(autoencoder_folder(workspace))
+    labels = {"method": recipe.method.name, "data": recipe.data.name, "text_set": explained.texts_hash[:16]}
+    with bentoml.models.create(f"{ARTIFACT_NAME}:{release_id}", labels=labels) as model:
+        return save_artifact(Path(model.path_of(ARTIFACT_FOLDER)), recommender, autoencoder, golden, provenance)
 
 
 def _encoder_identity() -> ModelIdentity:

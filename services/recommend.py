@@ -52,7 +52,7 @@ def _artifact_folder(tag: str) -> Path:
         ) from error
 
 
-def _open_live() -> Runtime:
+def open_live() -> Runtime:
     """The runtime of the live release."""
     settings = HostSettings.from_environment()
     release = ReleaseStore(settings.releases).live()
@@ -74,7 +74,7 @@ class RecommendService:
     def __init__(self) -> None:
         """Opens the live release; if it cannot be served, /readyz says so and answers are 503."""
         settings = HostSettings.from_environment()
-        self._live = LiveRuntime(ReleaseStore(settings.releases), _open_live)
+        self._live = LiveRuntime(ReleaseStore(settings.releases), open_live)
 
     def __is_ready__(self) -> bool:
         """What /readyz answers."""

@@ -15,7 +15,7 @@ from enum import IntEnum
 from features.types import FinishReason, Slot
 
 _STOP = re.compile(r"[.!?]+[\"'”’)\]]*(?=\s|$)")
-_ABBREVIATION = re.compile(r"(?:\b(?:Mr|Mrs|Ms|Dr|St|Jr|Sr|vs|Vol|No|etc|e\.g|i\.e)|\b[A-HJ-Z])\.$")
+_ABBREVIATION = re.compile(r"(?:\b(?:Mr|Mrs|Ms|Dr|St|Jr|Sr|vs|Vol|No|etc|e\.g|i\.e)|\b[A-HJ-Z]|(?:[A-Z]\.)+[A-Z])\.$")
 _TYPOGRAPHIC = frozenset("‘’“”–—…")
 
 

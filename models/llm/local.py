@@ -381,7 +381,7 @@ class _Model:
         chosen: list[int] = logits.argmax(1).tolist()
         for n, row in enumerate(rows):
             if row.generator is not None and row.writer.ask is not Ask.FORCED and row.writer.finish is None:
-                shares = torch.softmax(logits[n] / row.request.temperature, 0).cpu()
+                shares = torch.softmax(logits[n] / row.answer.request.temperature, 0).cpu()
                 chosen[n] = int(torch.multinomial(shares, 1, generator=row.generator))
         return chosen
 
@@ -396,7 +396,7 @@ def _mask_of(row: _Row) -> int:
     writer = row.writer
     if writer.ask is not Ask.FIRST or writer.finish is not None:
         return 1
-    return 0 if row.request.slots[len(writer.lines)].opening.strip() else 2
+    return 0 if writer.slots[len(writer.lines)].opening.strip() else 2
 
 
 def _harmless(text: str) -> str:

@@ -89,15 +89,28 @@ def test_requests_of_a_kind_share_their_system_text_and_force_the_stance() -> No
         "consumer_facets": SYSTEMS[EntityKind.CONSUMER],
         "product_facets": SYSTEMS[EntityKind.PRODUCT],
     }
-    openings = {r.subject: r.slots[0].opening for r in requests}
-    assert openings["c1.genre.Horror"] == "You are less taken with horror movies"
-    assert openings["p9.taste.genre.Comedy"] == "It appeals less to those who enjoy comedy movies: 7 of them"
-    assert all(len(r.slots) == 1 for r in requests)
+    openings = [slot.opening for request in requests for slot in request.slots]
+    assert "You are less taken with horror movies" in openings
+    assert "It appeals less to those who enjoy comedy movies: 7 of them" in openings
 
 
-def test_equal_facts_are_worded_once() -> None:
-    twin = replace(PRODUCT[2], fact_id="p8.mean", entity_id="8")
-    assert len(facet_requests([PRODUCT[2], twin], MODEL, CONFIG)) == 1
+def test_an_entity_is_one_request_with_a_line_about_each_of_its_facts() -> None:
+    requests = facet_requests([*CONSUMER, *PRODUCT], MODEL, CONFIG)
+    assert [request.subject for request in requests] == ["consumer 1", "product 9"]
+    for request, facts in zip(requests, (CONSUMER, PRODUCT), strict=True):
+        chosen = [fact.text for _, fact in select(facts, CONFIG)]
+        assert [slot.about for slot in request.slots] == [f"Fact: {text}" for text in chosen]
+
+
+def test_a_line_cut_short_is_worded_by_the_template_and_the_others_stand() -> None:
+    facts = [CONSUMER[1], CONSUMER[2]]
+    (request,) = facet_requests(facts, MODEL, CONFIG)
+    tails = [" such as Fargo and Casablanca, and rated 6 of them 2.0 of 5 on average.", ""]
+    lines = tuple(slot.opening + tail for slot, tail in zip(request.slots, tails, strict=True))
+    done = replace(answer(request, tails[0]), lines=lines)
+    parsed = parse_facets(facts, {request.key: done}, MODEL, CONFIG)
+    assert [facet.model for facet in parsed.facets] == ["tiny", TEMPLATE]
+    assert [line.failures for line in parsed.rejected] == [(Failure.EMPTY,)]
 
 
 def test_a_mild_dislike_is_said_mildly() -> None:
