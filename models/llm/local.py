@@ -136,8 +136,8 @@ class _Answer:
 
     @property
     def complete(self) -> bool:
-        """Whether all its rows are."""
-        return all(row.writer.finish is not None for row in self.rows)
+        """Whether all its rows are written and accounted for."""
+        return all(row.reported for row in self.rows)
 
     def completion(self, identity: ModelIdentity) -> Completion:
         """The answer, once it is complete.
