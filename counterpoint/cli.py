@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -223,17 +222,15 @@ def status(as_json: JsonOption = False) -> None:
 @app.command()
 def doctor(as_json: JsonOption = False) -> None:
     """What is installed, which stores and models are in use, what is missing and how to get it."""
+    from rich.console import Console
+
+    from counterpoint.doctor import as_json as to_json
     from counterpoint.doctor import diagnose, render
 
     diagnoses = diagnose(HostSettings.from_environment())
     if as_json:
-        typer.echo(json.dumps([item.as_json() for item in diagnoses], indent=1))
+        typer.echo(json.dumps(to_json(diagnoses), indent=1))
     else:
-        render(diagnoses)
+        Console().print(render(diagnoses))
     if any(item.status == "missing" for item in diagnoses):
         raise typer.Exit(1)
-
-
-def repository() -> Path:
-    """The root of the repository this command was installed from."""
-    return Path(__file__).resolve().parent.parent

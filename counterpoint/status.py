@@ -64,8 +64,8 @@ def read_status(settings: HostSettings) -> Status:
         ],
         ledger=LedgerState(
             answers=summary.answers,
-            by_kind=dict(summary.by_kind),
-            by_finish=dict(summary.by_finish),
+            by_kind={kind.kind: kind.answers for kind in summary.kinds},
+            by_finish={finish.value: count for finish, count in summary.finishes},
             prompt_tokens=summary.prompt_tokens,
             completion_tokens=summary.completion_tokens,
             seconds=round(summary.seconds, 1),

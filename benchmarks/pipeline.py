@@ -1,0 +1,86 @@
+"""Time, memory, tokens and test metrics of a run, from the records its stages left, as one result file.
+
+    python -m benchmarks.pipeline NAME [--score ../shared/bench/score.py --dataset ml-100k --split time]
+
+Reads the home that COUNTERPOINT_HOME names and writes `benchmarks/results/NAME.json`. With `--score` the method's test
+predictions are scored by that script as well, so that the figures stand beside those of other systems.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from features.ledger import Ledger
+from features.settings import HostSettings
+from flows.stage import StageLog
+
+RESULTS = Path(__file__).resolve().parent / "results"
+STAGES = ("ingest", "explain", "materialize", "train", "evaluate", "release")
+LIBRARIES = ("torch", "transformers", "prefect", "feast", "bentoml", "great-expectations")
+
+
+def main(
+    name: str,
+    score: Annotated[str, typer.Option(help="A scoring script taking --dataset, --split, --task and a file.")] = "",
+    dataset: str = "",
+    split: str = "time",
+) -> None:
+    """Writes the result file and prints it."""
+    settings = HostSettings.from_environment()
+    log = StageLog(settings.home / "stages")
+    records = {stage: record for stage in STAGES if (record := log.read(stage))}
+    evaluated: dict[str, Any] = records["evaluate"].result
+    with Ledger(settings.ledger_url) as ledger:
+        summary = ledger.summary()
+    result: dict[str, Any] = {
+        "machine": {"cpu": _cpu(), "python": platform.python_version(), **{lib: version(lib) for lib in LIBRARIES}},
+        "commit": _git("rev-parse", "HEAD"),
+        "clean": not _git("status", "--porcelain"),
+        "stages": {
+            stage: {"seconds": record.seconds, "peak_memory_mb": record.peak_memory_mb}
+            for stage, record in records.items()
+        },
+        "ingest": _kept(records["ingest"].result, ("n_consumers", "n_products", "n_interactions", "n_quarantined")),
+        "explain": records["explain"].result,
+        "ledger": {
+            "answers": summary.answers,
+            "prompt_tokens": summary.prompt_tokens,
+            "completion_tokens": summary.completion_tokens,
+        },
+        "materialize": records["materialize"].result,
+        "train": records["train"].result,
+        "evaluate": {key: evaluated[key] for key in evaluated if key not in ("plot", "predictions")},
+    }
+    if score:
+        command = [sys.executable, score, "--dataset", dataset, "--split", split, "--task", "rating"]
+        command.append(evaluated["predictions"])
+        result["scored"] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    typer.echo(path.read_text(encoding="utf-8"))
+
+
+def _kept(result: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: result[name] for name in names}
+
+
+def _cpu() -> str:
+    import os
+
+    return f"{platform.machine()}, {os.cpu_count()} cores"
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=False).stdout.strip()
+
+
+if __name__ == "__main__":
+    typer.run(main)

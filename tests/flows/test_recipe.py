@@ -1,0 +1,44 @@
+"""Recipes: read strictly, chosen by name, by data, or remembered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from features.errors import SettingError
+from flows.recipe import choose_recipe, read_recipe
+
+
+def test_a_shipped_recipe_reads() -> None:
+    recipe = read_recipe("ml-100k/lr_recsys")
+    assert recipe.data.layout == "movielens-100k"
+    assert recipe.method.name == "lr_recsys"
+
+
+def test_an_unknown_recipe_names_those_there_are() -> None:
+    with pytest.raises(SettingError, match="world/demo"):
+        read_recipe("no/such")
+
+
+def test_an_unknown_key_is_an_error_that_names_it(tmp_path: Path) -> None:
+    file = tmp_path / "typo.toml"
+    file.write_text('[data]\nname = "x"\nlayout = "world"\nlayuot = "world"\n')
+    with pytest.raises(SettingError, match="layuot"):
+        read_recipe(str(file))
+
+
+def test_without_arguments_the_last_recipe_of_the_home_is_used(tmp_path: Path) -> None:
+    first = choose_recipe(tmp_path, "ml-100k/lr_recsys", str(tmp_path), "", "", "")
+    assert choose_recipe(tmp_path, "", "", "", "", "") == first
+    assert first.data.folder == str(tmp_path)
+
+
+def test_nothing_given_and_nothing_remembered_says_what_to_give(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="--recipe"):
+        choose_recipe(tmp_path, "", "", "", "", "")
+
+
+def test_interactions_without_a_catalog_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="--catalog"):
+        choose_recipe(tmp_path, "", "", "events.csv", "", "")
