@@ -5,11 +5,14 @@ Systems", arXiv 2502.16759 (v1). A language model says why a consumer would like
 become codes; the codes are two more fields of the ranking network, so reasons are part of the prediction.
 
 Deviations from the paper, all ours:
-- entity granularity: where no text was bought for a pair, a composer makes its code from the facets of the consumer and
+- entity granularity: where no text was bought for a pair, a composer makes its code from the facets of the
+  consumer and
   of the product (U + I texts instead of U x I) and is distilled from the bought codes;
-- explanation dropout: a code is sometimes replaced by a learned "missing" vector, so bought, composed and absent reasons
+- explanation dropout: a code is sometimes replaced by a learned "missing" vector, so bought, composed and
+  absent reasons
   are interchangeable when serving;
-- one network with two heads (stars by MSE on 0..1, liking by BCE), each starting from damped means as of the row's time,
+- one network with two heads (stars by MSE on 0..1, liking by BCE), each starting from damped means as of the
+  row's time,
   so that the network only learns what biases cannot say;
 - the MLP also sees the dot products of the fields, without which few rows do not teach it who goes with what;
 - ids are sometimes dropped in training, so that unknown consumers and products are normal cases.
@@ -145,7 +148,8 @@ class History(nn.Module):
 class Composer(nn.Module):
     """g_plus and g_minus: a code for a pair from the facets of both sides (section 8).
 
-    Every facet of the consumer meets every facet of the product; a pair of facets counts by how well they match and by
+    Every facet of the consumer meets every facet of the product; a pair of facets counts by how well they
+    match and by
     their weights. A "no facet" slot on each side lets one side speak where the other has nothing.
     """
 
