@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -77,7 +78,7 @@ def training_set(batch: FeatureBatch, liked: NDArray[np.bool_]) -> TrainingSet:
     return TrainingSet(batch, rating, liked.astype(np.float32), np.arange(len(batch), dtype=np.int64))
 
 
-def checkerboard(side: int = 24, seed: int = 0) -> tuple[TrainingSet, TrainingSet, TrainingSet]:
+def checkerboard(side: int = 40, seed: int = 0) -> tuple[TrainingSet, TrainingSet, TrainingSet]:
     """Consumers like the products of their own colour; train, valid and test hold 70, 15 and 15 % of the pairs.
 
     Means say nothing, so only a method that relates consumers to products can be right. History and numbers are
@@ -89,7 +90,7 @@ def checkerboard(side: int = 24, seed: int = 0) -> tuple[TrainingSet, TrainingSe
     examples = training_set(batch, (consumer + product) % 2 == 0)
     _fill_history(examples)
     cuts = [0, int(0.7 * len(order)), int(0.85 * len(order)), len(order)]
-    train, valid, test = (examples.take(np.arange(a, b)) for a, b in zip(cuts[:-1], cuts[1:], strict=True))
+    train, valid, test = (examples.take(np.arange(a, b)) for a, b in pairwise(cuts))
     return train, valid, test
 
 

@@ -79,7 +79,7 @@ def fit_module(
     best, best_epoch, best_state = math.inf, 0, copy.deepcopy(module.state_dict())
     for epoch in range(1, settings.epochs + 1):
         module.train()
-        for rows in torch.randperm(n_rows, generator=order).split(settings.batch_size):
+        for rows in torch.split(torch.randperm(n_rows, generator=order), settings.batch_size):
             _step(module, optimizer, train_loss(rows.to(run.device)), settings.clip_norm, epoch)
         module.eval()
         with torch.no_grad():

@@ -92,7 +92,8 @@ class Autoencoder:
         device = next(self.network.parameters()).device
         with torch.no_grad():
             parts = [
-                self.network.encoder(part.to(device)).cpu() for part in torch.tensor(vectors).float().split(CHUNK)
+                self.network.encoder(part.to(device)).cpu()
+                for part in torch.split(torch.tensor(vectors).float(), CHUNK)
             ]
         return torch.cat(parts).numpy()
 

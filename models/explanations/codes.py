@@ -144,7 +144,7 @@ def _frame(rows: list[dict[str, Any]], *keys: str, lists: tuple[str, ...]) -> pd
     """A frame of feature rows with the same column types whether or not there is any row."""
     frame = pd.DataFrame(rows, columns=[*keys, "event_timestamp", "version", *lists])
     frame["event_timestamp"] = pd.to_datetime(frame["event_timestamp"], utc=True).astype("datetime64[us, UTC]")
-    return frame.astype({name: object for name in (*keys, "version", *lists)})
+    return frame.astype(dict.fromkeys((*keys, "version", *lists), object))
 
 
 def _latest(times: pd.Series[Any]) -> pd.Timestamp:

@@ -5,12 +5,16 @@ Systems", arXiv 2502.16759 (v1). A language model says why a consumer would like
 become codes; the codes are two more fields of the ranking network, so reasons are part of the prediction.
 
 Deviations from the paper, all ours:
-- entity granularity: where no text was bought for a pair, a composer makes its code from the facets of the consumer and
+- entity granularity: where no text was bought for a pair, a composer makes its code from the facets of the
+  consumer and
   of the product (U + I texts instead of U x I) and is distilled from the bought codes;
-- explanation dropout: a code is sometimes replaced by a learned "missing" vector, so bought, composed and absent reasons
+- explanation dropout: a code is sometimes replaced by a learned "missing" vector, so bought, composed and
+  absent reasons
   are interchangeable when serving;
-- one network with two heads (stars by MSE on 0..1, liking by BCE), each starting from damped means as of the row's time,
+- one network with two heads (stars by MSE on 0..1, liking by BCE), each starting from damped means as of the
+  row's time,
   so that the network only learns what biases cannot say;
+- the MLP also sees the dot products of the fields, without which few rows do not teach it who goes with what;
 - ids are sometimes dropped in training, so that unknown consumers and products are normal cases.
 
 Not covered: fine-tuning the language model (RecPIE), training the autoencoder jointly with the recommender.
@@ -43,6 +47,8 @@ from models.training import LoopSettings, fit_module, seeded
 
 FIELDS = ("consumer", "product", "context", "history", "e_plus", "e_minus")
 """The K fields of the fusion network, in order."""
+_PAIRS = ([0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 3, 3, 4], [1, 2, 3, 4, 5, 2, 3, 4, 5, 3, 4, 5, 4, 5, 5])
+"""The unordered pairs of fields, whose dot products the MLP sees beside the fields."""
 CHUNK = 4096
 NO_FACET = 1e-4
 """Weight of the "no facet" slot beside real facets: small, so it matters only where a side has none."""
@@ -99,7 +105,7 @@ class Entities(nn.Module):
         self.content = nn.Linear(CONTENT_WIDTH, d)
         self.context = nn.Sequential(nn.Linear(N_TIME, d), nn.GELU(), nn.Linear(d, d))
         for table in (self.consumer, self.product, self.attributes):
-            nn.init.normal_(table.weight, std=0.05)
+            nn.init.normal_(table.weight, std=0.2)
 
     def forward(self, inputs: Inputs) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Fields (B, d) of consumer, product and context, and the ids after dropout (B,)."""
@@ -142,7 +148,8 @@ class History(nn.Module):
 class Composer(nn.Module):
     """g_plus and g_minus: a code for a pair from the facets of both sides (section 8).
 
-    Every facet of the consumer meets every facet of the product; a pair of facets counts by how well they match and by
+    Every facet of the consumer meets every facet of the product; a pair of facets counts by how well they
+    match and by
     their weights. A "no facet" slot on each side lets one side speak where the other has nothing.
     """
 
@@ -246,7 +253,8 @@ class LRRecsysNetwork(nn.Module):
 
     def __init__(self, config: LRRecsysConfig, preparation: Preparation) -> None:
         super().__init__()
-        d, width = config.embedding_size, len(FIELDS) * config.embedding_size + 2
+        d = config.embedding_size
+        width = len(FIELDS) * d + 2 + len(_PAIRS[0])
         self.entities, self.history = Entities(config, preparation), History(d)
         self.reasons, self.fusion = Reasons(config), FieldAttention(d, config.n_heads)
         layers: list[nn.Module] = []
@@ -269,7 +277,8 @@ class LRRecsysNetwork(nn.Module):
         reasons, seen, distillation = self.reasons(inputs)
         z = torch.cat([torch.stack([consumer, product, context, history], dim=1), reasons], dim=1)  # (B, K, d)
         fused, attention = self.fusion(z)
-        logits = self.head(self.mlp(torch.cat([fused.flatten(1), seen], dim=1)))  # (B, 2)
+        dots = (z @ z.transpose(1, 2))[:, _PAIRS[0], _PAIRS[1]] / z.shape[-1] ** 0.5  # (B, K (K - 1) / 2)
+        logits = self.head(self.mlp(torch.cat([fused.flatten(1), seen, dots], dim=1)))  # (B, 2)
         logits = logits + self.consumer_bias(consumer_id) + self.product_bias(product_id) + self._start(inputs)
         return Output(logits[:, 0].sigmoid(), logits[:, 1], attention, distillation)
 
@@ -321,7 +330,7 @@ class LRRecsys(Recommender):
             return Scores(nothing, nothing, FIELDS, np.zeros((0, len(FIELDS)), np.float32))
         inputs = preparation.inputs(batch)
         with torch.inference_mode():
-            parts = [network(inputs.rows(rows)) for rows in torch.arange(len(batch)).split(CHUNK)]
+            parts = [network(inputs.rows(rows)) for rows in torch.split(torch.arange(len(batch)), CHUNK)]
         rating = torch.cat([part.rating for part in parts]).numpy()
         click = torch.cat([part.click for part in parts]).sigmoid().numpy()
         stars = self.scale.low + rating * (self.scale.high - self.scale.low)
@@ -371,7 +380,7 @@ class LRRecsys(Recommender):
 
     def _valid_loss(self, inputs: Inputs, rating: Tensor, liked: Tensor) -> float:
         """Mean rating + liking loss over all rows, without distillation."""
-        parts = torch.arange(len(rating), device=rating.device).split(CHUNK)
+        parts = torch.split(torch.arange(len(rating), device=rating.device), CHUNK)
         total = sum(self._loss(inputs, rating, liked, rows, 0.0).item() * len(rows) for rows in parts)
         return total / len(rating)
 

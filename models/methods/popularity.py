@@ -33,14 +33,14 @@ class Popularity(Recommender):
 
     def __init__(self, config: MethodConfig, scale: RatingScale) -> None:
         super().__init__(config, scale)
-        self._lines = np.zeros((2, 2))  # (intercept, slope) x (stars, liking)
+        self._lines: NDArray[np.float64] = np.zeros((2, 2))  # (intercept, slope) x (stars, liking)
 
     def fit(self, train: TrainingSet, valid: TrainingSet, run: RunContext) -> FitReport:
         """Least squares; `valid` is only measured."""
         if not len(train):
             raise TrainingError("There is no row to train on.", remedy="Check the split.")
         targets = np.stack([train.rating, train.liked], axis=1).astype(np.float64)
-        self._lines = np.linalg.lstsq(_design(train.batch), targets, rcond=None)[0]
+        self._lines = np.asarray(np.linalg.lstsq(_design(train.batch), targets, rcond=None)[0], np.float64)
         if (flat := self._lines[1] < MIN_SLOPE).any():
             self._lines[1, flat] = MIN_SLOPE
             rest = targets - _design(train.batch)[:, 1:] * self._lines[1]

@@ -14,8 +14,18 @@ from models.metrics.ranking import auc
 from models.testing import SCALE, planted_reasons, rich_batch, rich_training_set
 
 TOY = LRRecsysConfig(
-    embedding_size=16, n_heads=2, hidden=(32,), dropout=0.0, batch_size=128, learning_rate=5e-3, epochs=15, patience=15
+    embedding_size=16, n_heads=2, hidden=(32,), dropout=0.0, batch_size=128, learning_rate=5e-3, epochs=15,
+    patience=15,
 )  # fmt: skip
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Tiny networks lose more to threads than they gain."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def fitted(config: LRRecsysConfig = TOY, **planted: object) -> LRRecsys:

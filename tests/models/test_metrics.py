@@ -1,0 +1,42 @@
+"""Metrics by hand, then laws that hold for any input."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.metrics.ranking import auc, hit_rate, ndcg, user_auc
+from models.metrics.rating import ece, logloss, mae, rmse
+
+
+def test_rating_errors_by_hand():
+    assert rmse([1, 5], [2, 2]) == pytest.approx(np.sqrt(5))
+    assert mae([1, 5], [2, 2]) == 2
+
+
+def test_auc_counts_ties_half():
+    assert auc([1, 0, 0], [0.5, 0.5, 0.1]) == 0.75
+    assert np.isnan(auc([1, 1], [0.1, 0.2]))
+
+
+def test_user_auc_skips_consumers_of_one_class():
+    assert user_auc(["a", "a", "b"], [1, 0, 1], [0.2, 0.9, 0.1]) == 0
+
+
+def test_ndcg_and_hits_by_hand():
+    assert ndcg([1, 0], [0.1, 0.9], 2) == pytest.approx(1 / np.log2(3))
+    assert ndcg([1, 0], [0.1, 0.9], 1) == 0
+    assert hit_rate([1, 0], [0.1, 0.9], 1) == 0
+    assert hit_rate([1, 0], [0.1, 0.9], 2) == 1
+
+
+def test_calibration_by_hand():
+    assert ece([1, 0], [0.5, 0.5]) == 0
+    assert ece([0, 0], [0.5, 0.5]) == 0.5
+    assert logloss([1], [0.5]) == pytest.approx(np.log(2))
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 5)), min_size=2, max_size=20))
+def test_auc_of_negated_scores_is_its_complement(rows):
+    liked, score = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
+    assert auc(liked, score) == pytest.approx(1 - auc(liked, -score), nan_ok=True)
