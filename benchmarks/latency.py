@@ -106,9 +106,7 @@ async def timed(client: httpx.AsyncClient, path: str, body: dict[str, Any], due:
 
 def machine() -> dict[str, Any]:
     """Facts about where it was measured; client and service share the machine if the URL is loopback."""
-    cpu = next(
-        (line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), ""
-    )
+    cpu = next((line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), "")
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     return {
         "cpu": cpu or platform.processor(),

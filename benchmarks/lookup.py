@@ -155,9 +155,7 @@ def write_world(lake: Lake, snapshot: Snapshot, config: LookupConfig) -> None:
     consumers, products = consumer_states(snapshot), product_states(snapshot)
     content = snapshot.catalog.products[["product_id"]].assign(event_timestamp=EPOCH, version="1")
     pairs = consumers[["consumer_id", "event_timestamp"]].iloc[:1000].reset_index(drop=True)
-    pairs = pairs.assign(
-        product_id=snapshot.catalog.products["product_id"].iloc[0], version=pairs.index.astype(str)
-    )
+    pairs = pairs.assign(product_id=snapshot.catalog.products["product_id"].iloc[0], version=pairs.index.astype(str))
     tables = {
         "consumer": consumers,
         "product": products,

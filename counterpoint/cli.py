@@ -29,9 +29,7 @@ app = typer.Typer(
 
 RecipeOption = Annotated[str, typer.Option("--recipe", help="A recipe's name (ml-100k/lr_recsys) or its path.")]
 DataOption = Annotated[str, typer.Option("--data", help="Folder with the data, in the recipe's layout.")]
-InteractionsOption = Annotated[
-    str, typer.Option("--interactions", help="Own interactions: CSV, Parquet, JSON lines.")
-]
+InteractionsOption = Annotated[str, typer.Option("--interactions", help="Own interactions: CSV, Parquet, JSON lines.")]
 CatalogOption = Annotated[str, typer.Option("--catalog", help="Own catalog: CSV, Parquet, JSON lines.")]
 MappingOption = Annotated[str, typer.Option("--mapping", help="TOML or JSON file that names their columns.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -58,9 +56,7 @@ def open_settings() -> HostSettings:
     return settings
 
 
-def choose_recipe(
-    recipe: str, data: str = "", interactions: str = "", catalog: str = "", mapping: str = ""
-) -> Recipe:
+def choose_recipe(recipe: str, data: str = "", interactions: str = "", catalog: str = "", mapping: str = "") -> Recipe:
     """The recipe of the arguments, or the one this home was last run with."""
     from flows.recipe import choose_recipe as choose
 

@@ -91,9 +91,7 @@ def _python() -> Diagnosis:
     lowest, above = PYTHONS
     if lowest <= sys.version_info[:2] < above:
         return Diagnosis("python", Status.OK, found)
-    return Diagnosis(
-        "python", Status.MISSING, found, "Use Python 3.11, 3.12 or 3.13: make setup PYTHON=python3.12"
-    )
+    return Diagnosis("python", Status.MISSING, found, "Use Python 3.11, 3.12 or 3.13: make setup PYTHON=python3.12")
 
 
 def _torch() -> Diagnosis:
@@ -118,9 +116,7 @@ def _cpu() -> Diagnosis:
     try:
         flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split())
     except OSError:
-        return Diagnosis(
-            "cpu", Status.OK, f"{os.cpu_count()} cores; its instructions are not listed on this system"
-        )
+        return Diagnosis("cpu", Status.OK, f"{os.cpu_count()} cores; its instructions are not listed on this system")
     fast = sorted(flags & {"avx512_bf16", "amx_bf16", "bf16", "asimdbf16"})
     found = f"{os.cpu_count()} cores, bf16 by {', '.join(fast)}" if fast else f"{os.cpu_count()} cores, no bf16"
     return Diagnosis("cpu", Status.OK, found)
@@ -215,9 +211,7 @@ def _home(settings: HostSettings) -> Diagnosis:
     free = shutil.disk_usage(existing).free / 1e9
     found = f"{settings.home}{'' if settings.home.exists() else ' (made by the first run)'}, {free:.1f} GB free"
     if free < LITTLE_DISK_GB:
-        return Diagnosis(
-            "home", Status.WARNING, found, f"Free at least {LITTLE_DISK_GB:.0f} GB for larger datasets."
-        )
+        return Diagnosis("home", Status.WARNING, found, f"Free at least {LITTLE_DISK_GB:.0f} GB for larger datasets.")
     return Diagnosis("home", Status.OK, found)
 
 
@@ -225,9 +219,7 @@ def _ledger(settings: HostSettings) -> Diagnosis:
     import sqlalchemy as sa
 
     shown = _without_password(settings.ledger_url)
-    remedy = (
-        "Correct COUNTERPOINT_LEDGER_URL or start the database; unset it to use SQLite under COUNTERPOINT_HOME."
-    )
+    remedy = "Correct COUNTERPOINT_LEDGER_URL or start the database; unset it to use SQLite under COUNTERPOINT_HOME."
     try:
         url = sa.make_url(settings.ledger_url)
         if url.get_backend_name() == "sqlite" and url.database and not Path(url.database).exists():
@@ -294,11 +286,7 @@ def _live_release(settings: HostSettings) -> Diagnosis:
     try:
         release = ReleaseStore(settings.releases).live()
     except CounterpointError as error:
-        return Diagnosis(
-            "live release", Status.MISSING, error.found, error.remedy or "Roll back to another release."
-        )
+        return Diagnosis("live release", Status.MISSING, error.found, error.remedy or "Roll back to another release.")
     if release is None:
-        return Diagnosis(
-            "live release", Status.WARNING, "none", "Make one: counterpoint run, or counterpoint demo."
-        )
+        return Diagnosis("live release", Status.WARNING, "none", "Make one: counterpoint run, or counterpoint demo.")
     return Diagnosis("live release", Status.OK, f"{release.release_id} of {release.as_of:%Y-%m-%d}")

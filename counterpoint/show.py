@@ -36,9 +36,7 @@ def show_answer(answer: RecommendResponse) -> None:
     from rich.text import Text
 
     console = Console()
-    console.print(
-        f"\n[bold]Release {answer.release_id}[/], knows everything before {answer.as_of:%Y-%m-%d %H:%M} UTC"
-    )
+    console.print(f"\n[bold]Release {answer.release_id}[/], knows everything before {answer.as_of:%Y-%m-%d %H:%M} UTC")
     if answer.degraded:
         console.print(f"[yellow]Degraded: {answer.cause}[/]")
     if answer.cold:

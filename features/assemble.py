@@ -76,9 +76,7 @@ def joined_batch(rows: JoinedRows) -> FeatureBatch:
     )
 
 
-def cross(
-    consumer: ConsumerBlock, products: ProductBlock, pairs: PairBlock | None, as_of: datetime
-) -> FeatureBatch:
+def cross(consumer: ConsumerBlock, products: ProductBlock, pairs: PairBlock | None, as_of: datetime) -> FeatureBatch:
     """The batch of one consumer with each of N products; `pairs` is None where no pair texts are read."""
     n_products = len(products)
     if len(consumer) != 1 or (pairs is not None and len(pairs) != n_products):

@@ -147,9 +147,7 @@ class _ConsumerFacts:
             title = spoken_title(self.evidence.titles[row.product])
             product = self.evidence.product_ids[row.product]
             side = "above" if row.polarity > 0 else "below"
-            text = (
-                f"rated {title} {whole_stars(row.rating)} {of_top(scale)}, {side} their usual {stars(row.usual)}"
-            )
+            text = f"rated {title} {whole_stars(row.rating)} {of_top(scale)}, {side} their usual {stars(row.usual)}"
             yield self._fact(
                 row.consumer,
                 f"title.{part_of_id(product)}",

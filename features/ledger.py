@@ -110,9 +110,7 @@ class Ledger:
             insert = self._insert()(self._table).values(row)
             fresh = {name: insert.excluded[name] for name in row if name != "request_key"}
             unusable = self._table.c.finish != FinishReason.STOP.value
-            connection.execute(
-                insert.on_conflict_do_update(index_elements=["request_key"], set_=fresh, where=unusable)
-            )
+            connection.execute(insert.on_conflict_do_update(index_elements=["request_key"], set_=fresh, where=unusable))
 
     def find(self, keys: Iterable[str]) -> dict[str, Completion]:
         """The usable answers under those keys. Raises StoreError naming the key of a damaged one."""
@@ -120,9 +118,7 @@ class Ledger:
         found: dict[str, Completion] = {}
         with self._begin("read") as connection:
             for chunk in _chunks(keys):
-                query = table.select().where(
-                    table.c.request_key.in_(chunk), table.c.finish == FinishReason.STOP.value
-                )
+                query = table.select().where(table.c.request_key.in_(chunk), table.c.finish == FinishReason.STOP.value)
                 for row in connection.execute(query).mappings():
                     found[row["request_key"]] = self._completion(dict(row))
         return found

@@ -90,9 +90,7 @@ class _ProductFacts:
             if sentence:
                 text = f'described as: "{sentence}"'
                 polarity, weight = (-1, 0.3) if pans(sentence) else (0, 0.6)
-                yield self._fact(
-                    product, "text", "description", text, polarity, weight, "description", CATALOG_TIME
-                )
+                yield self._fact(product, "text", "description", text, polarity, weight, "description", CATALOG_TIME)
 
     def of_ratings(self) -> Iterator[Fact]:
         """'rated by 243 consumers, 4.5 of 5 on average, above the catalog's 3.5', and who differs."""

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
-from features.types import EntityKind, Explanation, Fact, Facet, Stance
+from features.types import EntityKind, Explanation, Facet, Fact, Stance
 
 Record = TypeVar("Record", Fact, Facet, Explanation)
 
@@ -27,7 +27,9 @@ def to_frame(records: Iterable[Record], record_type: type[Record]) -> pd.DataFra
 
 def from_frame(frame: pd.DataFrame, record_type: type[Record]) -> list[Record]:
     """What `to_frame` was given."""
-    return [record_type(**{n: _restored(n, v) for n, v in row.items()}) for row in frame.to_dict("records")]
+    names = [item.name for item in fields(record_type)]
+    rows = zip(*(frame[name] for name in names), strict=True)
+    return [record_type(**{n: _restored(n, v) for n, v in zip(names, row, strict=True)}) for row in rows]
 
 
 def _stored(value: object) -> object:

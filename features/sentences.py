@@ -148,9 +148,7 @@ class Terms:
             for word, count in counts.items()
             if len(word) > 3 and word not in skipped and max(5, 0.003 * n_texts) <= count <= 0.25 * n_texts
         ]
-        self.weights = {
-            word: float(np.log(n_texts / count)) for count, word in sorted(fitting, reverse=True)[:most]
-        }
+        self.weights = {word: float(np.log(n_texts / count)) for count, word in sorted(fitting, reverse=True)[:most]}
 
     def of(self, text: str) -> str:
         """The term a sentence is mostly about: its rarest known one; empty if it has none."""

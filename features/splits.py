@@ -70,9 +70,7 @@ def _time(events: pd.DataFrame, rule: SplitRule) -> Part:
     ends = [max(int((1 - later) * n + 1e-9), 1) for later in (rule.valid + rule.test, rule.test)]
     if n == 0:
         return np.array([], "U5")
-    return np.where(
-        times <= ordered[ends[0] - 1], "train", np.where(times <= ordered[ends[1] - 1], "valid", "test")
-    )
+    return np.where(times <= ordered[ends[0] - 1], "train", np.where(times <= ordered[ends[1] - 1], "valid", "test"))
 
 
 def _leave_last_out(events: pd.DataFrame, rule: SplitRule) -> Part:

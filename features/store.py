@@ -179,9 +179,7 @@ class FeatureRows:
                 f"The feature store under {self.settings.feast} has no feature service {self.service!r}.",
                 remedy="Run the materialise stage (`counterpoint run`), which registers the definitions.",
             ) from error
-        found = {
-            item.name: {feature.name for feature in item.features} for item in service.feature_view_projections
-        }
+        found = {item.name: {feature.name for feature in item.features} for item in service.feature_view_projections}
         if found != expected:
             raise StoreError(
                 f"The feature service {self.service!r} was registered with other features: {found}.",
@@ -193,9 +191,7 @@ class FeatureRows:
     @property
     def _views(self) -> tuple[View, ...]:
         if self.service not in SERVICES:
-            raise StoreError(
-                f"There is no feature service {self.service!r}.", f"There are: {', '.join(SERVICES)}."
-            )
+            raise StoreError(f"There is no feature service {self.service!r}.", f"There are: {', '.join(SERVICES)}.")
         return SERVICES[self.service]
 
     # Offline: versions through Feast, values from the lake.

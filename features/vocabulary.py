@@ -76,9 +76,7 @@ class Vocabulary:
             content = json.loads(text)
             vocabulary, expected = cls(tuple(content["ids"])), content["hash"]
         except (ValueError, KeyError, TypeError) as error:
-            raise InputError(
-                f"This is no vocabulary: {error}.", remedy="Restore the file, or fit again."
-            ) from error
+            raise InputError(f"This is no vocabulary: {error}.", remedy="Restore the file, or fit again.") from error
         if vocabulary.hash != expected:
             raise InputError(
                 f"The vocabulary's ids have the hash {vocabulary.hash[:12]}.",

@@ -79,7 +79,7 @@ def _evaluate(workspace: Workspace, recipe: Recipe) -> EvaluateResult:
     attach_table(
         "metrics", [{"model": name, **{k: m.value for k, m in item.items()}} for name, item in metrics.items()]
     )
-    plot = _plot(workspace, metrics, gain)
+    plot = _plot(workspace, metrics)
     attach_plot("metrics", plot)
     batch = test.batch
     known = batch.consumers.numeric[:, 0] > 0
@@ -117,14 +117,14 @@ def _write_predictions(workspace: Workspace, test: TrainingSet, predicted: Predi
     return path
 
 
-def _plot(workspace: Workspace, metrics: dict[str, dict[str, Measure]], gain: dict[str, Measure]) -> Path:
+def _plot(workspace: Workspace, metrics: dict[str, dict[str, Measure]]) -> Path:
     """RMSE and AUC of every fitted model with intervals."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    rmse = next(name for name in gain if name.startswith("rmse") and name != "rmse/0-1")
+    rmse = next(name for name in next(iter(metrics.values())) if name.startswith("rmse") and name != "rmse/0-1")
     figure, panels = pyplot.subplots(1, 2, figsize=(9, 2.6), layout="constrained")
     for panel, name, better in zip(panels, (rmse, "auc_soft"), ("less is better", "more is better"), strict=True):
         for place, (model, item) in enumerate(reversed(metrics.items())):

@@ -159,8 +159,6 @@ def _attach_samples(facets: Sequence[Facet], snapshot: Snapshot) -> None:
     for facet in facets:
         if (facet.entity_kind, facet.entity_id) in sample:
             name = titles.get(facet.entity_id, facet.entity_id)
-            about = (
-                f"{facet.entity_kind.value} {name if facet.entity_kind is EntityKind.PRODUCT else facet.entity_id}"
-            )
+            about = f"{facet.entity_kind.value} {name if facet.entity_kind is EntityKind.PRODUCT else facet.entity_id}"
             lines.append(f"| {about} | {facet.stance.value} | {facet.text} | {facet.model} |")
     attach_text("explanation-samples", "\n".join(lines))

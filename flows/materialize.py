@@ -103,9 +103,7 @@ def _materialize(
     )
 
 
-def _train_autoencoder(
-    workspace: Workspace, texts: list[str], encode: Encode
-) -> tuple[Autoencoder, AutoencoderReport]:
+def _train_autoencoder(workspace: Workspace, texts: list[str], encode: Encode) -> tuple[Autoencoder, AutoencoderReport]:
     """Fine-tunes the autoencoder on the texts, all of which are of the training period, and saves it."""
     from models.backbones.autoencoder import AutoencoderConfig, train_autoencoder
 
@@ -141,12 +139,8 @@ def _read_back(store: FeatureRows, tables: dict[str, pd.DataFrame], snapshot: Sn
     products = tables["features/product"].groupby("product_id")[VERSION].last().tail(READ_BACK)
     frame = pd.concat(
         [
-            _compared(
-                EntityKind.CONSUMER, consumers, store.online_consumers(list(consumers.index)).features, snapshot
-            ),
-            _compared(
-                EntityKind.PRODUCT, products, store.online_products(list(products.index)).features, snapshot
-            ),
+            _compared(EntityKind.CONSUMER, consumers, store.online_consumers(list(consumers.index)).features, snapshot),
+            _compared(EntityKind.PRODUCT, products, store.online_products(list(products.index)).features, snapshot),
         ]
     )
     oldest = pd.Timedelta(seconds=float(frame["age_seconds"].max()) + 1).to_pytimedelta()
@@ -165,8 +159,6 @@ def _compared(kind: EntityKind, newest: pd.Series, rows: ViewRows, snapshot: Sna
             "entity_id": newest.index,
             "present": present,
             "age_seconds": age.dt.total_seconds().where(present).to_numpy(),
-            "version": pd.Series(read == newest.to_numpy(object))
-            .map({True: "newest", False: "older"})
-            .where(present),
+            "version": pd.Series(read == newest.to_numpy(object)).map({True: "newest", False: "older"}).where(present),
         }
     )

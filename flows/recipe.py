@@ -136,6 +136,4 @@ def _recipe_for(folder: str) -> str:
         name = str(path.relative_to(RECIPES).with_suffix(""))
         if read_recipe(name).data.layout == layout:
             return name
-    raise SettingError(
-        f"{folder} has the layout {layout!r}, for which there is no recipe.", remedy="Give --recipe."
-    )
+    raise SettingError(f"{folder} has the layout {layout!r}, for which there is no recipe.", remedy="Give --recipe.")

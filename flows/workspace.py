@@ -6,11 +6,15 @@ import logging
 import os
 import sys
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from features.lake import Lake
 from features.settings import HostSettings
 from flows.stage import StageLog
 from models.base import Progress
+
+if TYPE_CHECKING:
+    import rich.progress
 
 logger = logging.getLogger(__name__)
 
@@ -68,28 +72,25 @@ class _TerminalProgress:
     """One Rich bar per kind of work, closed when it is complete."""
 
     def __init__(self) -> None:
-        self._open: dict[str, tuple[object, object]] = {}
+        self._open: dict[str, tuple[rich.progress.Progress, rich.progress.TaskID]] = {}
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
         if what not in self._open:
-            columns = (
-                TextColumn("  {task.description:<34}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
-            )
-            bar = Progress(*columns, console=Console(stderr=True))
-            bar.start()
-            self._open[what] = (bar, bar.add_task(what, total=total))
+            self._open[what] = self._start(what, total)
         bar, task = self._open[what]
-        assert isinstance(bar, Progress)
-        bar.update(task, completed=done, total=total)  # type: ignore[arg-type]
+        bar.update(task, completed=done, total=total)
         if done >= total:
             bar.stop()
             del self._open[what]
+
+    def _start(self, what: str, total: int) -> tuple[rich.progress.Progress, rich.progress.TaskID]:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        name = TextColumn("  {task.description:<34}")
+        bar = Progress(name, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=Console(stderr=True))
+        bar.start()
+        return bar, bar.add_task(what, total=total)
 
 
 class _LoggedProgress:

@@ -252,9 +252,7 @@ def _write_golden(folder: Path, batch: FeatureBatch, scores: Scores) -> None:
     if not (np.isfinite(scores.rating).all() and np.isfinite(scores.click).all()):
         raise ReleaseError("A golden example has no finite score.", remedy="Choose pairs the method can score.")
     arrays, ids = batch_to_parts(batch)
-    save_file(
-        {**arrays, "score.rating": scores.rating, "score.click": scores.click}, folder / "golden.safetensors"
-    )
+    save_file({**arrays, "score.rating": scores.rating, "score.click": scores.click}, folder / "golden.safetensors")
     _write_json(folder / "golden.json", ids)
 
 

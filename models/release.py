@@ -195,9 +195,7 @@ class ReleaseStore:
     def _write(self, folder: Path, release: Release, texts: ReleaseTexts) -> None:
         (folder / MANIFEST).write_text(release.model_dump_json(indent=2) + "\n", encoding="utf-8")
         for name in TABLES:
-            pq.write_table(
-                pa.Table.from_pandas(getattr(texts, name), preserve_index=False), folder / f"{name}.parquet"
-            )
+            pq.write_table(pa.Table.from_pandas(getattr(texts, name), preserve_index=False), folder / f"{name}.parquet")
         sums = "".join(f"{_sha256(path)}  {path.name}\n" for path in sorted(folder.iterdir()))
         (folder / SIGNATURE).write_text(f"{sums}{self._sign(sums)}  hmac-sha256\n", encoding="utf-8")
 

@@ -71,9 +71,7 @@ def fit_module(
     if n_rows == 0:
         raise TrainingError("There is no row to train on.", remedy="Check the split and the contracts before it.")
     started = time.monotonic()
-    optimizer = torch.optim.AdamW(
-        module.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-    )
+    optimizer = torch.optim.AdamW(module.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
     order = torch.Generator().manual_seed(run.seed)
     history: list[float] = []
     best, best_epoch, best_state = math.inf, 0, copy.deepcopy(module.state_dict())

@@ -144,9 +144,7 @@ def _depth(content: object) -> int:
     while level and depth <= MAX_DEPTH:
         children: list[object] = []
         for value in level:
-            children.extend(
-                value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-            )
+            children.extend(value.values() if isinstance(value, dict) else value if isinstance(value, list) else ())
         depth, level = depth + 1, children
     return depth
 
@@ -181,7 +179,5 @@ def _detail(body: bytes) -> str:
         content = content[0]
     if not isinstance(content, dict):
         return str(content)
-    places = [
-        f"{'.'.join(map(str, item['loc'])) or 'body'}: {item['msg']}" for item in content.get("detail") or ()
-    ]
+    places = [f"{'.'.join(map(str, item['loc'])) or 'body'}: {item['msg']}" for item in content.get("detail") or ()]
     return "; ".join(places) or str(content.get("error", ""))

@@ -20,9 +20,7 @@ CHECK_SECONDS = 2.0
 class LiveRuntime:
     """Gives the runtime of the live release; a release that cannot be opened never replaces one that works."""
 
-    def __init__(
-        self, store: ReleaseStore, open_live: Callable[[], Runtime], check_seconds: float = CHECK_SECONDS
-    ):
+    def __init__(self, store: ReleaseStore, open_live: Callable[[], Runtime], check_seconds: float = CHECK_SECONDS):
         """Opens the live release; failing that, the service is not ready until the pointer moves on."""
         self._store, self._open, self._check_seconds = store, open_live, check_seconds
         self._lock = threading.Lock()

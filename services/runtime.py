@@ -112,9 +112,7 @@ class Runtime:
             raise ReleaseError(f"No release is live in {settings.releases}.", remedy="Run `counterpoint release`.")
         recommender = open_artifact(artifact_folder, release)
         texts = store.read_texts(release)
-        titles = dict(
-            zip(texts.products["product_id"].astype(str), texts.products["title"].astype(str), strict=True)
-        )
+        titles = dict(zip(texts.products["product_id"].astype(str), texts.products["title"].astype(str), strict=True))
         return cls(release, recommender, OnlineFeatures(settings, release), Reasons(texts), titles)
 
     def recommend(

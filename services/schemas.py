@@ -91,9 +91,7 @@ class Reason(_Response):
     fact_ids: tuple[str, ...]
     facts: tuple[FactOut, ...]
     evidence_time: AwareDatetime | None
-    granularity: str = Field(
-        description="`pair`: written for this pair. `entity`: composed. `none`: nothing known."
-    )
+    granularity: str = Field(description="`pair`: written for this pair. `entity`: composed. `none`: nothing known.")
     model: str
 
 

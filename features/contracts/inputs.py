@@ -136,9 +136,7 @@ def _attribute_suite(gxe: Any, n_rows: int) -> list[Any]:
         gxe.ExpectColumnValuesToMatchRegex(column="name", regex=FILLED),
         gxe.ExpectColumnValuesToNotBeNull(column="value"),
         gxe.ExpectColumnValuesToMatchRegex(column="value", regex=FILLED),
-        gxe.ExpectColumnSumToBeBetween(
-            column="unlisted", max_value=0, notes="attributes belong to listed products"
-        ),
+        gxe.ExpectColumnSumToBeBetween(column="unlisted", max_value=0, notes="attributes belong to listed products"),
         gxe.ExpectCompoundColumnsToBeUnique(
             column_list=["product_id", "name", "value"], severity=WARN, notes="said once"
         ),

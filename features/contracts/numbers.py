@@ -46,9 +46,7 @@ def check_vectors(
         derived,
         [
             gxe.ExpectTableRowCountToBeBetween(min_value=1),
-            gxe.ExpectColumnValuesToBeInSet(
-                column="width", value_set=[width], notes="as wide as the model expects"
-            ),
+            gxe.ExpectColumnValuesToBeInSet(column="width", value_set=[width], notes="as wide as the model expects"),
             gxe.ExpectColumnValuesToBeInSet(column="not_finite", value_set=[0], notes="neither NaN nor infinite"),
             gxe.ExpectColumnValuesToBeBetween(
                 column="norm", min_value=1e-6, max_value=1e4, notes="a zero vector is an absent one in disguise"
@@ -216,8 +214,6 @@ def _size(indexed: Indexed, side: int) -> NDArray[np.float64]:
 
 def _correlations(features: pd.DataFrame, target: NDArray[np.float32]) -> pd.DataFrame:
     """One row of absolute correlations with the target, for columns with enough rows and any spread."""
-    enough = [
-        name for name in features if features[name].notna().sum() >= CANARY_ROWS and features[name].std() > 0
-    ]
+    enough = [name for name in features if features[name].notna().sum() >= CANARY_ROWS and features[name].std() > 0]
     correlated = features[enough].astype(np.float64).corrwith(pd.Series(target.astype(np.float64))).abs()
     return correlated.dropna().to_frame().T.reset_index(drop=True)

@@ -75,9 +75,7 @@ def _no_worse(
     return suite
 
 
-def check_online_reads(
-    frame: pd.DataFrame, version: str, max_age: timedelta, min_present: float = 0.9
-) -> CheckReport:
+def check_online_reads(frame: pd.DataFrame, version: str, max_age: timedelta, min_present: float = 0.9) -> CheckReport:
     """What serving reads: present, of the release's version, and not stale.
 
     Args:
@@ -99,9 +97,7 @@ def check_online_reads(
             gxe.ExpectColumnMeanToBeBetween(
                 column="present", min_value=min_present, notes="share of entities that the online store knows"
             ),
-            gxe.ExpectColumnValuesToBeInSet(
-                column="version", value_set=[version], notes="as the live release expects"
-            ),
+            gxe.ExpectColumnValuesToBeInSet(column="version", value_set=[version], notes="as the live release expects"),
             gxe.ExpectColumnValuesToBeBetween(
                 column="age_seconds", min_value=0, notes="a negative age is evidence from the future"
             ),

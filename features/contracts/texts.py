@@ -162,9 +162,7 @@ def check_answers(
             gxe.ExpectColumnMeanToBeBetween(
                 column="latin_share", min_value=0.95, notes="letters of the language that was asked for"
             ),
-            gxe.ExpectColumnMeanToBeBetween(
-                column="echo", max_value=0.05, notes="share that repeats its instructions"
-            ),
+            gxe.ExpectColumnMeanToBeBetween(column="echo", max_value=0.05, notes="share that repeats its instructions"),
             gxe.ExpectColumnValuesToNotMatchRegex(
                 column="text", regex=CHAT_MARK, mostly=0.99, notes="no traces of the chat template"
             ),
@@ -302,9 +300,7 @@ def _text_suite(gxe: Any, max_length: int) -> list[Any]:
     return [
         gxe.ExpectColumnValuesToBeInSet(column="stance", value_set=SIDES),
         gxe.ExpectColumnValueLengthsToBeBetween(column="text", min_value=8, max_value=max_length),
-        gxe.ExpectColumnValuesToNotMatchRegex(
-            column="text", regex=CHAT_MARK, notes="no traces of a chat template"
-        ),
+        gxe.ExpectColumnValuesToNotMatchRegex(column="text", regex=CHAT_MARK, notes="no traces of a chat template"),
         gxe.ExpectColumnValuesToNotMatchRegexList(
             column="text", regex_list=list(PERSONAL.values()), meta=_PRIVATE, notes="no personal data"
         ),

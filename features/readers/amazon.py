@@ -134,9 +134,7 @@ def _csv_metadata(path: Path) -> pd.DataFrame:
 def _take_product(record: dict[str, Any]) -> dict[str, Any]:
     """Our columns of one product."""
     details = record.get("details")
-    brand = (
-        record.get("brand") or (details.get("Brand") if isinstance(details, dict) else None) or record.get("store")
-    )
+    brand = record.get("brand") or (details.get("Brand") if isinstance(details, dict) else None) or record.get("store")
     return {
         "product_id": _first(record, PRODUCT),
         "title": plain_text(record.get("title")),

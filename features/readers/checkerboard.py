@@ -37,9 +37,7 @@ def checkerboard(n: int = 20) -> Dataset:
     ids = pd.Series(_ids("product", np.arange(n)))
     titles = [f"{name.capitalize()} tile {number}" for number, name in enumerate(colour)]
     products = pd.DataFrame({"product_id": ids, "title": titles, "description": ""})
-    return finish(
-        RawTables("checkerboard", "checkerboard", events, products, attribute_rows(ids, "colour", colour))
-    )
+    return finish(RawTables("checkerboard", "checkerboard", events, products, attribute_rows(ids, "colour", colour)))
 
 
 def held_out(n: int = 20) -> pd.DataFrame:

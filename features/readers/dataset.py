@@ -211,9 +211,7 @@ def _quarantine(raw: RawTables, reasons: NDArray[np.object_]) -> pd.DataFrame:
     """The rows set aside, in source order, each with its content as JSON."""
     rows = raw.interactions[reasons != ""]
     shown = rows[[name for name in INTERACTION_COLUMNS if name != "row"]]
-    content = [
-        json.dumps(row, ensure_ascii=False, default=str)[:CONTENT_LENGTH] for row in shown.to_dict("records")
-    ]
+    content = [json.dumps(row, ensure_ascii=False, default=str)[:CONTENT_LENGTH] for row in shown.to_dict("records")]
     aside = pd.DataFrame(
         {"file": raw.file, "row": rows["row"].to_numpy(), "reason": reasons[reasons != ""], "content": content},
         columns=list(QUARANTINE_COLUMNS),

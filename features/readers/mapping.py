@@ -129,9 +129,7 @@ def read_mapping(path: Path) -> Mapping:
         return Mapping.model_validate(content)
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise InputError(
-            f"The mapping {path} is wrong. {wrong}.", "A mapping looks like this:", EXAMPLE
-        ) from error
+        raise InputError(f"The mapping {path} is wrong. {wrong}.", "A mapping looks like this:", EXAMPLE) from error
     except ValueError as error:
         raise InputError(
             f"The mapping {path} is neither valid TOML nor JSON: {error}.", "A mapping looks like this:", EXAMPLE

@@ -40,9 +40,7 @@ GENRES_100K = [
     "Western",
 ]
 _EVENT = ["consumer_id", "product_id", "rating", "timestamp"]
-_ARTICLES = (
-    "The|A|An|Le|La|Les|L'|Un|Une|Il|Lo|I|Gli|El|Los|Las|Una|Der|Die|Das|Ein|Eine|De|Het|Den|Det|En|Ett|O|Os|As"
-)
+_ARTICLES = "The|A|An|Le|La|Les|L'|Un|Une|Il|Lo|I|Gli|El|Los|Las|Una|Der|Die|Das|Ein|Eine|De|Het|Den|Det|En|Ett|O|Os|As"
 _LAST_ARTICLE = re.compile(rf"^(?P<rest>.+), (?P<article>{_ARTICLES})$")
 _YEAR = re.compile(r"\s*\((?P<year>\d{4})(?:[-–]\d{0,4})?\)\s*$")
 _BRACKETS = re.compile(r"\((a\.k\.a\. )?([^()]*)\)")

@@ -44,9 +44,7 @@ def read_dataset(
     if layout not in LAYOUTS:
         raise InputError(f"There is no layout {layout!r}.", f"Layouts are {', '.join(LAYOUTS)}.")
     if mapping and layout != "tables":
-        raise InputError(
-            f"The layout {layout} takes no mapping.", remedy="Leave it out, or use the layout `tables`."
-        )
+        raise InputError(f"The layout {layout} takes no mapping.", remedy="Leave it out, or use the layout `tables`.")
     if catalog and layout not in _WITH_CATALOG:
         raise InputError(f"The layout {layout} has a catalog of its own.", remedy="Leave the catalog option out.")
     if layout == "tables":

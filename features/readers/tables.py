@@ -46,9 +46,7 @@ def read(
     catalog = catalog or listed
     products, attributes = _catalog(catalog, chosen.catalog) if catalog else (None, no_rows(ATTRIBUTE_COLUMNS))
     name = source.name if source.is_dir() else source.name.split(".")[0]
-    return finish(
-        RawTables(name, file.name, events, products, attributes, scale or chosen.rating_scale(), rejected)
-    )
+    return finish(RawTables(name, file.name, events, products, attributes, scale or chosen.rating_scale(), rejected))
 
 
 def find_table(folder: Path, names: tuple[str, ...]) -> Path | None:

@@ -175,9 +175,7 @@ def _shop(config: WorldConfig) -> Shop:
     return stock_shop(rng, strengths, weaknesses, config.informative)
 
 
-def _block(
-    config: WorldConfig, people: _People, shop: Shop, block: int, n_blocks: int, rows: range
-) -> pd.DataFrame:
+def _block(config: WorldConfig, people: _People, shop: Shop, block: int, n_blocks: int, rows: range) -> pd.DataFrame:
     """The rows of one block: who meets what when, the rating, the review."""
     rng = np.random.default_rng([config.seed, 2, block])
     when = np.sort(rng.uniform(rows.start, rows.stop, len(rows))) / config.n_interactions  # (B,) in [0, 1)

@@ -58,9 +58,7 @@ def _texts(
     number = 10 * (10 + np.arange(n) // len(MODELS)) + rng.integers(10, size=n)
     model = [f"{MODELS[index % len(MODELS)]} {number[index]}" for index in range(n)]
     style = rng.integers(3, size=(n, 3))
-    descriptions = [
-        _describe(model[i], brand[i], category[i], strengths[i], weaknesses[i], style[i]) for i in range(n)
-    ]
+    descriptions = [_describe(model[i], brand[i], category[i], strengths[i], weaknesses[i], style[i]) for i in range(n)]
     titles = [f"{brand[i]} {model[i]} {category[i]}" for i in range(n)]
     products = pd.DataFrame({"product_id": ids, "title": titles, "description": descriptions})
     features = [[aspect.name for aspect in listed] for listed in strengths]
@@ -82,8 +80,7 @@ def _describe(
     phrases = [aspect.strong for aspect in strong]
     listed = f"{', '.join(phrases[:-1])} and {phrases[-1]}" if len(phrases) > 1 else phrases[0]
     downsides = [
-        DOWNSIDES[(style[2] + place) % len(DOWNSIDES)].format(clause=aspect.weak)
-        for place, aspect in enumerate(weak)
+        DOWNSIDES[(style[2] + place) % len(DOWNSIDES)].format(clause=aspect.weak) for place, aspect in enumerate(weak)
     ]
     return " ".join([lead, OFFERS[style[1]].format(listed=listed), *downsides])
 

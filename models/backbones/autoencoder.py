@@ -163,9 +163,7 @@ def train_autoencoder(
             len(rest),
             lambda rows: reconstruction_loss(network(rest[rows]), rest[rows], config.lambda_cosine),
             lambda: _held_out_loss(network, held, config),
-            LoopSettings(
-                config.epochs, config.patience, config.batch_size, config.learning_rate, label="autoencoder"
-            ),
+            LoopSettings(config.epochs, config.patience, config.batch_size, config.learning_rate, label="autoencoder"),
             run,
         )
     after = _held_out_loss(network, held, config)

@@ -171,9 +171,7 @@ class Preparation:
         ] + [self._damped(numeric, numeric[:, _LIKED], self.liked_share) for numeric in (consumer, product)]
         return torch.from_numpy(np.stack(parts, axis=1).astype(np.float32))
 
-    def _damped(
-        self, numeric: NDArray[np.float32], mean: NDArray[np.float32], overall: float
-    ) -> NDArray[np.float32]:
+    def _damped(self, numeric: NDArray[np.float32], mean: NDArray[np.float32], overall: float) -> NDArray[np.float32]:
         count = np.nan_to_num(numeric[:, _COUNT])
         return np.nan_to_num((mean - overall) * count / (count + self.damping))
 

@@ -27,9 +27,7 @@ Encode = Callable[[Sequence[str]], NDArray[np.float32]]
 """Texts to vectors (N, 384), for instance `models.text.encode_unique` bound to a lake and an encoder."""
 
 
-def facet_codes(
-    facets: pd.DataFrame, encode: Encode, autoencoder: Autoencoder
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def facet_codes(facets: pd.DataFrame, encode: Encode, autoencoder: Autoencoder) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Facets as features: one row per consumer and one per product that has any.
 
     Args:

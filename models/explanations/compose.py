@@ -251,6 +251,4 @@ def _explanation(stance: Stance, consumer: Side, product: Side, match: _Match) -
 
 def models_of(facets: Sequence[Facet]) -> str:
     """Who worded the facets: a model, the template, or both (`name+template`)."""
-    return (
-        "+".join(sorted({facet.model for facet in facets}, key=lambda name: (name == TEMPLATE, name))) or TEMPLATE
-    )
+    return "+".join(sorted({facet.model for facet in facets}, key=lambda name: (name == TEMPLATE, name))) or TEMPLATE

@@ -123,9 +123,7 @@ def select(facts: Sequence[Fact], config: FacetConfig) -> list[tuple[Stance, Fac
     described = [fact for fact in neutral if fact.source == "description"][:1]
     pool = [*described, *for_it] or neutral[:1]
     against = _strongest(facts, -1)[: config.n_per_stance]
-    return [(Stance.FOR, fact) for fact in pool[: config.n_per_stance]] + [
-        (Stance.AGAINST, fact) for fact in against
-    ]
+    return [(Stance.FOR, fact) for fact in pool[: config.n_per_stance]] + [(Stance.AGAINST, fact) for fact in against]
 
 
 def _strongest(facts: Sequence[Fact], polarity: int) -> list[Fact]:

@@ -160,8 +160,7 @@ def numbers_agree(text: str, evidence: str) -> bool:
         (number, side, word) for number, *sides in _neighbours(evidence) for side, word in enumerate(sides) if word
     }
     return all(
-        any((number, side, word) in known for side, word in enumerate(sides))
-        for number, *sides in _neighbours(text)
+        any((number, side, word) in known for side, word in enumerate(sides)) for number, *sides in _neighbours(text)
     )
 
 

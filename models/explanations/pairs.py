@@ -124,9 +124,7 @@ def parse_pair(
     facts, text = [*consumer, *product], tidy(completion.lines[0]) if completion.lines else ""
     opening = request.slots[0].opening
     cited = cited_facts(text.removeprefix(opening), facts)
-    failed = failures(
-        text, stance, [fact.fact_id for fact in cited], facts, opening, context=spoken_title(pair.title)
-    )
+    failed = failures(text, stance, [fact.fact_id for fact in cited], facts, opening, context=spoken_title(pair.title))
     if not _takes_side(text.removeprefix(opening), stance, cited) and Failure.STANCE not in failed:
         failed.append(Failure.STANCE)
     if completion.finish is not FinishReason.STOP and Failure.UNFINISHED not in failed:

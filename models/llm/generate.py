@@ -106,9 +106,7 @@ def generate(
     )
 
 
-def _bought(
-    missing: list[TextRequest], engine: TextEngine, ledger: Ledger, budget: Budget
-) -> Iterator[Completion]:
+def _bought(missing: list[TextRequest], engine: TextEngine, ledger: Ledger, budget: Budget) -> Iterator[Completion]:
     """New answers, each already recorded; stops at the budget."""
     tokens, wanted = 0, missing[: budget.calls]
     portion = len(wanted) if budget.tokens is None else PORTION

@@ -141,9 +141,7 @@ class HttpEngine:
             if isinstance(outcome, httpx.Response) and outcome.is_success:
                 return self._completion(request, outcome, time.perf_counter() - started)
             if isinstance(outcome, httpx.Response) and _error_code(outcome) == "content_filter":
-                return self._unusable(
-                    request, FinishReason.REFUSED, "content filter", time.perf_counter() - started
-                )
+                return self._unusable(request, FinishReason.REFUSED, "content filter", time.perf_counter() - started)
             decision = decide(outcome)
             pause = self._pause(decision, attempt)
             if not decision.retry or attempt == TRIES or stop.wait(pause):
@@ -222,7 +220,9 @@ def _error_code(response: httpx.Response) -> str:
 
 def _payload(model: str, request: TextRequest) -> dict[str, Any]:
     messages = [{"role": "system", "content": request.system}] if request.system else []
-    messages.append({"role": "user", "content": "\n\n".join(filter(None, [request.prompt, describe_form(request.slots)]))})
+    messages.append(
+        {"role": "user", "content": "\n\n".join(filter(None, [request.prompt, describe_form(request.slots)]))}
+    )
     # Words of an opening are at most as many tokens as characters; half is already generous.
     room = sum(slot.max_tokens + len(slot.opening) // 2 + 8 for slot in request.slots)
     return {
@@ -239,9 +239,7 @@ def describe_form(slots: Sequence[Slot]) -> str:
     """The words that ask a server for the slots' lines."""
     count = "1 line" if len(slots) == 1 else f"{len(slots)} lines"
     head = f"Answer with exactly {count} and nothing else. Each line is one sentence."
-    rules = [
-        f"Line {n} begins with: {slot.opening.strip()}" for n, slot in enumerate(slots, 1) if slot.opening.strip()
-    ]
+    rules = [f"Line {n} begins with: {slot.opening.strip()}" for n, slot in enumerate(slots, 1) if slot.opening.strip()]
     topics = [f"Line {n} is about this. {slot.about}" for n, slot in enumerate(slots, 1) if slot.about]
     return "\n".join([head, *topics, *rules])
 

@@ -125,9 +125,7 @@ class _Answer:
     def to(cls, request: TextRequest, model: _Model) -> _Answer:
         """Tokenizes a request. Raises GenerationError if it has no slot or is too long."""
         if not request.slots:
-            raise GenerationError(
-                f"The request about {request.subject!r} has no slot, so there is nothing to write."
-            )
+            raise GenerationError(f"The request about {request.subject!r} has no slot, so there is nothing to write.")
         answer = cls(request, [])
         alone = all(slot.about for slot in request.slots)
         for slots in [(slot,) for slot in request.slots] if alone else [request.slots]:
@@ -297,9 +295,7 @@ def _roomy_layer() -> Any:
             self.store[0, :, :, : self.used], self.store[1, :, :, : self.used] = keys, values
             self.is_initialized = True
 
-        def update(
-            self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
-        ) -> tuple[Tensor, Tensor]:
+        def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
             start, self.used = self.used, self.used + key_states.shape[2]
             self.store[0, :, :, start : self.used] = key_states
             self.store[1, :, :, start : self.used] = value_states
@@ -339,9 +335,7 @@ class _Model:
 
     def _masks(self, n: int, special: set[int], latin_only: bool) -> Tensor:
         """Which tokens may follow, (3, V): first after an opening, free, and first without an opening."""
-        usable = [
-            i not in special and "\n" not in piece and "�" not in piece for i, piece in enumerate(self.pieces)
-        ]
+        usable = [i not in special and "\n" not in piece and "�" not in piece for i, piece in enumerate(self.pieces)]
         if latin_only:
             usable = [use and readable(piece) for use, piece in zip(usable, self.pieces, strict=True)]
         allowed = torch.zeros(3, n, dtype=torch.bool)
@@ -367,9 +361,7 @@ class _Model:
             ids = self._encode(self._render([{"role": "system", "content": _harmless(system)}], False))
             if len(ids) > CONTEXT // 2:
                 raise GenerationError(f"The system text has {len(ids)} tokens.", f"It may have {CONTEXT // 2}.")
-            output = self.network(
-                input_ids=torch.tensor([ids], device=self.device), use_cache=True, logits_to_keep=1
-            )
+            output = self.network(input_ids=torch.tensor([ids], device=self.device), use_cache=True, logits_to_keep=1)
             layers = [(layer.keys, layer.values) for layer in output.past_key_values.layers]
             self._prefixes = {system: _Prefix(layers)}  # one at a time: requests come sorted by it
         return self._prefixes[system]

@@ -11,9 +11,7 @@ SCRIPTED = ModelIdentity("scripted", "1")
 
 def continue_openings(request: TextRequest) -> Sequence[str]:
     """The plainest answer: every opening, continued by what the request is about."""
-    return [
-        f"{slot.opening.rstrip()} {request.subject} line {n}.".strip() for n, slot in enumerate(request.slots, 1)
-    ]
+    return [f"{slot.opening.rstrip()} {request.subject} line {n}.".strip() for n, slot in enumerate(request.slots, 1)]
 
 
 class ScriptedEngine:

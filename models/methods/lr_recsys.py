@@ -240,9 +240,7 @@ class FieldAttention(nn.Module):
         """Z' (B, K, d) and the weight of each field, mean over heads and queries (B, K)."""
         n, k, d = z.shape
         z = z + self.name
-        q, key, value = (
-            self.qkv(z).view(n, k, 3, self.n_heads, -1).permute(2, 0, 3, 1, 4)
-        )  # (B, heads, K, d/heads)
+        q, key, value = self.qkv(z).view(n, k, 3, self.n_heads, -1).permute(2, 0, 3, 1, 4)  # (B, heads, K, d/heads)
         weights = (q @ key.transpose(-1, -2) / q.shape[-1] ** 0.5).softmax(-1)  # A: (B, heads, K, K)
         mixed = (weights @ value).transpose(1, 2).reshape(n, k, d)
         return self.norm(z + self.out(mixed)), weights.mean((1, 2))
@@ -334,9 +332,7 @@ class LRRecsys(Recommender):
         rating = torch.cat([part.rating for part in parts]).numpy()
         click = torch.cat([part.click for part in parts]).sigmoid().numpy()
         stars = self.scale.low + rating * (self.scale.high - self.scale.low)
-        return Scores(
-            stars.astype(np.float32), click, FIELDS, torch.cat([part.attention for part in parts]).numpy()
-        )
+        return Scores(stars.astype(np.float32), click, FIELDS, torch.cat([part.attention for part in parts]).numpy())
 
     def save(self, folder: Path) -> None:
         """Writes weights.safetensors and vocabularies.json."""
@@ -392,7 +388,5 @@ class LRRecsys(Recommender):
 
     def _fitted(self) -> tuple[Preparation, LRRecsysNetwork]:
         if self._preparation is None or self._network is None:
-            raise TrainingError(
-                "lr_recsys was asked to score before it was fitted.", remedy="Call fit or load first."
-            )
+            raise TrainingError("lr_recsys was asked to score before it was fitted.", remedy="Call fit or load first.")
         return self._preparation, self._network

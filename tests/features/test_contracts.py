@@ -138,9 +138,7 @@ class TestCatalog:
     products = pd.DataFrame(
         [(f"p{n}", f"Title {n}", "") for n in range(4)], columns=["product_id", "title", "description"]
     )
-    attributes = pd.DataFrame(
-        [(f"p{n}", "genre", "Drama") for n in range(4)], columns=["product_id", "name", "value"]
-    )
+    attributes = pd.DataFrame([(f"p{n}", "genre", "Drama") for n in range(4)], columns=["product_id", "name", "value"])
 
     def test_clean(self) -> None:
         clean(check_catalog(self.products, self.attributes, interactions()))
@@ -420,9 +418,7 @@ def training(n_rows: int = 300) -> TrainingSet:
     draw = np.random.default_rng(1)
 
     def indexed(*shape: int) -> Indexed:
-        return Indexed(
-            draw.normal(size=(5, *shape)).astype(np.float32), draw.integers(-1, 5, n_rows).astype(np.int32)
-        )
+        return Indexed(draw.normal(size=(5, *shape)).astype(np.float32), draw.integers(-1, 5, n_rows).astype(np.int32))
 
     def numbers(width: int) -> np.ndarray[Any, np.dtype[np.float32]]:
         return draw.normal(size=(n_rows, width)).astype(np.float32)
@@ -462,9 +458,7 @@ class TestTrainingSet:
 
     def test_a_row_lost_in_the_join(self) -> None:
         report = check_training_set(training(), AS_OF, n_rows=301)
-        assert [finding.expectation for finding in report.blocking_failures] == [
-            "expect_table_row_count_to_be_between"
-        ]
+        assert [finding.expectation for finding in report.blocking_failures] == ["expect_table_row_count_to_be_between"]
 
     def test_a_row_repeated_by_the_join(self) -> None:
         caught(check_training_set(training().take(np.r_[0, np.arange(299)]), AS_OF), "row")
@@ -492,9 +486,7 @@ class TestTrainingSet:
         codes = np.zeros((5, 2, CODE_WIDTH), np.float32)
         codes[:, 1, 0] = np.arange(1, 6)
         pairs = PairBlock(Indexed(codes, (rows.rating - 1).astype(np.int32)))
-        caught(
-            check_training_set(replace(rows, batch=replace(rows.batch, pairs=pairs)), AS_OF), "pair code against"
-        )
+        caught(check_training_set(replace(rows, batch=replace(rows.batch, pairs=pairs)), AS_OF), "pair code against")
 
 
 class TestMetrics:

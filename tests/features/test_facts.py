@@ -35,9 +35,7 @@ def world(events: list[tuple[str, str, float, str | None]]) -> Snapshot:
     ids = sorted(set(frame["product_id"]))
     products = pd.DataFrame({"product_id": ids, "title": [f"Title {i} (1999)" for i in ids], "description": ""})
     attributes = pd.DataFrame({"product_id": ids, "name": "genre", "value": [GENRES[i[0]] for i in ids]})
-    return Snapshot(
-        Interactions(frame), Catalog(products, attributes), RatingScale(), datetime(2030, 1, 1, tzinfo=UTC)
-    )
+    return Snapshot(Interactions(frame), Catalog(products, attributes), RatingScale(), datetime(2030, 1, 1, tzinfo=UTC))
 
 
 def tastes(consumer: str = "u", n: int = 6) -> list[tuple[str, str, float, str | None]]:
@@ -53,9 +51,7 @@ def test_a_taste_is_said_with_its_numbers_and_examples() -> None:
     facts = by_id(consumer_facts(world(tastes()), ALL, MOVIES))
     liked, disliked = facts["cu.genre.Drama"], facts["cu.genre.Horror"]
     assert (liked.polarity, disliked.polarity) == (1, -1)
-    assert liked.text.startswith(
-        "rated 6 drama movies 5.0 of 5 on average, above their usual 3.5; among them Title d"
-    )
+    assert liked.text.startswith("rated 6 drama movies 5.0 of 5 on average, above their usual 3.5; among them Title d")
     assert "below their usual 3.5" in disliked.text
     assert liked.aspect == "genre=Drama"
     assert liked.weight > 0
@@ -92,11 +88,7 @@ def test_nothing_after_a_facts_evidence_can_change_it(make: object) -> None:
         frame.loc[later, "rating"] = 6.0 - frame.loc[later, "rating"]
         changed = make(replace(snapshot, interactions=Interactions(frame)), EvidenceWindow(), MOVIES)  # type: ignore[operator]
         twin = by_id(changed).get(fact.fact_id)
-        assert (
-            twin is None
-            or fact.evidence_time == CATALOG_TIME
-            or twin.text.split(";")[0] == fact.text.split(";")[0]
-        )
+        assert twin is None or fact.evidence_time == CATALOG_TIME or twin.text.split(";")[0] == fact.text.split(";")[0]
 
 
 def test_the_likers_of_an_aspect_are_those_who_had_shown_it_before() -> None:
@@ -107,9 +99,7 @@ def test_the_likers_of_an_aspect_are_those_who_had_shown_it_before() -> None:
     facts = by_id(product_facts(world(warmup + others + rest + target), ALL, MOVIES))
     fact = facts["pd-target.taste.genre.Comedy"]
     assert fact.polarity == -1
-    assert (
-        fact.text == "the 4 consumers who enjoy comedy movies rated it 1.0 of 5 on average, below its overall 3.0"
-    )
+    assert fact.text == "the 4 consumers who enjoy comedy movies rated it 1.0 of 5 on average, below its overall 3.0"
 
 
 def test_a_product_says_what_it_is_and_how_it_was_rated() -> None:
@@ -140,9 +130,7 @@ def test_every_consumer_who_varies_gets_both_sides_but_few_and_different_ones() 
 
 def test_review_sentences_become_facts_of_both_and_name_nobody() -> None:
     review = "Write to joe@mail.com. The strings stay in tune and sound great. Bye"
-    events = [(f"u{k}", f"d{k % 3}", 5.0, review) for k in range(9)] + [
-        (f"v{k}", "c1", 3.0, "fine") for k in range(60)
-    ]
+    events = [(f"u{k}", f"d{k % 3}", 5.0, review) for k in range(9)] + [(f"v{k}", "c1", 3.0, "fine") for k in range(60)]
     facts = [*consumer_facts(world(events), ALL), *product_facts(world(events), ALL)]
     said = [fact for fact in facts if fact.source == "review"]
     assert {fact.entity_kind for fact in said} == {EntityKind.CONSUMER, EntityKind.PRODUCT}
@@ -181,9 +169,7 @@ def test_a_description_that_pans_its_product_speaks_against_it() -> None:
 
 
 def test_a_description_gives_its_first_full_sentence() -> None:
-    assert (
-        key_sentence('Wow. "Blue Hour" is a moody trio recording. More.') == "Blue Hour is a moody trio recording"
-    )
+    assert key_sentence('Wow. "Blue Hour" is a moody trio recording. More.') == "Blue Hour is a moody trio recording"
 
 
 def test_sums_over_earlier_events_leave_the_event_itself_out() -> None:
@@ -209,6 +195,4 @@ def test_movielens_takes_seconds() -> None:
     clock = time.perf_counter()
     facts = [*consumer_facts(snapshot), *product_facts(snapshot)]
     assert time.perf_counter() - clock < 60
-    assert {fact.entity_id for fact in facts if fact.entity_kind is EntityKind.CONSUMER} == set(
-        frame["consumer_id"]
-    )
+    assert {fact.entity_id for fact in facts if fact.entity_kind is EntityKind.CONSUMER} == set(frame["consumer_id"])

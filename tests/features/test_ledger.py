@@ -44,9 +44,7 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
     try:
         engine.connect().close()
     except sqlalchemy.exc.OperationalError:
-        pytest.skip(
-            "No PostgreSQL: start one with `initdb -A trust` and set COUNTERPOINT_TEST_POSTGRES to its URL."
-        )
+        pytest.skip("No PostgreSQL: start one with `initdb -A trust` and set COUNTERPOINT_TEST_POSTGRES to its URL.")
     prefix = f"t{uuid.uuid4().hex[:8]}_"
     with Ledger(POSTGRES, prefix) as opened:
         yield opened

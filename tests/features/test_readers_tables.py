@@ -129,9 +129,7 @@ def test_values_of_any_kind_are_kept_or_set_aside_but_never_break_the_reading(tm
 
 
 def test_recbole_files_bring_typed_columns(tmp_path: Path):
-    (tmp_path / "ml.inter").write_text(
-        "user_id:token\titem_id:token\trating:float\ttimestamp:float\n1\t2\t4\t100\n"
-    )
+    (tmp_path / "ml.inter").write_text("user_id:token\titem_id:token\trating:float\ttimestamp:float\n1\t2\t4\t100\n")
     (tmp_path / "ml.item").write_text(
         "item_id:token\tmovie_title:token_seq\tclass:token_seq\tyear:token\tvector:float_seq\n"
         "2\tToy Story\tComedy Animation\t1995\t.1 .2\n"

@@ -43,9 +43,7 @@ def counts(rows) -> list[int | None]:
 def test_rows_come_back_in_the_order_asked_even_without_features(make_world: Callable) -> None:
     world = make_world()
     events = world.snapshot.interactions.frame.sample(frac=1, random_state=1)
-    asked = ask(
-        *events[["consumer_id", "product_id", "timestamp"]].itertuples(index=False), ("new", "new", "2030")
-    )
+    asked = ask(*events[["consumer_id", "product_id", "timestamp"]].itertuples(index=False), ("new", "new", "2030"))
     rows = opened(world).historical(asked)
     assert rows.row_id.tolist() == asked["row_id"].tolist()
     assert rows.consumers.consumer_ids.tolist() == asked["consumer_id"].tolist()
@@ -56,9 +54,7 @@ def test_rows_come_back_in_the_order_asked_even_without_features(make_world: Cal
 def test_a_row_sees_what_came_before_and_not_itself(make_world: Callable) -> None:
     world = make_world()
     frame = world.snapshot.interactions.frame
-    rows = opened(world).historical(
-        ask(*frame[["consumer_id", "product_id", "timestamp"]].itertuples(index=False))
-    )
+    rows = opened(world).historical(ask(*frame[["consumer_id", "product_id", "timestamp"]].itertuples(index=False)))
     for n, event in enumerate(frame.itertuples()):
         before = frame[frame["timestamp"] < event.timestamp]
         assert (counts(rows.consumers.features)[n] or 0) == (before["consumer_id"] == event.consumer_id).sum()

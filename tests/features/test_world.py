@@ -68,9 +68,7 @@ def test_a_review_names_only_planted_reasons_or_strengths_the_consumer_ignores(w
     table = reasons(world).dropna(subset=["review"])
     told = table["review"].map(named)
     strengths = table["product_id"].map(world.truth.product_strengths).map(set)
-    allowed = [
-        met | missed | own for met, missed, own in zip(table["met"], table["missed"], strengths, strict=True)
-    ]
+    allowed = [met | missed | own for met, missed, own in zip(table["met"], table["missed"], strengths, strict=True)]
     assert all(said <= may for said, may in zip(told, allowed, strict=True))
     some = table["met"].map(len).gt(0)
     assert all(said & met for said, met in zip(told[some], table["met"][some], strict=True))
@@ -90,17 +88,13 @@ def test_the_same_seed_gives_the_same_world_and_another_a_different_one(world: W
     again, other = generate_world(WorldConfig(seed=1)), generate_world(WorldConfig(seed=2))
     pd.testing.assert_frame_equal(again.dataset.interactions.frame, world.dataset.interactions.frame)
     pd.testing.assert_frame_equal(again.dataset.catalog.products, world.dataset.catalog.products)
-    assert (
-        other.dataset.interactions.frame["rating"].tolist() != world.dataset.interactions.frame["rating"].tolist()
-    )
+    assert other.dataset.interactions.frame["rating"].tolist() != world.dataset.interactions.frame["rating"].tolist()
 
 
 def test_without_information_ratings_stay_and_texts_say_nothing_about_them(world: World):
     blind = generate_world(WorldConfig(seed=1, informative=False))
     numbers = ["consumer_id", "product_id", "timestamp", "rating"]
-    pd.testing.assert_frame_equal(
-        blind.dataset.interactions.frame[numbers], world.dataset.interactions.frame[numbers]
-    )
+    pd.testing.assert_frame_equal(blind.dataset.interactions.frame[numbers], world.dataset.interactions.frame[numbers])
     assert blind.truth.consumer_likes == world.truth.consumer_likes
 
     def share_true(reviews: pd.Series) -> float:
@@ -138,8 +132,7 @@ def test_a_written_world_is_read_back_as_own_tables(world: World, tmp_path: Path
     pd.testing.assert_frame_equal(back.interactions.frame, world.dataset.interactions.frame)
     pd.testing.assert_frame_equal(back.catalog.products, world.dataset.catalog.products)
     rows = [
-        set(catalog.attributes.itertuples(index=False, name=None))
-        for catalog in (back.catalog, world.dataset.catalog)
+        set(catalog.attributes.itertuples(index=False, name=None)) for catalog in (back.catalog, world.dataset.catalog)
     ]
     assert rows[0] == rows[1]
 
@@ -151,6 +144,4 @@ def test_impossible_sizes_are_refused(size: dict[str, int]):
 
 
 def test_a_tiny_world_works():
-    assert (
-        len(generate_world(WorldConfig(n_consumers=4, n_products=3, n_interactions=2)).dataset.interactions) == 2
-    )
+    assert len(generate_world(WorldConfig(n_consumers=4, n_products=3, n_interactions=2)).dataset.interactions) == 2

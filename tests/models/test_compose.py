@@ -53,9 +53,7 @@ def test_a_taste_meets_an_attribute_on_both_sides() -> None:
 def test_those_who_share_the_taste_speak_against_it() -> None:
     consumer, product = side(EntityKind.CONSUMER, [LIKES_DRAMA]), side(EntityKind.PRODUCT, [LOW, NOT_FOR_DRAMA])
     _, con = both(consumer, product)
-    assert con.text == (
-        "You enjoy drama movies such as Fargo, yet it appeals less to those who enjoy drama movies."
-    )
+    assert con.text == ("You enjoy drama movies such as Fargo, yet it appeals less to those who enjoy drama movies.")
     assert con.evidence_time == TIME + timedelta(days=1)
 
 
@@ -83,8 +81,7 @@ def test_a_fact_without_a_facet_is_said_by_the_template_and_marked() -> None:
     product = side(EntityKind.PRODUCT, [], "Alien (1979)", "genre=Drama")
     pro, _ = compose(consumer, product, np.zeros((0, 0)), ComposeConfig(wording=Wording(many="movies")))
     assert (
-        pro.text
-        == "You enjoy drama movies such as Fargo, and rated 6 of them 4.8 of 5 on average; Alien is another."
+        pro.text == "You enjoy drama movies such as Fargo, and rated 6 of them 4.8 of 5 on average; Alien is another."
     )
     assert (pro.model, pro.fact_ids) == ("template", ("c.drama", "genre=Drama"))
 

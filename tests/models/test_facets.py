@@ -39,9 +39,7 @@ CONSUMER = [
     fact("c1.review.7", "term=tune", 'wrote of Oak Strings, rated 5: "They stay in tune"', 1, 0.1, "review"),
 ]
 PRODUCT = [
-    fact(
-        "p9.text", "description", 'described as: "Alien is a tense story of a ship\'s crew"', 0, 0.6, "description"
-    ),
+    fact("p9.text", "description", 'described as: "Alien is a tense story of a ship\'s crew"', 0, 0.6, "description"),
     fact("p9.genre.Horror", "genre=Horror", "its genre is Horror", 0, 0.4, "attribute"),
     fact("p9.mean", "mean", "rated by 80 consumers, 4.1 of 5 on average, above the catalog's 3.5", 1),
     fact("p9.low", "low", "6 of 80 consumers rated it 2 or lower", -1, 0.1),

@@ -24,9 +24,7 @@ OPENING = "You are less taken with war movies"
 HONEST = f"{OPENING} such as G.I. Jane, and rated 4 of them 2.2 of 5 on average."
 
 
-def refused(
-    text: str, stance: Stance = Stance.AGAINST, fact_ids: tuple[str, ...] = (FACT.fact_id,)
-) -> list[Failure]:
+def refused(text: str, stance: Stance = Stance.AGAINST, fact_ids: tuple[str, ...] = (FACT.fact_id,)) -> list[Failure]:
     return failures(
         text, stance, fact_ids, [FACT], OPENING, prompt=f"Fact: {FACT.text}\nAdd nothing of your own to it please."
     )

@@ -115,9 +115,7 @@ def test_no_rows_are_an_error():
 
 def test_a_missing_reason_is_not_a_zero_code():
     method, batch = fitted(), rich_batch(20, 4)
-    batch = replace(
-        batch, pairs=PairBlock(Indexed(np.zeros((1, 2, CODE_WIDTH), np.float32), np.zeros(20, np.int32)))
-    )
+    batch = replace(batch, pairs=PairBlock(Indexed(np.zeros((1, 2, CODE_WIDTH), np.float32), np.zeros(20, np.int32))))
     without = replace(batch, pairs=PairBlock(Indexed(batch.pairs.codes.table, np.full(20, -1, np.int32))))
     assert not np.allclose(method.score(batch).rating, method.score(without).rating, atol=1e-6)
 

@@ -25,9 +25,7 @@ TASTE = Fact(
     "ratings",
     TIME,
 )
-GENRE = Fact(
-    "p9.genre.Drama", EntityKind.PRODUCT, "9", "genre=Drama", "its genre is Drama", 0, 0.4, "attribute", TIME
-)
+GENRE = Fact("p9.genre.Drama", EntityKind.PRODUCT, "9", "genre=Drama", "its genre is Drama", 0, 0.4, "attribute", TIME)
 PAIR = Pair("1", "9", "Postino, Il (1994)", TIME + timedelta(days=1), (TASTE,), (GENRE,))
 
 

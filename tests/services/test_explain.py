@@ -32,9 +32,7 @@ def test_a_written_side_is_used_and_the_other_is_composed(reasons: Reasons) -> N
 def test_of_strangers_both_sides_are_still_given_and_say_that_nothing_is_known(reasons: Reasons) -> None:
     sides = reasons.of("stranger", "nothing")
     assert [reason.stance for reason in sides] == ["for", "against"]
-    assert {(reason.granularity, reason.fact_ids, reason.evidence_time) for reason in sides} == {
-        ("none", (), None)
-    }
+    assert {(reason.granularity, reason.fact_ids, reason.evidence_time) for reason in sides} == {("none", (), None)}
 
 
 def test_facts_come_with_text_source_and_time(reasons: Reasons) -> None:
@@ -44,7 +42,5 @@ def test_facts_come_with_text_source_and_time(reasons: Reasons) -> None:
 
 
 def test_a_release_without_any_text_still_answers(texts: ReleaseTexts) -> None:
-    empty = ReleaseTexts(
-        texts.products, *(frame.iloc[:0] for frame in (texts.facets, texts.facts, texts.pair_texts))
-    )
+    empty = ReleaseTexts(texts.products, *(frame.iloc[:0] for frame in (texts.facets, texts.facts, texts.pair_texts)))
     assert len(Reasons(empty).of("c1", "p1")) == 2

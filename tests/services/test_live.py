@@ -22,9 +22,7 @@ class FakeStore:
         return self.live_id_
 
 
-def make_live(
-    store: Any, open_runtime: Callable[[str], Runtime], bad: frozenset[str] = frozenset()
-) -> LiveRuntime:
+def make_live(store: Any, open_runtime: Callable[[str], Runtime], bad: frozenset[str] = frozenset()) -> LiveRuntime:
     def open_live() -> Runtime:
         if store.live_id_ is None or store.live_id_ in bad:
             raise ReleaseError(f"cannot serve {store.live_id_}")

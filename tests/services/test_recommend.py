@@ -90,9 +90,7 @@ def test_served_scores_are_those_of_the_recommender_on_the_same_rows(
     from models.artifact import load_artifact
 
     product_ids = [f"p{i}" for i in range(20)]
-    answer = ScoreResponse.model_validate(
-        post(client, "/v1/score", {"consumer_id": "c0", "product_ids": product_ids})
-    )
+    answer = ScoreResponse.model_validate(post(client, "/v1/score", {"consumer_id": "c0", "product_ids": product_ids}))
     rows = FeatureRows(tiny_release)
     batch = cross(
         consumer_block(rows.online_consumers(["c0"])),
@@ -158,9 +156,7 @@ def test_strangers_are_answered(client: httpx.Client) -> None:
         ("/v1/explain", b"\xff\xfe"),
     ],
 )
-def test_a_body_that_cannot_be_used_is_a_problem_of_the_caller(
-    client: httpx.Client, path: str, body: bytes
-) -> None:
+def test_a_body_that_cannot_be_used_is_a_problem_of_the_caller(client: httpx.Client, path: str, body: bytes) -> None:
     answer = client.post(path, content=body, headers={"content-type": "application/json"})
     assert answer.status_code == 400, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
@@ -209,19 +205,13 @@ def wait_for_release(client: httpx.Client, release_id: str) -> None:
         time.sleep(0.2)
 
 
-def test_a_bento_built_from_the_repository_serves_from_elsewhere(
-    tiny_release: HostSettings, tmp_path: Path
-) -> None:
+def test_a_bento_built_from_the_repository_serves_from_elsewhere(tiny_release: HostSettings, tmp_path: Path) -> None:
     build = [sys.executable, "-m", "bentoml", "build", "--version", "v1", str(ROOT)]
-    done = subprocess.run(
-        build, cwd=ROOT, env=environment(tiny_release), capture_output=True, text=True, timeout=300
-    )
+    done = subprocess.run(build, cwd=ROOT, env=environment(tiny_release), capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-4000:]
     live = ReleaseStore(tiny_release.releases).live()
     assert live is not None
-    assert (
-        live.artifact_tag in (tiny_release.bentoml / "bentos" / "counterpoint" / "v1" / "bento.yaml").read_text()
-    )
+    assert live.artifact_tag in (tiny_release.bentoml / "bentos" / "counterpoint" / "v1" / "bento.yaml").read_text()
     with (
         serving("counterpoint:v1", tiny_release, tmp_path) as url,
         httpx.Client(base_url=url, timeout=30) as client,

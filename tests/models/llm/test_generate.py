@@ -114,9 +114,7 @@ class Faulty(ScriptedEngine):
 
 
 @pytest.mark.parametrize(("times", "message"), [(1, "left 1 requests"), (2, "which is not open")])
-def test_an_engine_that_forgets_or_repeats_a_request_is_found_out(
-    ledger: Ledger, times: int, message: str
-) -> None:
+def test_an_engine_that_forgets_or_repeats_a_request_is_found_out(ledger: Ledger, times: int, message: str) -> None:
     engine = Faulty()
     engine.times = times
     with pytest.raises(GenerationError, match=message):

@@ -128,9 +128,7 @@ def engine_at(url: str, **settings: Any) -> HttpEngine:
 
 
 def request_of(n: int = 0, slots: tuple[Slot, ...] = SLOTS) -> TextRequest:
-    return TextRequest(
-        "facets", f"c{n}", "Be brief.", f"Facts {n}.", slots, ModelIdentity("stub", "unknown"), 0.5, 3
-    )
+    return TextRequest("facets", f"c{n}", "Be brief.", f"Facts {n}.", slots, ModelIdentity("stub", "unknown"), 0.5, 3)
 
 
 def test_an_answer_carries_its_lines_its_usage_and_the_servers_revision(serve: Serve) -> None:

@@ -87,9 +87,7 @@ def test_a_batch_with_padding_answers_like_one_at_a_time(engine: EmbeddedEngine)
 
 @pytest.mark.slow
 def test_a_line_without_an_end_is_cut_and_says_so(engine: EmbeddedEngine) -> None:
-    (answer,) = answers(
-        engine, request_to(engine, "Tell a story.", (Slot("Once upon a time", 3), Slot("Then", 3)))
-    )
+    (answer,) = answers(engine, request_to(engine, "Tell a story.", (Slot("Once upon a time", 3), Slot("Then", 3))))
     assert answer.finish is FinishReason.LENGTH
     assert answer.lines[1] == "Then"
     assert "line 1" in answer.note
@@ -99,8 +97,7 @@ def test_a_line_without_an_end_is_cut_and_says_so(engine: EmbeddedEngine) -> Non
 def test_a_sample_depends_on_its_seed_alone(engine: EmbeddedEngine) -> None:
     slots = (Slot("My favourite thing is", 24),)
     first, same, other = (
-        answers(engine, request_to(engine, "Name a thing.", slots, temperature=1.5, seed=seed))[0]
-        for seed in (1, 1, 2)
+        answers(engine, request_to(engine, "Name a thing.", slots, temperature=1.5, seed=seed))[0] for seed in (1, 1, 2)
     )
     assert first.lines == same.lines
     assert first.lines != other.lines
@@ -127,9 +124,7 @@ def test_tensors_get_their_names_in_transformers() -> None:
     assert llama_name("output_norm.weight") == "model.norm.weight"
 
 
-@pytest.mark.parametrize(
-    ("flags", "dtype"), [("fpu avx512f avx512_bf16", torch.bfloat16), ("fpu avx2", torch.float32)]
-)
+@pytest.mark.parametrize(("flags", "dtype"), [("fpu avx512f avx512_bf16", torch.bfloat16), ("fpu avx2", torch.float32)])
 def test_bf16_is_used_where_the_processor_computes_in_it(tmp_path: Path, flags: str, dtype: torch.dtype) -> None:
     (tmp_path / "cpuinfo").write_text(f"flags\t\t: {flags}\n")
     assert best_dtype("cpu", tmp_path / "cpuinfo") is dtype
@@ -137,9 +132,7 @@ def test_bf16_is_used_where_the_processor_computes_in_it(tmp_path: Path, flags: 
 
 
 @pytest.mark.parametrize(("load", "threads"), [(0.1, 4), (1.2, 3), (9.0, 1)])
-def test_threads_are_the_cores_that_nobody_uses(
-    monkeypatch: pytest.MonkeyPatch, load: float, threads: int
-) -> None:
+def test_threads_are_the_cores_that_nobody_uses(monkeypatch: pytest.MonkeyPatch, load: float, threads: int) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1, 2, 3}, raising=False)
     monkeypatch.setattr("os.getloadavg", lambda: (load, 0.0, 0.0))
     assert free_cores() == threads

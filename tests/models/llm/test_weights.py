@@ -89,9 +89,7 @@ def test_a_url_chooses_the_server(tmp_path: Path) -> None:
     assert engine.identity == ModelIdentity("big", "unknown")
 
 
-def test_no_url_and_no_weights_is_an_error_with_the_remedy(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_url_and_no_weights_is_an_error_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(GenerationError, match="COUNTERPOINT_LLM_URL"):
         open_engine(HostSettings.from_environment({"COUNTERPOINT_HOME": str(tmp_path)}))
