@@ -211,7 +211,7 @@ def _verify(folder: Path, manifest: Manifest) -> None:
                 f"Its sha256 must be {entry.sha256}.",
                 "Copy the artifact again from where it was trained.",
             )
-        if name.endswith("weights.safetensors") or name.endswith("autoencoder.safetensors"):
+        if name.endswith(("weights.safetensors", "autoencoder.safetensors")):
             _check_finite(folder / name)
 
 

@@ -143,7 +143,11 @@ def check_answers(
         parsed=(frame["finish"] == FinishReason.STOP).astype(float),
         length=text.str.len().where(given),
         latin_share=text.map(latin_share).where(given),
-        echo=[float(repeats(answer, system)) for answer, system in zip(text, frame["system"], strict=True)],
+        # The worked examples below the instructions share turns of phrase with any good answer, so they do not count.
+        echo=[
+            float(repeats(answer, system.partition("\n\n")[0]))
+            for answer, system in zip(text, frame["system"], strict=True)
+        ],
         unknown_citations=_n_unknown(frame["citations"], known_citations) if "citations" in frame else 0,
     )
     return validate(

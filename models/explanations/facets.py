@@ -147,7 +147,7 @@ def facet_requests(
 
 
 def request_for(facts: Sequence[Fact], identity: ModelIdentity, config: FacetConfig) -> TextRequest:
-    """The request that words the facts of one entity; each line is about one of them, so citation is by construction."""
+    """The request that words the facts of one entity; each line is about one fact, and so cites it."""
     slots = [
         Slot(opening(fact, config.wording), config.max_tokens, about=PROMPT.format(fact=fact.text)) for fact in facts
     ]
