@@ -47,7 +47,7 @@ class ExplainResult(StageResult):
     n_pairs: int
     """Pairs for which both texts were asked."""
     n_pair_texts: int
-    """Texts of these that passed the gates; a pair needs both to be used."""
+    """Texts of these that passed the gates; a pair's codes need both."""
     written_by_model: float
     """Share of the published facets that are the model's own words; the others are worded by a template."""
     refused: dict[str, int]
@@ -105,7 +105,8 @@ def _explain(
     enforce(check_facets(facet_frame, fact_ids, snapshot.as_of), workspace)
     texts = parse_pairs(pairs, report.completions, engine.identity)
     text_frame = to_frame(texts, Explanation)
-    enforce(check_explanations(text_frame, fact_ids, snapshot.as_of), workspace)
+    if texts:
+        enforce(check_explanations(text_frame, fact_ids, snapshot.as_of, min_both=0.0), workspace)
     for name, frame in (("facts", fact_frame), ("facets", facet_frame), ("pair_texts", text_frame)):
         workspace.lake.write(name, frame, made_from)
     _attach_samples(parsed.facets, snapshot)

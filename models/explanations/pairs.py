@@ -148,16 +148,13 @@ def parse_pair(
 def parse_pairs(
     pairs: Sequence[Pair], completions: Mapping[str, Completion], identity: ModelIdentity
 ) -> list[Explanation]:
-    """The texts of all pairs of which both sides passed the gates: one side alone would be no argument."""
+    """The texts that passed the gates; of some pairs one side, of some none (the other side is composed from facets)."""
     texts = []
     for pair in pairs:
-        sides = [
-            parse_pair(pair, stance, request, completions[request.key])[0]
-            for stance, request in zip(STANCES, pair_requests(pair, identity), strict=True)
-            if request.key in completions
-        ]
-        kept = [text for text in sides if text is not None]
-        texts += kept if len(kept) == len(STANCES) else []
+        for stance, request in zip(STANCES, pair_requests(pair, identity), strict=True):
+            if request.key in completions:
+                text, _ = parse_pair(pair, stance, request, completions[request.key])
+                texts += [text] if text is not None else []
     return texts
 
 
