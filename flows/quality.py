@@ -23,7 +23,9 @@ def enforce(report: CheckReport, workspace: Workspace) -> None:
     """
     folder = checks_folder(workspace)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{report.name.replace('/', '-')}.json").write_text(json.dumps(asdict(report), indent=1, default=str), encoding="utf-8")
+    (folder / f"{report.name.replace('/', '-')}.json").write_text(
+        json.dumps(asdict(report), indent=1, default=str), encoding="utf-8"
+    )
     attach_table(f"check-{report.name}", [asdict(finding) for finding in report.findings])
     write_page(workspace)
     report.enforce()

@@ -73,7 +73,7 @@ def _release(
     now = datetime.now(UTC)
     release_id = f"{now:%Y%m%d-%H%M%S}-{made_from[:8]}"
     manifest = _store_artifact(workspace, recipe, evaluated, explained, release_id)
-    made = _manifest(ingested, explained, evaluated, manifest, release_id, now)
+    made = _manifest(recipe, ingested, explained, evaluated, manifest, release_id, now)
     releases.publish(made, _texts(workspace))
     releases.promote(release_id)
     attach_text("release", f"`{release_id}` is live: {method}, artifact `{made.artifact_tag}`.")
@@ -152,6 +152,7 @@ def _encoder_identity() -> ModelIdentity:
 
 
 def _manifest(
+    recipe: Recipe,
     ingested: IngestResult,
     explained: ExplainResult,
     evaluated: EvaluateResult,
@@ -175,6 +176,7 @@ def _manifest(
         metrics=tuple(Metric(name=k, value=v) for k, v in evaluated.values(manifest.method).items()),
         scale=ingested.scale,
         as_of=ingested.as_of,
+        wording=recipe.explain.wording,
     )
 
 

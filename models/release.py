@@ -28,6 +28,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints, Va
 
 from features.errors import ReleaseError
 from features.types import ModelIdentity, RatingScale
+from features.wording import Wording
 
 ARTIFACT_NAME = "counterpoint"
 """Name of every artifact in the model store; a release's tag is `counterpoint:<version>`."""
@@ -75,6 +76,8 @@ class Release(_Record):
     scale: RatingScale
     as_of: AwareDatetime
     """Every interaction the release knows is strictly earlier."""
+    wording: Wording = Wording()
+    """What the dataset's people call its products; composed reasons use it."""
 
 
 @dataclass(frozen=True, eq=False)

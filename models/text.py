@@ -16,6 +16,7 @@ from features.errors import SettingError
 from features.lake import Lake
 from features.types import ModelIdentity, content_hash
 from models.base import Progress, silent
+from models.threads import free_cores, torch_threads
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -57,10 +58,11 @@ class TextEncoder:
         vectors = np.zeros((len(texts), CONTENT_WIDTH), np.float32)
         # Texts of like length share a batch, so that little time goes into padding.
         order = sorted(range(len(texts)), key=lambda row: -len(texts[row]))
-        for start in range(0, len(order), BATCH_SIZE):
-            rows = order[start : start + BATCH_SIZE]
-            vectors[rows] = self._encode_batch([texts[row] for row in rows]).cpu().numpy()
-            progress("encode", start + len(rows), len(order))
+        with torch_threads(free_cores()):
+            for start in range(0, len(order), BATCH_SIZE):
+                rows = order[start : start + BATCH_SIZE]
+                vectors[rows] = self._encode_batch([texts[row] for row in rows]).cpu().numpy()
+                progress("encode", start + len(rows), len(order))
         return vectors
 
     def _encode_batch(self, texts: list[str]) -> Tensor:  # (B, 384)

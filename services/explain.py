@@ -6,15 +6,16 @@ by the similarity of their sentences and composed by `models/explanations/compos
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from features.records import from_frame
 from features.types import STANCES, EntityKind, Explanation, Facet, Fact, Stance
-from models.explanations.compose import Side, compose
+from features.wording import Wording
+from models.explanations.compose import ComposeConfig, Side, compose
 from models.release import ReleaseTexts
 from services.schemas import FactOut, Reason
 
@@ -38,16 +39,14 @@ class _Described:
 class Reasons:
     """The words of a release, held in memory."""
 
-    def __init__(self, texts: ReleaseTexts) -> None:
-        """Groups the tables by what they are about; raises nothing on empty ones."""
-        facts: list[Fact] = [
-            _record(Fact, {**row, "entity_kind": EntityKind(row["entity_kind"])}) for row in _rows(texts.facts)
-        ]
+    def __init__(self, texts: ReleaseTexts, wording: Wording | None = None) -> None:
+        """Groups the tables by what they are about; raises nothing on empty ones. `wording`: the dataset's nouns."""
+        self._config = ComposeConfig(wording=wording or Wording())
+        facts = from_frame(texts.facts, Fact)
         self._facts = {fact.fact_id: fact for fact in facts}
         self._described = _described(texts, facts)
         self._written: dict[str, dict[str, dict[Stance, Explanation]]] = {}
-        for row in _rows(texts.pair_texts):
-            text: Explanation = _record(Explanation, {**row, "stance": Stance(row["stance"])})
+        for text in from_frame(texts.pair_texts, Explanation):
             of_pair = self._written.setdefault(text.consumer_id, {}).setdefault(text.product_id, {})
             of_pair[text.stance] = text
 
@@ -67,7 +66,7 @@ class Reasons:
     def _composed(self, consumer_id: str, product_id: str) -> tuple[Explanation, Explanation]:
         consumer = self._described.get((EntityKind.CONSUMER, consumer_id), _Described(Side(consumer_id)))
         product = self._described.get((EntityKind.PRODUCT, product_id), _Described(Side(product_id)))
-        return compose(consumer.side, product.side, consumer.similarity(product))
+        return compose(consumer.side, product.side, consumer.similarity(product), self._config)
 
     def _reason(self, text: Explanation) -> Reason:
         facts = tuple(
@@ -110,26 +109,6 @@ def _facets(frame: pd.DataFrame) -> dict[tuple[EntityKind, str], tuple[tuple[Fac
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
     found = {}
     for (kind, entity_id), rows in frame.reset_index(drop=True).groupby(["entity_kind", "entity_id"], sort=False):
-        facets = tuple(
-            _record(Facet, {**row, "entity_kind": EntityKind(str(kind)), "stance": Stance(row["stance"])})
-            for row in _rows(rows)
-        )
+        facets = tuple(from_frame(rows, Facet))
         found[EntityKind(str(kind)), str(entity_id)] = (facets, vectors[rows.index.to_numpy()])
     return found
-
-
-def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    return frame.to_dict("records")  # type: ignore[return-value]
-
-
-def _record(kind: Any, row: dict[str, Any]) -> Any:
-    """A row as its dataclass; list columns become tuples, timestamps plain datetimes, NaT None."""
-    return kind(**{item.name: _plain(row[item.name]) for item in fields(kind)})
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.ndarray | list):
-        return tuple(value)
-    if isinstance(value, pd.Timestamp):
-        return value.to_pydatetime(warn=False)
-    return None if value is pd.NaT else value

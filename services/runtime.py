@@ -113,7 +113,7 @@ class Runtime:
         recommender = open_artifact(artifact_folder, release)
         texts = store.read_texts(release)
         titles = dict(zip(texts.products["product_id"].astype(str), texts.products["title"].astype(str), strict=True))
-        return cls(release, recommender, OnlineFeatures(settings, release), Reasons(texts), titles)
+        return cls(release, recommender, OnlineFeatures(settings, release), Reasons(texts, release.wording), titles)
 
     def recommend(
         self,

@@ -148,7 +148,7 @@ def parse_pair(
 def parse_pairs(
     pairs: Sequence[Pair], completions: Mapping[str, Completion], identity: ModelIdentity
 ) -> list[Explanation]:
-    """The texts that passed the gates; of some pairs one side, of some none (the other side is composed from facets)."""
+    """The texts that passed the gates; of some pairs one side, of some none; facets speak for the rest."""
     texts = []
     for pair in pairs:
         for stance, request in zip(STANCES, pair_requests(pair, identity), strict=True):

@@ -10,7 +10,6 @@ not the engine, is what makes a run repeatable.
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -28,6 +27,7 @@ from features.types import Completion, FinishReason, ModelIdentity, Slot, TextRe
 from models.llm.decoding import AnswerWriter, Ask, begins_sentence, readable
 from models.llm.gguf import convert
 from models.llm.weights import converted_folder, find_weights, weights_identity
+from models.threads import free_cores, torch_threads
 
 CONTEXT = 8192
 """Tokens the model was trained to see at once."""
@@ -72,15 +72,11 @@ class EmbeddedEngine:
         answers = [_Answer.to(request, self._model) for request in requests]
         rows = [row for answer in answers for row in answer.rows]
         rows.sort(key=lambda row: (row.system, len(row.suffix)))
-        threads = torch.get_num_threads()
-        torch.set_num_threads(self.threads or free_cores())
-        try:
+        with torch_threads(self.threads or free_cores()):
             for system, group in groupby(rows, key=lambda row: row.system):
                 alike = list(group)
                 for start in range(0, len(alike), self.batch_size):
                     yield from self._decode(system, alike[start : start + self.batch_size])
-        finally:
-            torch.set_num_threads(threads)
 
     @cached_property
     def _model(self) -> _Model:
@@ -394,17 +390,6 @@ def _mask_of(row: _Row) -> int:
 def _harmless(text: str) -> str:
     """A text whose words cannot be mistaken for control tokens such as `<|im_end|>`."""
     return re.sub(r"<\|", "< |", text)
-
-
-def free_cores() -> int:
-    """The cores that the load of the last minute leaves free, at least one.
-
-    Torch's threads spin while they wait for each other: two of them on one free core were about ten times slower
-    than a single one.
-    """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-    return max(1, min(cores, round(cores - load)))
 
 
 def best_dtype(device: str, cpuinfo: Path = Path("/proc/cpuinfo")) -> torch.dtype:

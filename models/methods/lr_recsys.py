@@ -43,6 +43,7 @@ from features.errors import ReleaseError, TrainingError
 from features.types import RatingScale
 from models.backbones.preparation import N_PRIORS, N_TIME, RATING_BUCKETS, Inputs, Preparation, unit_rating
 from models.base import FitReport, MethodConfig, Recommender, RunContext, Scores, register
+from models.threads import torch_threads
 from models.training import LoopSettings, fit_module, seeded
 
 FIELDS = ("consumer", "product", "context", "history", "e_plus", "e_minus")
@@ -327,7 +328,7 @@ class LRRecsys(Recommender):
             nothing = np.zeros(0, np.float32)
             return Scores(nothing, nothing, FIELDS, np.zeros((0, len(FIELDS)), np.float32))
         inputs = preparation.inputs(batch)
-        with torch.inference_mode():
+        with torch_threads(1), torch.inference_mode():
             parts = [network(inputs.rows(rows)) for rows in torch.split(torch.arange(len(batch)), CHUNK)]
         rating = torch.cat([part.rating for part in parts]).numpy()
         click = torch.cat([part.click for part in parts]).sigmoid().numpy()

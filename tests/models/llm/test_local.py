@@ -11,8 +11,9 @@ import torch
 from features.errors import GenerationError
 from features.types import Completion, FinishReason, ModelIdentity, Slot, TextRequest
 from models.llm.gguf import llama_name
-from models.llm.local import EmbeddedEngine, best_dtype, free_cores
+from models.llm.local import EmbeddedEngine, best_dtype
 from models.llm.weights import find_weights
+from models.threads import free_cores
 
 SYSTEM = "You answer in plain English, one short sentence per line."
 SLOTS = (Slot("I like it because", 32), Slot("I avoid it because", 32))
