@@ -6,7 +6,9 @@ printed as their message, without a traceback.
 
 from __future__ import annotations
 
+import atexit
 import json
+import os
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,6 +39,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of 
 
 def main() -> None:
     """Entry point of the `counterpoint` command."""
+    atexit.register(_end_quietly)
     try:
         app()
     except CounterpointError as error:
@@ -45,6 +48,16 @@ def main() -> None:
     except KeyboardInterrupt:
         typer.secho("Stopped. What was received is kept; the same command goes on from here.", err=True)
         sys.exit(1)
+
+
+def _end_quietly() -> None:
+    """Drops what libraries write while the interpreter ends.
+
+    DuckDB lists "leaked" functions and Prefect's temporary server what it no longer flushed; neither means anything
+    to the reader. Registered first, so this runs last, when all of our own output is out.
+    """
+    sys.stderr.flush()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def open_settings() -> HostSettings:

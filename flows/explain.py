@@ -98,6 +98,7 @@ def _explain(
     pairs = choose_pairs(snapshot, facts, section.n_pairs)
     requests = facet_requests(facts, engine.identity, config)
     requests += [request for pair in pairs for request in pair_requests(pair, engine.identity)]
+    requests = list({request.key: request for request in requests}.values())  # equal facts are worded once
     report = _ask(workspace, requests, engine, section)
     enforce(check_answers(answer_frame(requests, [report.completions.get(r.key) for r in requests])), workspace)
     parsed = parse_facets(facts, report.completions, engine.identity, config)

@@ -49,6 +49,7 @@ def prepare_environment(settings: HostSettings) -> None:
         "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
         "PREFECT_LOGGING_LEVEL": "WARNING",
+        "PREFECT_LOGGING_ROOT_LEVEL": "WARNING",
         "PREFECT_LOGGING_SERVER_LEVEL": "CRITICAL",
         "DO_NOT_TRACK": "1",
         "BENTOML_HOME": str(settings.bentoml),
@@ -60,6 +61,8 @@ def prepare_environment(settings: HostSettings) -> None:
     }
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
+    for noisy in ("great_expectations", "py.warnings"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
     settings.bentoml.mkdir(parents=True, exist_ok=True)
 
 
