@@ -7,6 +7,7 @@ thread. A suite's expectations say in `severity` whether they block (GX's defaul
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -46,6 +47,8 @@ def _context() -> AbstractDataContext:
     os.environ["GX_ANALYTICS_ENABLED"] = "False"
     import great_expectations as gx
 
+    # Its import sets this logger to INFO, to announce a temporary folder that nobody asked about.
+    logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False, "metric_calculations": False}  # type: ignore[assignment]
     context.data_sources.add_pandas(_SOURCE)
