@@ -32,10 +32,15 @@ class Wording(BaseModel):
     terms: tuple[str, ...] = ("term",)
     """Aspect names whose values are words of reviews."""
 
+    patterns: dict[str, str] = {"feature": "{many} with {value}", "price_band": "{many} priced {value}"}
+    """Attributes whose values say what a product has, with how that is said."""
+
     def phrase(self, aspect: str) -> str:
         """`genre=Film-Noir` as people say it: `film-noir movies`."""
         name, _, value = aspect.partition("=")
         said = value if any(letter.isdigit() for letter in value) else value.lower()
+        if name in self.patterns:
+            return self.patterns[name].format(many=self.many, value=said)
         return said if name in self.bare or name in self.terms else f"{said} {self.many}"
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.readers.files import attribute_rows, price_band
-from features.readers.world_texts import ASPECTS, BRANDS, CATEGORIES, DOWNSIDES, LEADS, MODELS, OFFERS, Aspect
+from features.readers.world_texts import ASPECTS, BRANDS, CATEGORIES, DOWNSIDES, LEADS, MODELS, Aspect
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +57,7 @@ def _texts(
     brand, category = rng.choice(BRANDS, n).astype(object), rng.choice(list(CATEGORIES), n).astype(object)
     number = 10 * (10 + np.arange(n) // len(MODELS)) + rng.integers(10, size=n)
     model = [f"{MODELS[index % len(MODELS)]} {number[index]}" for index in range(n)]
-    style = rng.integers(3, size=(n, 3))
+    style = rng.integers(3, size=(n, 2))
     descriptions = [_describe(model[i], brand[i], category[i], strengths[i], weaknesses[i], style[i]) for i in range(n)]
     titles = [f"{brand[i]} {model[i]} {category[i]}" for i in range(n)]
     products = pd.DataFrame({"product_id": ids, "title": titles, "description": descriptions})
@@ -75,14 +75,14 @@ def _texts(
 def _describe(
     model: str, brand: str, category: str, strong: list[Aspect], weak: list[Aspect], style: NDArray[np.int_]
 ) -> str:
-    """What it is, what it offers, where it falls short."""
-    lead = LEADS[style[0]].format(model=model, brand=brand, kind=CATEGORIES[category])
+    """What it is and offers, then where it falls short."""
     phrases = [aspect.strong for aspect in strong]
     listed = f"{', '.join(phrases[:-1])} and {phrases[-1]}" if len(phrases) > 1 else phrases[0]
+    lead = LEADS[style[0]].format(model=model, brand=brand, kind=CATEGORIES[category], listed=listed)
     downsides = [
-        DOWNSIDES[(style[2] + place) % len(DOWNSIDES)].format(clause=aspect.weak) for place, aspect in enumerate(weak)
+        DOWNSIDES[(style[1] + place) % len(DOWNSIDES)].format(clause=aspect.weak) for place, aspect in enumerate(weak)
     ]
-    return " ".join([lead, OFFERS[style[1]].format(listed=listed), *downsides])
+    return " ".join([lead, *downsides])
 
 
 def _listed(bits: NDArray[np.uint32]) -> list[list[Aspect]]:

@@ -488,9 +488,8 @@ MODELS = [
     "Yonder",
 ]
 LEADS = (
-    "The {model} is {kind} by {brand}.",
-    "{brand} presents the {model}, {kind}.",
-    "With the {model}, {brand} adds {kind} to its range.",
+    "The {model} is {kind} by {brand} with {listed}.",
+    "{brand} presents the {model}, {kind} with {listed}.",
+    "With the {model}, {brand} makes {kind} with {listed}.",
 )
-OFFERS = ("It offers {listed}.", "Its strong points are {listed}.", "Testers single out {listed}.")
 DOWNSIDES = ("On the downside, {clause}.", "Less convincing: {clause}.", "Testers note that {clause}.")
