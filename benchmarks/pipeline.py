@@ -1,5 +1,7 @@
 """Time, memory, tokens and test metrics of a run, from the records its stages left, as one result file.
 
+The ledger's seconds are those of the model over all runs of the home, also where a stage was resumed.
+
     python -m benchmarks.pipeline NAME [--score ../shared/bench/score.py --dataset ml-100k --split time]
 
 Reads the home that COUNTERPOINT_HOME names and writes `benchmarks/results/NAME.json`. With `--score` the method's test
@@ -54,6 +56,9 @@ def main(
             "answers": summary.answers,
             "prompt_tokens": summary.prompt_tokens,
             "completion_tokens": summary.completion_tokens,
+            "model_seconds": round(summary.seconds, 1),
+            "answers_per_second": round(summary.answers / summary.seconds, 2),
+            "new_tokens_per_second": round(summary.completion_tokens / summary.seconds, 1),
         },
         "materialize": records["materialize"].result,
         "train": records["train"].result,
