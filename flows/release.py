@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from prefect import flow
 
+from features.contracts.docs import build_data_docs
 from features.contracts.outcomes import check_metrics
 from features.definitions import SERVICE
 from features.types import ModelIdentity
@@ -76,6 +77,7 @@ def _release(
     made = _manifest(recipe, ingested, explained, evaluated, manifest, release_id, now)
     releases.publish(made, _texts(workspace))
     releases.promote(release_id)
+    build_data_docs(workspace.settings.reports / "data_docs")
     attach_text("release", f"`{release_id}` is live: {method}, artifact `{made.artifact_tag}`.")
     return ReleaseResult(
         release_id=release_id,
