@@ -43,6 +43,8 @@ class EvaluateResult(StageResult):
     """By fitted model, then by metric; the protocol is in the metric's name."""
     gain: dict[str, Measure]
     """The method minus its control without explanations, paired."""
+    over_baseline: dict[str, Measure]
+    """The method minus the bias baseline, paired."""
     plot: str
     predictions: str
     """CSV of the method's test predictions, for any other scorer."""
@@ -91,6 +93,7 @@ def _evaluate(workspace: Workspace, recipe: Recipe) -> EvaluateResult:
         with_both_facets=round(float(both.mean()), 4),
         metrics=metrics,
         gain=_measures(gain),
+        over_baseline=_measures(compare_predictions(predicted[BASELINE], predicted[method])),
         plot=str(plot),
         predictions=str(_write_predictions(workspace, test, predicted[method])),
     )
