@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from counterpoint.server import running_service
@@ -16,11 +16,15 @@ if TYPE_CHECKING:
 
 NEXT = """
 What to try next (the demo lives in {home}):
-  COUNTERPOINT_HOME={home} counterpoint recommend {consumer}      ask again, in this process
-  COUNTERPOINT_HOME={home} counterpoint status                    stages, tokens and the live release
-  COUNTERPOINT_HOME={home} counterpoint serve                     the service on http://127.0.0.1:3000
-  open {home}/reports/quality.html                                 every data check
-  counterpoint run --interactions FILE --catalog FILE             your own data
+  COUNTERPOINT_HOME={home} {command} recommend {consumer}
+      ask again, in this process
+  COUNTERPOINT_HOME={home} {command} status
+      stages, tokens and the live release
+  COUNTERPOINT_HOME={home} {command} serve
+      the service on http://127.0.0.1:3000
+  {command} run --interactions FILE --catalog FILE
+      your own data
+Every data check of the demo: {home}/reports/quality.html
 """
 
 
@@ -45,8 +49,10 @@ def run_demo() -> None:
     with running_service(settings, settings.home / "service.log") as url:
         show_answer(ask(url, consumer, k=3))
     console.print(f"The service is stopped. The demo took {time.perf_counter() - started:.0f} s.")
-    home = os.path.relpath(settings.home, Path.cwd())
-    console.print(NEXT.format(home=home, consumer=consumer), highlight=False, markup=False)
+    home, command = os.path.relpath(settings.home), os.path.relpath(sys.argv[0])
+    console.print(
+        NEXT.format(home=home, command=command, consumer=consumer), highlight=False, markup=False, soft_wrap=True
+    )
 
 
 def busiest_consumer(settings: HostSettings) -> str:
