@@ -51,6 +51,7 @@ def test_it_is_found_by_name():
     assert find_method("lr_recsys") is LRRecsys
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["facets", "pair"])
 def test_a_signal_in_the_reasons_is_picked_up(source):
     full = reached(fitted(source=source, signal=True), source=source, signal=True)
@@ -63,11 +64,13 @@ def test_a_signal_in_the_reasons_is_picked_up(source):
     assert none < 0.6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["facets", "pair"])
 def test_noise_in_the_reasons_gains_nothing(source):
     assert reached(fitted(source=source, signal=False), source=source, signal=False) < 0.6
 
 
+@pytest.mark.slow
 def test_reasons_of_the_wrong_stance_are_not_seen():
     negative = TOY.model_copy(update={"explanations": "neg_only"})
     assert reached(fitted(negative, source="pair", signal=True), source="pair", signal=True) < 0.6
