@@ -87,9 +87,13 @@ class StageLog:
         made_from = content_hash(stage, *inputs)
         record = self.read(stage)
         if record and record.made_from == made_from and all(path.exists() for path in outputs):
-            logger.info("stage %s is up to date", stage)
-            self.write(record.model_copy(update={"skipped": True}))
-            return result_type.model_validate(record.result)
+            try:
+                known = result_type.model_validate(record.result)
+            except ValidationError:
+                logger.info("the record of stage %s is of another version; it is done again", stage)
+            else:
+                self.write(record.model_copy(update={"skipped": True}))
+                return known
         started = time.perf_counter()
         result = work(made_from)
         self.write(

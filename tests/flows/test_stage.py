@@ -57,3 +57,12 @@ def test_a_stage_that_fails_leaves_no_record(tmp_path: Path) -> None:
         log.run("count", ["a"], Counted, fail)
     except ValueError:
         assert log.read("count") is None
+
+
+def test_a_result_of_another_version_is_made_again(tmp_path: Path) -> None:
+    class Wider(Counted):
+        more: int
+
+    log = StageLog(tmp_path)
+    log.run("count", ["a"], Counted, Work())
+    assert log.run("count", ["a"], Wider, lambda made_from: Wider(n=1, more=2)).more == 2
