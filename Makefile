@@ -3,7 +3,7 @@ VENV ?= .venv
 export PYTHON VENV
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test newest lock clean
+.PHONY: help setup demo check test prove newest lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ check: setup  ## style, types, layers and the quick tests: under two minutes
 
 test: setup  ## every test
 	$(VENV)/bin/python -m pytest
+
+prove: setup  ## try hard to break the promises, at full size; figures go to benchmarks/results/proofs
+	$(VENV)/bin/python -m benchmarks.prove
 
 newest:  ## try the newest allowed versions in a throw-away environment and report what breaks
 	@.ci/newest

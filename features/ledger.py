@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from features.errors import SettingError, StoreError
-from features.types import Completion, FinishReason, ModelIdentity, TextRequest, content_hash
+from features.types import Claim, Completion, FinishReason, ModelIdentity, Stance, TextRequest, content_hash
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, Table
@@ -30,7 +30,7 @@ CHUNK = 500
 """Keys per query: below SQLite's limit of bound values on any build."""
 BUSY_MS = 30_000
 """How long a writer waits for another one (SQLite allows one at a time)."""
-FORMAT = 1
+FORMAT = 2
 """Part of every checksum and of the table's name."""
 
 
@@ -149,7 +149,7 @@ class Ledger:
                 row["subject"],
                 FinishReason(row["finish"]),
                 row["note"],
-                tuple(json.loads(row["lines"])),
+                tuple(claim.text for claim in _from_json(row["claims"])),
             )
             for row in rows
         ]
@@ -192,7 +192,7 @@ class Ledger:
             )
         return Completion(
             request_key=row["request_key"],
-            lines=tuple(json.loads(row["lines"])),
+            claims=_from_json(row["claims"]),
             finish=FinishReason(row["finish"]),
             prompt_tokens=row["prompt_tokens"],
             completion_tokens=row["completion_tokens"],
@@ -273,7 +273,7 @@ class Ledger:
             sa.Column("request", text, nullable=False),
             sa.Column("kind", text, nullable=False),
             sa.Column("subject", text, nullable=False, index=True),
-            sa.Column("lines", text, nullable=False),
+            sa.Column("claims", text, nullable=False),
             sa.Column("finish", sa.String(16), nullable=False),
             sa.Column("prompt_tokens", whole, nullable=False),
             sa.Column("completion_tokens", whole, nullable=False),
@@ -304,7 +304,7 @@ def _to_row(request: TextRequest, completion: Completion) -> dict[str, Any]:
         "request": request.canonical(),
         "kind": request.kind,
         "subject": request.subject,
-        "lines": json.dumps(completion.lines, ensure_ascii=False),
+        "claims": json.dumps([asdict(claim) for claim in completion.claims], ensure_ascii=False),
         "finish": completion.finish.value,
         "prompt_tokens": completion.prompt_tokens,
         "completion_tokens": completion.completion_tokens,
@@ -315,6 +315,13 @@ def _to_row(request: TextRequest, completion: Completion) -> dict[str, Any]:
         "created_at": datetime.now(UTC).isoformat(timespec="microseconds"),
     }
     return {**row, "checksum": _checksum(row)}
+
+
+def _from_json(text: str) -> tuple[Claim, ...]:
+    return tuple(
+        Claim(item["text"], item["stance"] and Stance(item["stance"]), item["weight"], tuple(item["cites"]))
+        for item in json.loads(text)
+    )
 
 
 def _checksum(row: dict[str, Any]) -> str:

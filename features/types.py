@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -31,6 +32,9 @@ class EntityKind(StrEnum):
 
 STANCES = (Stance.FOR, Stance.AGAINST)
 """Order of the stance axis in every array that has one."""
+
+ANSWER_SCHEMA = "claims-1"
+"""Version of the form of answers and of the rules they are decoded by; a change asks everything again."""
 
 INTERACTION_COLUMNS = ("row", "consumer_id", "product_id", "timestamp", "rating", "review")
 """`row`: number of the source row, from 0. `timestamp`: datetime64[us, UTC]. `review`: text or None."""
@@ -149,14 +153,36 @@ class Explanation:
 
 
 @dataclass(frozen=True)
+class ShownFact:
+    """A fact as a request shows it. Its label is local (`F1`): ids hold consumers' names, which leave no machine."""
+
+    label: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Slot:
-    """One line of an answer: a prescribed opening that the model continues, up to a stop or a limit."""
+    """One claim that is asked for: a prescribed opening that the model continues, up to a stop or a limit."""
 
     opening: str
     max_tokens: int = 24
     about: str = ""
     """What this line alone is about, shown to the model after the request's prompt. An engine may write the lines of
     one request independently of each other, each seeing only its own `about`."""
+    stance: Stance | None = None
+    """The side the claim must take."""
+    cites: tuple[str, ...] = ()
+    """Labels of the facts it may rest on."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One statement of an answer, with its side, its weight (0 to 1) and the labels of the facts it rests on."""
+
+    text: str
+    stance: Stance | None = None
+    weight: float = 1.0
+    cites: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -172,8 +198,8 @@ class TextRequest:
     """One prompt with all settings that can change its answer.
 
     `system` is the same for every request of a kind (engines reuse its state); `prompt` is the part of this
-    request; `slots` prescribe the answer's lines. `subject` says what the request is about and is not part
-    of the key.
+    request; `facts` are what it may rest on, `slots` prescribe the answer's claims. `subject` says what the
+    request is about and is not part of the key.
     """
 
     kind: str
@@ -184,6 +210,10 @@ class TextRequest:
     model: ModelIdentity
     temperature: float = 0.0
     seed: int = 0
+    facts: tuple[ShownFact, ...] = ()
+    tenant: str = ""
+    """Whose data this is: answers are never shared between tenants."""
+    schema: str = ANSWER_SCHEMA
 
     def canonical(self) -> str:
         """Canonical JSON of what can change the answer; the key is its hash."""
@@ -208,16 +238,26 @@ class FinishReason(StrEnum):
 
 @dataclass(frozen=True)
 class Completion:
-    """One answer: one text per slot of its request (the opening included), with usage."""
+    """One answer: one claim per slot of its request (the opening included), with usage."""
 
     request_key: str
-    lines: tuple[str, ...]
+    claims: tuple[Claim, ...]
     finish: FinishReason
     prompt_tokens: int
     completion_tokens: int
     seconds: float
     model: ModelIdentity
     note: str = field(default="")
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The claims' texts."""
+        return tuple(claim.text for claim in self.claims)
+
+
+def claims_of(slots: Sequence[Slot], lines: Sequence[str]) -> tuple[Claim, ...]:
+    """Lines written slot by slot, as claims of the prescribed side that rest on the prescribed facts."""
+    return tuple(Claim(line, slot.stance, 1.0, slot.cites) for slot, line in zip(slots, lines, strict=True))
 
 
 def content_hash(*parts: object) -> str:

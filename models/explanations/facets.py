@@ -25,6 +25,7 @@ from features.types import (
     Fact,
     FinishReason,
     ModelIdentity,
+    ShownFact,
     Slot,
     Stance,
     TextRequest,
@@ -142,17 +143,21 @@ def facet_requests(
         config: how many facets, and the dataset's nouns.
     """
     config = config or FacetConfig()
-    chosen = [[fact for _, fact in select(group, config)] for group in by_entity(facts).values()]
+    chosen = [select(group, config) for group in by_entity(facts).values()]
     return [request_for(group, identity, config) for group in chosen if group]
 
 
-def request_for(facts: Sequence[Fact], identity: ModelIdentity, config: FacetConfig) -> TextRequest:
+def request_for(chosen: Sequence[tuple[Stance, Fact]], identity: ModelIdentity, config: FacetConfig) -> TextRequest:
     """The request that words the facts of one entity; each line is about one fact, and so cites it."""
-    slots = [
-        Slot(opening(fact, config.wording), config.max_tokens, about=PROMPT.format(fact=fact.text)) for fact in facts
-    ]
+    facts = [fact for _, fact in chosen]
+    shown = tuple(ShownFact(f"F{n}", fact.text) for n, fact in enumerate(facts, 1))
+    slots = tuple(
+        Slot(opening(fact, config.wording), config.max_tokens, PROMPT.format(fact=fact.text), stance, (label.label,))
+        for (stance, fact), label in zip(chosen, shown, strict=True)
+    )
     kind = facts[0].entity_kind
-    return TextRequest(KINDS[kind], f"{kind.value} {facts[0].entity_id}", SYSTEMS[kind], "", tuple(slots), identity)
+    subject = f"{kind.value} {facts[0].entity_id}"
+    return TextRequest(KINDS[kind], subject, SYSTEMS[kind], "", slots, identity, facts=shown)
 
 
 def by_entity(facts: Iterable[Fact]) -> dict[tuple[EntityKind, str], list[Fact]]:
@@ -182,7 +187,7 @@ def parse_facets(
         chosen, ranks = select(group, config), Counter[Stance]()
         if not chosen:
             continue
-        request = request_for([fact for _, fact in chosen], identity, config)
+        request = request_for(chosen, identity, config)
         lines = _lines(request, completions.get(request.key))
         for (stance, fact), slot, line in zip(chosen, request.slots, lines, strict=True):
             text, failed = read_line(slot, line, stance, fact)

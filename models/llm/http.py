@@ -22,7 +22,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from features.errors import GenerationError
-from features.types import Completion, FinishReason, ModelIdentity, Slot, TextRequest
+from features.types import Claim, Completion, FinishReason, ModelIdentity, Slot, TextRequest, claims_of
 from models.llm.decoding import sentence_end
 
 TRIES = 5
@@ -175,8 +175,10 @@ class HttpEngine:
         finish, lines, note = _judge(request, choice)
         usage = answer.usage or _Usage()
         model = ModelIdentity(answer.model or self.model, answer.system_fingerprint or UNKNOWN)
+        fits = finish is FinishReason.STOP
+        claims = claims_of(request.slots, lines) if fits else tuple(map(Claim, lines))
         return Completion(
-            request.key, lines, finish, usage.prompt_tokens, usage.completion_tokens, seconds, model, note
+            request.key, claims, finish, usage.prompt_tokens, usage.completion_tokens, seconds, model, note
         )
 
     def _unusable(self, request: TextRequest, finish: FinishReason, note: str, seconds: float) -> Completion:

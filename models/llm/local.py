@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from features.errors import GenerationError
-from features.types import Completion, FinishReason, ModelIdentity, Slot, TextRequest
+from features.types import Completion, FinishReason, ModelIdentity, Slot, TextRequest, claims_of
 from models.llm.decoding import AnswerWriter, Ask, begins_sentence, readable
 from models.llm.gguf import convert
 from models.llm.weights import converted_folder, find_weights, weights_identity
@@ -147,7 +147,7 @@ class _Answer:
         ]
         return Completion(
             request_key=self.request.key,
-            lines=tuple(lines),
+            claims=claims_of(self.request.slots, lines),
             finish=FinishReason.STOP if finished else FinishReason.LENGTH,
             prompt_tokens=sum(row.n_prefix + len(row.suffix) - row.n_opening for row in self.rows),
             completion_tokens=sum(row.n_opening + row.n_tokens for row in self.rows),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from features.types import Completion, FinishReason, ModelIdentity, TextRequest
+from features.types import Claim, Completion, FinishReason, ModelIdentity, TextRequest, claims_of
 
 SCRIPTED = ModelIdentity("scripted", "1")
 
@@ -41,7 +41,7 @@ class ScriptedEngine:
             fits = len(lines) == len(request.slots)
             yield Completion(
                 request_key=request.key,
-                lines=lines,
+                claims=claims_of(request.slots, lines) if fits else tuple(map(Claim, lines)),
                 finish=FinishReason.STOP if fits else FinishReason.MALFORMED,
                 prompt_tokens=len(f"{request.system} {request.prompt}".split()),
                 completion_tokens=len(" ".join(lines).split()),

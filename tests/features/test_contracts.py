@@ -47,6 +47,7 @@ from features.contracts.suites import (
 from features.contracts.texts import latin_share, repeats
 from features.errors import CheckError
 from features.types import (
+    Claim,
     Completion,
     EntityKind,
     Explanation,
@@ -217,7 +218,9 @@ def answers() -> pd.DataFrame:
         for n in range(10)
     ]
     completions = [
-        Completion(request.key, ("You enjoy slow dramas with a sad end.",), FinishReason.STOP, 9, 9, 0.1, identity)
+        Completion(
+            request.key, (Claim("You enjoy slow dramas with a sad end."),), FinishReason.STOP, 9, 9, 0.1, identity
+        )
         for request in requests
     ]
     return answer_frame(requests, completions)

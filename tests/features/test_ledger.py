@@ -14,7 +14,7 @@ import pytest
 
 from features.errors import SettingError, StoreError
 from features.ledger import CHUNK, Ledger
-from features.types import Completion, FinishReason, ModelIdentity, Slot, TextRequest
+from features.types import Claim, Completion, FinishReason, ModelIdentity, Slot, TextRequest
 
 POSTGRES = os.environ.get(
     "COUNTERPOINT_TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432/test?connect_timeout=2"
@@ -28,7 +28,7 @@ def request_of(n: int, kind: str = "facets") -> TextRequest:
 
 def answer_to(request: TextRequest, text: str = "Likes naïve films.", finish: str = "stop") -> Completion:
     return Completion(
-        request.key, (text,), FinishReason(finish), 10, 5, 0.123456789, MODEL, "" if finish == "stop" else "why"
+        request.key, (Claim(text),), FinishReason(finish), 10, 5, 0.123456789, MODEL, "" if finish == "stop" else "why"
     )
 
 
@@ -49,7 +49,7 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
     with Ledger(POSTGRES, prefix) as opened:
         yield opened
     with engine.begin() as connection:
-        connection.execute(sqlalchemy.text(f"DROP TABLE IF EXISTS {prefix}answers_v1"))
+        connection.execute(sqlalchemy.text(f"DROP TABLE IF EXISTS {prefix}answers_v2"))
     engine.dispose()
 
 
@@ -91,7 +91,7 @@ def test_the_first_usable_answer_stays_and_a_failed_one_gives_way(ledger: Ledger
 
 
 def test_two_runs_side_by_side_never_clash(ledger: Ledger) -> None:
-    prefix = ledger.table_name.removesuffix("answers_v1")
+    prefix = ledger.table_name.removesuffix("answers_v2")
     requests, errors = [request_of(n) for n in range(10)], []
 
     def run() -> None:
@@ -137,7 +137,7 @@ def test_a_forgotten_subject_leaves_nothing(ledger: Ledger) -> None:
     assert set(ledger.find([request_of(1).key, request_of(2).key])) == {request_of(2).key}
 
 
-@pytest.mark.parametrize("column", ["lines", "finish_kept_stop", "model_name", "request"])
+@pytest.mark.parametrize("column", ["claims", "finish_kept_stop", "model_name", "request"])
 def test_a_damaged_answer_is_an_error_that_names_its_key(tmp_path: Path, column: str) -> None:
     path, asked = tmp_path / "ledger.sqlite", request_of(1)
     ledger = Ledger(f"sqlite:///{path}")
@@ -145,7 +145,7 @@ def test_a_damaged_answer_is_an_error_that_names_its_key(tmp_path: Path, column:
     ledger.close()
     column = "seconds" if column == "finish_kept_stop" else column
     with sqlite3.connect(path) as connection:
-        connection.execute(f"UPDATE answers_v1 SET {column} = '7'")
+        connection.execute(f"UPDATE answers_v2 SET {column} = '7'")
     connection.close()
     with ledger, pytest.raises(StoreError, match=asked.key):
         ledger.find([asked.key])
