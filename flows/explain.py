@@ -81,7 +81,9 @@ def explain(recipe: Recipe) -> ExplainResult:
     return explain_entities(Workspace.open(), recipe, go_on=True)
 
 
-def explain_entities(workspace: Workspace, recipe: Recipe, go_on: bool = False) -> ExplainResult:
+def explain_entities(
+    workspace: Workspace, recipe: Recipe, go_on: bool = False, engine: TextEngine | None = None
+) -> ExplainResult:
     """The work of the flow, callable without Prefect.
 
     Args:
@@ -89,16 +91,17 @@ def explain_entities(workspace: Workspace, recipe: Recipe, go_on: bool = False) 
         recipe: what is asked, and within which budget.
         go_on: buys more where a finished run of the same inputs left requests over. Later stages do not: a budget is
             spent once per run.
+        engine: answers instead of the host's.
     """
     ingested = ingest_data(workspace, recipe)
-    engine = open_engine(workspace.settings)
+    model = engine or open_engine(workspace.settings)
     outputs = [workspace.lake.path(name) for name in ("facts", "facets", "pair_texts", STATES)]
-    inputs = [ingested.data_hash, recipe.explain.asks(), str(engine.identity), PROMPTS]
+    inputs = [ingested.data_hash, recipe.explain.asks(), str(model.identity), PROMPTS]
     return workspace.stages.run(
         "explain",
         inputs,
         ExplainResult,
-        lambda made_from: _explain(workspace, recipe.explain, ingested, engine, made_from),
+        lambda made_from: _explain(workspace, recipe.explain, ingested, model, made_from),
         outputs,
         enough=lambda result: not (go_on and result.unasked),
     )
@@ -175,7 +178,8 @@ def _explain(
 def _ask(workspace: Workspace, section: ExplainSection, prepared: Prepared, engine: TextEngine) -> Bought:
     """Has what the ledger does not know answered, most valuable first, within the budget."""
     url, progress = workspace.settings.ledger_url, workspace.progress
-    return buy(prepared.plan.to_ask, engine, url, progress, section.budget, section.shard_size)
+    requests = [row.request for row in prepared.plan.to_make]
+    return buy(requests, engine, url, progress, section.budget, section.shard_size)
 
 
 def _check_answered(
