@@ -57,27 +57,36 @@ def _end_quietly() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
-def open_settings() -> HostSettings:
+def open_settings(make_folders: bool = True) -> HostSettings:
     """Reads the host settings and prepares the environment of the libraries."""
     from flows.workspace import prepare_environment
 
     settings = HostSettings.from_environment()
-    prepare_environment(settings)
+    prepare_environment(settings, make_folders)
     return settings
 
 
 def do_stage(
-    stage: str, as_json: bool, recipe: str, data: str, interactions: str = "", catalog: str = "", mapping: str = ""
+    stage: str,
+    as_json: bool,
+    recipe: str,
+    data: str,
+    interactions: str = "",
+    catalog: str = "",
+    mapping: str = "",
+    max_calls: int | None = None,
+    max_tokens: int | None = None,
 ) -> None:
     """Runs the flow `flows.<stage>.<stage>` and prints its result.
 
-    The recipe is the one of the arguments, or the one this home was last run with.
+    The recipe is the one of the arguments, or the one this home was last run with; a budget holds for this run alone.
     """
     settings = open_settings()  # before the flow's libraries are imported: they read their environment then
     from flows.recipe import choose_recipe
 
     flow = getattr(import_module(f"flows.{stage}"), stage)
-    result = flow(choose_recipe(settings.home, recipe, data, interactions, catalog, mapping))
+    chosen = choose_recipe(settings.home, recipe, data, interactions, catalog, mapping)
+    result = flow(chosen.within(max_calls, max_tokens))
     if as_json:
         typer.echo(result.model_dump_json(indent=1))
     else:
@@ -121,9 +130,26 @@ def ingest(
 
 
 @app.command()
-def explain(recipe: RecipeOption = "", data: DataOption = "", as_json: JsonOption = False) -> None:
-    """Gather facts and have the language model argue for and against."""
-    do_stage("explain", as_json, recipe, data)
+def explain(
+    recipe: RecipeOption = "",
+    data: DataOption = "",
+    max_calls: Annotated[int | None, typer.Option(help="Most model calls of this run; 0 is no limit.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Most tokens of this run; 0 is no limit.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the plan and its cost; ask and write nothing.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Gather facts and have the language model argue for and against, most valuable texts first."""
+    if not dry_run:
+        return do_stage("explain", as_json, recipe, data, max_calls=max_calls, max_tokens=max_tokens)
+    settings = open_settings(make_folders=False)
+    from counterpoint.plan import read_plan, show_plan
+    from flows.recipe import choose_recipe
+
+    chosen = choose_recipe(settings.home, recipe, data, "", "", "", remember=False)
+    plan = read_plan(settings, chosen.within(max_calls, max_tokens))
+    return typer.echo(plan.model_dump_json(indent=1)) if as_json else show_plan(plan)
 
 
 @app.command()
