@@ -136,7 +136,7 @@ def _explain(
     parsed = parse_facets(facts, completions, engine.identity, facet_config(section))
     facet_frame = to_frame(parsed.facets, Facet)
     enforce(check_facets(facet_frame, fact_ids, snapshot.as_of), workspace)
-    texts = parse_pairs(prepared.pairs, completions, engine.identity)
+    texts = parse_pairs(prepared.pairs, completions, engine.identity).texts
     text_frame = to_frame(texts, Explanation)
     if texts:
         enforce(check_explanations(text_frame, fact_ids, snapshot.as_of, min_both=0.0), workspace)
