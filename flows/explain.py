@@ -104,7 +104,7 @@ def _explain(
     parsed = parse_facets(facts, report.completions, engine.identity, config)
     facet_frame = to_frame(parsed.facets, Facet)
     enforce(check_facets(facet_frame, fact_ids, snapshot.as_of), workspace)
-    texts = parse_pairs(pairs, report.completions, engine.identity)
+    texts = parse_pairs(pairs, report.completions, engine.identity).texts
     text_frame = to_frame(texts, Explanation)
     if texts:
         enforce(check_explanations(text_frame, fact_ids, snapshot.as_of, min_both=0.0), workspace)

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
-from features.types import Claim, Completion, EntityKind, Fact, FinishReason, ModelIdentity, Stance, TextRequest
+from features.types import (
+    Completion,
+    EntityKind,
+    Fact,
+    FinishReason,
+    ModelIdentity,
+    Stance,
+    TextRequest,
+    claims_of,
+)
 from features.wording import Wording
 from models.explanations.facets import (
     SYSTEMS,
@@ -57,7 +65,9 @@ PRODUCT = [
 
 
 def answer(request: TextRequest, tail: str, finish: FinishReason = FinishReason.STOP) -> Completion:
-    return Completion(request.key, (Claim(request.slots[0].opening + tail),), finish, 1, 1, 0.0, MODEL)
+    return Completion(
+        request.key, claims_of(request.slots, [request.slots[0].opening + tail]), finish, 1, 1, 0.0, MODEL
+    )
 
 
 def test_stances_come_from_polarity_strongest_first() -> None:
@@ -104,8 +114,8 @@ def test_a_line_cut_short_is_worded_by_the_template_and_the_others_stand() -> No
     facts = [CONSUMER[1], CONSUMER[2]]
     (request,) = facet_requests(facts, MODEL, CONFIG)
     tails = [" such as Fargo and Casablanca, and rated 6 of them 2.0 of 5 on average.", ""]
-    lines = tuple(slot.opening + tail for slot, tail in zip(request.slots, tails, strict=True))
-    done = replace(answer(request, tails[0]), claims=tuple(map(Claim, lines)))
+    lines = [slot.opening + tail for slot, tail in zip(request.slots, tails, strict=True)]
+    done = Completion(request.key, claims_of(request.slots, lines), FinishReason.STOP, 1, 1, 0.0, MODEL)
     parsed = parse_facets(facts, {request.key: done}, MODEL, CONFIG)
     assert [facet.model for facet in parsed.facets] == ["tiny", TEMPLATE]
     assert [line.failures for line in parsed.rejected] == [(Failure.EMPTY,)]

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from features.errors import InputError
-from features.types import Claim, Completion, EntityKind, Fact, FinishReason, ModelIdentity, Stance
+from features.types import Completion, EntityKind, Fact, FinishReason, ModelIdentity, Stance, claims_of
 from models.explanations.gates import Failure
 from models.explanations.pairs import POLARITY, Pair, pair_requests, parse_pair
 
@@ -31,7 +31,9 @@ PAIR = Pair("1", "9", "Postino, Il (1994)", TIME + timedelta(days=1), (TASTE,), 
 
 def answer(stance: Stance, tail: str, finish: FinishReason = FinishReason.STOP) -> tuple:  # type: ignore[type-arg]
     request = pair_requests(PAIR, MODEL)[stance is Stance.AGAINST]
-    done = Completion(request.key, (Claim(request.slots[0].opening + tail),), finish, 1, 1, 0.0, MODEL)
+    done = Completion(
+        request.key, claims_of(request.slots, [request.slots[0].opening + tail]), finish, 1, 1, 0.0, MODEL
+    )
     return parse_pair(PAIR, stance, request, done)
 
 
