@@ -35,24 +35,6 @@ from models.explanations.gates import Failure, failures, miscites, turned_round
 from models.explanations.retry import Rejected
 
 PAIR_KIND = "pair_reason"
-PAIR_SYSTEM = """\
-You give one reason, in one plain sentence, from facts about a person and a product. Add nothing to the facts.
-
-The person:
-- rated 12 jazz records 4.6 of 5 on average, above their usual 3.4; among them Kind of Blue
-- rated 7 opera records 2.1 of 5 on average, below their usual 3.4; among them Tosca
-The product, Blue Hour:
-- its genre is Jazz
-- the 5 consumers who enjoy opera records rated it 2.1 of 5 on average, below its overall 3.9
-Why would this person enjoy it?
-This person would enjoy it because it is one of the jazz records, which they rated above their usual.
-Why would this person not enjoy it?
-This person would not enjoy it because those who enjoy opera records rated it below its overall 3.9."""
-
-POLARITY = {Stance.FOR: "enjoy", Stance.AGAINST: "not enjoy"}
-"""The phrase in which the two questions, and the two openings, differ. Nothing else does."""
-PROMPT = "The person:\n{consumer}\nThe product, {title}:\n{product}\nWhy would this person {polarity} it?"
-OPENING = "This person would {polarity} it because"
 _CONTENTLESS = frozenset(stem(word) for word in FUNCTION_WORDS)
 _RATED_IT = re.compile(r"\bthey (?:have |had |did not )?(?:rated?|enjoy(?:ed)?|liked?|disliked?) it\b")
 """Nobody has rated yet what is recommended to them; a small model mixes up who rated what."""
