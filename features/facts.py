@@ -173,7 +173,7 @@ class _ConsumerFacts:
             until = pd.Timestamp(evidence.time[event], tz="UTC")
             yield self._fact(
                 evidence.consumer[event],
-                f"review.{evidence.source_row[event]}",
+                f"review.{evidence.event_id(event)}",
                 aspect_of("term", term),
                 text,
                 polarity,

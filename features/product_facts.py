@@ -170,7 +170,7 @@ class _ProductFacts:
             if not sentence:
                 continue
             text = f'a consumer who rated it {whole_stars(evidence.rating[event])} wrote: "{sentence}"'
-            key, aspect = f"review.{evidence.source_row[event]}", aspect_of("term", term)
+            key, aspect = f"review.{evidence.event_id(event)}", aspect_of("term", term)
             until = pd.Timestamp(evidence.time[event], tz="UTC")
             yield self._fact(evidence.product[event], key, aspect, text, polarity, 0.1 * score, "review", until)
 
