@@ -12,7 +12,6 @@ import multiprocessing
 import os
 import random
 import signal
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -30,8 +29,9 @@ from models.llm.http import HttpEngine
 
 N_REQUESTS, N_KILLS = 5_000, 500
 CONCURRENCY, DELAY = 8, 0.003
-LIBRARIES = ("httpcore", "sqlalchemy.dialects.sqlite", "sqlalchemy.dialects.postgresql", "psycopg")
-"""What the ledger and the engine import at their first use."""
+LIBRARIES = ("httpcore", "sqlalchemy.dialects.sqlite", "sqlalchemy.dialects.postgresql", "psycopg", "typer", "pytest")
+"""What the ledger and the engine import at their first use, and what the program does that starts the children: each
+child runs its main module again."""
 PATIENCE = 120.0
 """Seconds that a child may take to make no progress."""
 
@@ -132,8 +132,7 @@ def kill_runs(ledger_url: str, folder: Path, n_requests: int, n_kills: int, seed
 def child_starter(*arguments: str | int) -> Callable[[], BaseProcess]:
     """Starts children in milliseconds: forked from a lean server that has imported what they need."""
     context = multiprocessing.get_context("forkserver")
-    main = sys.modules["__main__"].__spec__
-    context.set_forkserver_preload([__name__, *LIBRARIES, *([main.name] if main else [])])
+    context.set_forkserver_preload([__name__, *LIBRARIES])
 
     def start() -> BaseProcess:
         child = context.Process(target=buy, args=arguments)

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from features.ledger.database import Database
 from features.ledger.rows import to_completion
-from features.ledger.runs import Run, chunks
+from features.ledger.runs import BEAT_SECONDS, STILL_SECONDS, Run, chunks
 from features.types import Completion, FinishReason, TextRequest
 
 
@@ -97,9 +97,14 @@ class Ledger:
         """Closes all connections; a later use opens them again."""
         self._database.close()
 
-    def run(self) -> Run:
-        """A new run, to be entered by `with`: the one who reserves, records and is metered."""
-        return Run(self._database)
+    def run(self, beat_seconds: float = BEAT_SECONDS, still_seconds: float = STILL_SECONDS) -> Run:
+        """A new run, to be entered by `with`: the one who reserves, records and is metered.
+
+        Args:
+            beat_seconds: how often it tells others that it lives.
+            still_seconds: after which it takes another machine's run that does not for dead.
+        """
+        return Run(self._database, beat_seconds, still_seconds)
 
     def record(self, request: TextRequest, completion: Completion) -> None:
         """Commits a single answer, as a run of its own. Raises StoreError."""

@@ -30,12 +30,14 @@ if TYPE_CHECKING:
 BEAT_SECONDS, STILL_SECONDS = 10.0, 60.0
 CHUNK = 500
 """Keys per statement: below SQLite's limit of bound values on any build."""
+_going: set[str] = set()
+"""The runs of this process: one that could not say that it ended (the disk was full) is not waited for."""
 
 
 class Run:
     """Opened by `Ledger.run()` in a `with`; one at a time per call that buys, any number side by side."""
 
-    def __init__(self, database: Database, beat_seconds: float = BEAT_SECONDS, still_seconds: float = STILL_SECONDS):
+    def __init__(self, database: Database, beat_seconds: float, still_seconds: float) -> None:
         self.run_id = uuid.uuid4().hex
         self._database, self._beat_seconds, self._still_seconds = database, beat_seconds, still_seconds
         self._watched: dict[str, tuple[int, float]] = {}
@@ -44,6 +46,7 @@ class Run:
 
     def __enter__(self) -> Self:
         self._database.check()
+        _going.add(self.run_id)
         row = {"run_id": self.run_id, "owner": process_name(), "started_at": now()}
         with self._database.begin("write to") as connection:
             connection.execute(self._database.runs.insert().values(row))
@@ -55,6 +58,7 @@ class Run:
     ) -> None:
         self._ended.set()
         self._heart.join()
+        _going.discard(self.run_id)
         try:
             self._end(self.run_id)
         except StoreError:
@@ -123,10 +127,11 @@ class Run:
                 self._end(run.run_id)
 
     def _is_dead(self, run: Row[Any]) -> bool:
+        if run.owner == process_name():
+            return run.run_id not in _going
         beat, since = self._watched.get(run.run_id, (None, 0.0))
         if beat != run.beat:
-            self._watched[run.run_id] = (run.beat, time.monotonic())
-            return is_gone(run.owner)
+            beat, since = self._watched[run.run_id] = (run.beat, time.monotonic())
         return is_gone(run.owner) or time.monotonic() - since > self._still_seconds
 
     def _keep(self, connection: Connection, row: dict[str, Any]) -> None:
