@@ -42,12 +42,9 @@ def real_data() -> Path:
     return Path(folder)
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """Where a new ledger may be made, in each kind of database."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'new' / 'ledger.sqlite'}"
-        return
+@pytest.fixture
+def postgres_url() -> Iterator[str]:
+    """An empty schema of a PostgreSQL server."""
     import sqlalchemy as sa
 
     engine, schema = sa.create_engine(POSTGRES), f"t{uuid.uuid4().hex[:8]}"
@@ -61,3 +58,11 @@ def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     with engine.begin() as connection:
         connection.execute(sa.schema.DropSchema(schema, cascade=True))
     engine.dispose()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where a new ledger may be made, in each kind of database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'new' / 'ledger.sqlite'}"
+    return str(request.getfixturevalue("postgres_url"))

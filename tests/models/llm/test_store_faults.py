@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import random
 import resource
+import socket
+import socketserver
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -16,7 +19,7 @@ from features.errors import StoreError
 from features.ledger import Ledger
 from features.types import Slot, TextRequest
 from models.llm.generate import generate
-from models.llm.scripted import SCRIPTED, ScriptedEngine
+from models.llm.scripted import SCRIPTED, ScriptedEngine, continue_openings
 
 N_KNOWN = 40
 REQUESTS = [TextRequest("facets", f"c{i}", "S", f"P{i} {'x' * 400}", (Slot("Likes"),), SCRIPTED) for i in range(160)]
@@ -120,3 +123,57 @@ def test_a_full_disk_stops_the_run_and_keeps_what_was_recorded(
     assert 1 < len(engine.seen) < len(FRESH), "it stopped on the way"
     assert len(engine.seen) + len(again.seen) == len(FRESH) + 1, "only the answer without room is bought again"
     assert len(report.completions) == len(REQUESTS)
+
+
+class Wire(socketserver.ThreadingTCPServer):
+    """Carries connections to a server until it is cut."""
+
+    daemon_threads = True
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(("127.0.0.1", 0), _Relay)
+        self.far_end, self.ends = (host, port), list[socket.socket]()
+
+    def cut(self) -> None:
+        """From now on it is as if the server were gone."""
+        self.shutdown()
+        self.server_close()
+        for end in self.ends:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
+class _Relay(socketserver.BaseRequestHandler):
+    server: Wire
+
+    def handle(self) -> None:
+        with socket.create_connection(self.server.far_end) as far:
+            self.server.ends += [self.request, far]
+            threading.Thread(target=_carry, args=(far, self.request), daemon=True).start()
+            _carry(self.request, far)
+
+
+def _carry(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+
+
+@pytest.mark.postgres
+def test_a_server_that_goes_away_stops_the_run_and_keeps_what_was_recorded(postgres_url: str) -> None:
+    url = sa.make_url(postgres_url)
+    wire = Wire(url.host or "127.0.0.1", url.port or 5432)
+    threading.Thread(target=wire.serve_forever, args=(0.01,), daemon=True).start()
+
+    def cut_at_c20(request: TextRequest) -> Sequence[str]:
+        if request.subject == "c20":
+            wire.cut()
+        return continue_openings(request)
+
+    far = url.set(host="127.0.0.1", port=wire.server_address[1]).render_as_string(hide_password=False)
+    with Ledger(far) as ledger, pytest.raises(StoreError, match="Could not write to the ledger"):
+        generate(KNOWN, ScriptedEngine(cut_at_c20), ledger)
+    again = ScriptedEngine()
+    with Ledger(postgres_url) as ledger:
+        report = generate(KNOWN, again, ledger)
+    assert (report.from_ledger, len(again.seen), len(report.completions)) == (20, N_KNOWN - 20, N_KNOWN)
