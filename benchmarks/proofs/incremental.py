@@ -35,7 +35,8 @@ SHARE = 0.01
 """Of the products that change."""
 ALLOWED = 1.02
 TABLES = ("facts", "facets", "pair_texts")
-HOLDS_PRICE = "[catalog]\nattributes = [{names}]\n"
+NEW_VALUE = "Unheard Of"
+MAPPING = "[catalog]\nattributes = [{names}]\n"
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class Shop:
         wide = world.catalog.attributes.groupby(["product_id", "name"])["value"].agg("|".join).unstack().fillna("")
         self.names = list(wide.columns)
         self.products = self.products.join(wide, on="product_id").assign(price=20.0)
-        (folder / "mapping.toml").write_text(HOLDS_PRICE.format(names=", ".join(f'"{n}"' for n in self.names)))
+        (folder / "mapping.toml").write_text(MAPPING.format(names=", ".join(f'"{n}"' for n in self.names)))
         self.interactions.drop(columns="row").to_parquet(folder / "interactions.parquet")
         self._write_catalog()
         data = DataSection(name="shop", layout="tables", folder=str(folder))
@@ -124,8 +125,7 @@ class Shop:
         before, named = self._tables(), self.products["product_id"].isin(chosen)
         titles = self.products["title"].str.strip()
         old = titles[named].tolist()
-        oracle = {request for title in old for request in self._asked_about(title)}
-        oracle |= {request for product in chosen for request in self._asked_of(product)}
+        oracle = self._concerned(old, set(chosen))
         mentions = self._entities_naming(before["facts"], old) | set(chosen)
         self.products["title"] = titles.mask(named, "Renamed " + self.products["product_id"].str.upper())
         made = "A quiet closed model with a soft headband and a long cable, number " + self.products["product_id"]
@@ -135,21 +135,22 @@ class Shop:
         stale = sum(self._naming(frame["text"], old).sum() for frame in after.values())
         same = _rows_equal(before, after, mentions)
         calls = figures["calls"]
-        kept = 0 < calls <= ALLOWED * len(oracle) and calls >= len(oracle) / ALLOWED and same and not stale
-        return {**figures, "oracle": len(oracle), "rows_equal": same, "stale_mentions": int(stale), "kept": bool(kept)}
+        kept = 0 < calls <= ALLOWED * oracle and calls >= oracle / ALLOWED and same and not stale
+        return {**figures, "oracle": oracle, "rows_equal": same, "stale_mentions": int(stale), "kept": bool(kept)}
 
     def other_attributes(self, chosen: list[str]) -> dict[str, Any]:
-        """A value of one attribute that none had before, so that every rank and count of aspects moves."""
+        """A value of one attribute that none had before: ranks and counts of aspects move for the whole catalog."""
         before, named = self._tables(), self.products["product_id"].isin(chosen)
         name = self.names[0]
-        self.products[name] = self.products[name].mask(named, "Unheard Of")
+        self.products[name] = self.products[name].mask(named, NEW_VALUE)
         met = self.interactions["product_id"].isin(chosen)
         concerned = set(chosen) | set(self.interactions["consumer_id"][met])
         self._write_catalog()
         figures, after = self.explain(), self._tables()
         outside = [request.subject for request in self.engine.seen if not concerned & set(request.subject.split())]
         same = _rows_equal(before, after, concerned)
-        kept = figures["calls"] > 0 and not outside and same
+        told = after["facts"][after["facts"]["text"].str.contains(NEW_VALUE)]
+        kept = set(chosen) <= set(told["entity_id"]) and not outside and same
         return {**figures, "attribute": name, "calls_outside": len(outside), "rows_equal": same, "kept": kept}
 
     def _write_catalog(self) -> None:
@@ -159,18 +160,15 @@ class Shop:
     def _tables(self) -> dict[str, pd.DataFrame]:
         return {name: _plain(self.workspace.lake.read(name)) for name in TABLES}
 
-    def _asked_about(self, title: str) -> list[str]:
-        """Keys of the requests that hold the title, read from the ledger's file."""
-        return self._keys("request LIKE ? ESCAPE '!'", f"%{title.replace('%', '!%').replace('_', '!_')}%")
-
-    def _asked_of(self, product: str) -> list[str]:
-        """Keys of the requests about the product, alone or in a pair."""
-        return self._keys("subject = ?", f"product {product}") + self._keys("subject LIKE ?", f"% x {product} %")
-
-    def _keys(self, condition: str, value: str) -> list[str]:
+    def _concerned(self, titles: list[str], products: set[str]) -> int:
+        """How many requests of the ledger's file are about one of the products, or hold one of the titles."""
         with sqlite3.connect(self.workspace.settings.home / "ledger.sqlite") as connection:
             table = connection.execute("SELECT name FROM sqlite_master WHERE name LIKE 'answers%'").fetchone()[0]
-            return [key for (key,) in connection.execute(f"SELECT request_key FROM {table} WHERE {condition}", [value])]
+            rows = connection.execute(f"SELECT subject, request FROM {table}")
+            return sum(
+                not products.isdisjoint(subject.split()) or any(title in request for title in titles)
+                for subject, request in rows
+            )
 
     def _entities_naming(self, facts: pd.DataFrame, titles: list[str]) -> set[str]:
         return set(facts["entity_id"][self._naming(facts["text"], titles)])
