@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -34,6 +37,13 @@ class Workspace:
         settings = HostSettings.from_environment()
         settings.home.mkdir(parents=True, exist_ok=True)
         return cls(settings, Lake(settings.lake), StageLog(settings.home / "stages"), show_progress())
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Waits for other processes that are in here too: one at a time replaces the lake and the online rows."""
+        with (self.settings.home / ".lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
 
 def prepare_environment(settings: HostSettings) -> None:
