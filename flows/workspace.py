@@ -76,6 +76,12 @@ def prepare_environment(settings: HostSettings) -> None:
     settings.bentoml.mkdir(parents=True, exist_ok=True)
 
 
+def prepare_worker() -> dict[str, str]:
+    """`prepare_environment` as a step that a worker's process does before it loads a flow."""
+    prepare_environment(HostSettings.from_environment())
+    return {}
+
+
 def show_progress() -> Progress:
     """Progress bars on a terminal, a log line per tenth elsewhere."""
     return _TerminalProgress() if sys.stderr.isatty() else _LoggedProgress()
