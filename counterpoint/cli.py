@@ -177,6 +177,12 @@ def release(recipe: RecipeOption = "", data: DataOption = "", as_json: JsonOptio
 
 
 @app.command()
+def refresh(recipe: RecipeOption = "", data: DataOption = "", as_json: JsonOption = False) -> None:
+    """Read the source again and remake only what changed: texts, features, online rows; the model stays."""
+    do_stage("refresh", as_json, recipe, data)
+
+
+@app.command()
 def rollback(as_json: JsonOption = False) -> None:
     """Make the previous release live again."""
     from models.release import ReleaseStore

@@ -198,6 +198,20 @@ def row_keys(frame: pd.DataFrame, view: View, versions: pd.Series) -> pd.Series:
     return texts
 
 
+def keep_rows(view: View, before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
+    """The newer table of a view, with the rows of versions that were there before as they were, bit for bit.
+
+    The same text coded in a batch of another size may differ in its last bits; a row that did not change must not.
+    """
+    if before.empty or after.empty:
+        return after
+    known = before.assign(key=row_keys(before, view, before[VERSION]).to_numpy()).drop_duplicates("key")
+    keys = pd.Index(row_keys(after, view, after[VERSION]))
+    kept = keys.isin(known["key"])
+    older = known.set_index("key").loc[keys[kept], list(after.columns)]
+    return pd.concat([older.set_index(after.index[kept]), after[~kept]]).sort_index()
+
+
 def unambiguous(keys: pd.Series, table: pa.Table, view: View) -> tuple[pd.Series, pa.Table]:
     """Keeps the earliest of an id's rows with one version, so that none looks later than it was known.
 

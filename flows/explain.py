@@ -60,6 +60,8 @@ class ExplainResult(StageResult):
     """Lines of the model that failed a gate, by reason."""
     requests: int
     from_ledger: int
+    made: int
+    """Answers bought in this run."""
     unasked: int
     """Requests left over because the budget was used up; the next run makes them."""
     tokens: int
@@ -163,6 +165,7 @@ def _explain(
         refused=dict(Counter(failure.value for line in parsed.rejected for failure in line.failures)),
         requests=n_requests,
         from_ledger=len(completions) - bought.made_usable,
+        made=bought.made,
         unasked=n_requests - len(answered),
         tokens=bought.prompt_tokens + bought.completion_tokens,
         seconds=round(bought.seconds, 1),

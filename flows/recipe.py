@@ -14,6 +14,8 @@ from features.wording import Wording
 from models.llm.generate import Budget
 
 RECIPES = Path(__file__).resolve().parent.parent / "deployments" / "recipes"
+REMEMBERED = "recipe.json"
+"""File of a home with the recipe it was last run with."""
 
 
 class _Section(BaseModel):
@@ -151,8 +153,19 @@ def choose_recipe(
     recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update=paths)})
     if remember:
         home.mkdir(parents=True, exist_ok=True)
-        remembered.write_text(recipe.model_dump_json(indent=1), encoding="utf-8")
+        (home / REMEMBERED).write_text(recipe.model_dump_json(indent=1), encoding="utf-8")
     return recipe
+
+
+def remembered_recipe(home: Path) -> Recipe:
+    """The recipe this home was last run with. Raises SettingError if it was not run before."""
+    remembered = home / REMEMBERED
+    if not remembered.exists():
+        raise SettingError(
+            "No recipe was given, and this home was not run before.",
+            remedy="Give --recipe NAME --data DIR, or --interactions FILE --catalog FILE.",
+        )
+    return Recipe.model_validate_json(remembered.read_text(encoding="utf-8"))
 
 
 def _recipe_for(folder: str) -> str:

@@ -93,6 +93,11 @@ class StageLog:
         half.write_text(json.dumps(record.model_dump(mode="json"), indent=1), encoding="utf-8")
         os.replace(half, self.folder / f"{record.stage}.json")
 
+    def worked(self, stage: str) -> bool:
+        """Whether the last run did the stage's work, and did not find it done."""
+        record = self.read(stage)
+        return record is not None and not record.skipped
+
     def run(
         self,
         stage: str,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -41,6 +44,13 @@ class Workspace:
         """The home of the settings, which need not be there yet."""
         return cls(settings, Lake(settings.lake), StageLog(settings.home / "stages"), show_progress())
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Waits for other processes that are in here too: one at a time replaces the lake and the online rows."""
+        with (self.settings.home / ".lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
 
 def prepare_environment(settings: HostSettings, make_folders: bool = True) -> None:
     """Sets what Prefect, BentoML, Feast and Great Expectations read from the environment, where it is unset.
@@ -72,6 +82,12 @@ def prepare_environment(settings: HostSettings, make_folders: bool = True) -> No
         logging.getLogger(noisy).setLevel(logging.ERROR)
     if make_folders:
         settings.bentoml.mkdir(parents=True, exist_ok=True)
+
+
+def prepare_worker() -> dict[str, str]:
+    """`prepare_environment` as a step that a worker's process does before it loads a flow."""
+    prepare_environment(HostSettings.from_environment())
+    return {}
 
 
 def show_progress() -> Progress:
