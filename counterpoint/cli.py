@@ -10,16 +10,13 @@ import atexit
 import json
 import os
 import sys
-from typing import TYPE_CHECKING, Annotated
+from importlib import import_module
+from typing import Annotated
 
 import typer
 
 from features.errors import CounterpointError
 from features.settings import HostSettings
-
-if TYPE_CHECKING:
-    from flows.recipe import Recipe
-    from flows.stage import StageResult
 
 app = typer.Typer(
     name="counterpoint",
@@ -60,29 +57,41 @@ def _end_quietly() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
-def open_settings() -> HostSettings:
+def open_settings(make_folders: bool = True) -> HostSettings:
     """Reads the host settings and prepares the environment of the libraries."""
     from flows.workspace import prepare_environment
 
     settings = HostSettings.from_environment()
-    prepare_environment(settings)
+    prepare_environment(settings, make_folders)
     return settings
 
 
-def choose_recipe(recipe: str, data: str = "", interactions: str = "", catalog: str = "", mapping: str = "") -> Recipe:
-    """The recipe of the arguments, or the one this home was last run with."""
-    from flows.recipe import choose_recipe as choose
+def do_stage(
+    stage: str,
+    as_json: bool,
+    recipe: str,
+    data: str,
+    interactions: str = "",
+    catalog: str = "",
+    mapping: str = "",
+    max_calls: int | None = None,
+    max_tokens: int | None = None,
+) -> None:
+    """Runs the flow `flows.<stage>.<stage>` and prints its result.
 
-    return choose(HostSettings.from_environment().home, recipe, data, interactions, catalog, mapping)
+    The recipe is the one of the arguments, or the one this home was last run with; a budget holds for this run alone.
+    """
+    settings = open_settings()  # before the flow's libraries are imported: they read their environment then
+    from flows.recipe import choose_recipe
 
-
-def report(result: StageResult, as_json: bool) -> None:
-    """Prints what a stage returned."""
-    from counterpoint.show import show_result
-
+    flow = getattr(import_module(f"flows.{stage}"), stage)
+    chosen = choose_recipe(settings.home, recipe, data, interactions, catalog, mapping)
+    result = flow(chosen.within(max_calls, max_tokens))
     if as_json:
         typer.echo(result.model_dump_json(indent=1))
     else:
+        from counterpoint.show import show_result
+
         show_result(result)
 
 
@@ -104,11 +113,7 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Do the whole job: ingest, explain, materialize, train, evaluate, release. Resumes where it stopped."""
-    open_settings()
-    chosen = choose_recipe(recipe, data, interactions, catalog, mapping)
-    from flows.run import run as run_flow
-
-    report(run_flow(chosen), as_json)
+    do_stage("run", as_json, recipe, data, interactions, catalog, mapping)
 
 
 @app.command()
@@ -121,61 +126,54 @@ def ingest(
     as_json: JsonOption = False,
 ) -> None:
     """Read and check the interactions and the catalog."""
-    open_settings()
-    chosen = choose_recipe(recipe, data, interactions, catalog, mapping)
-    from flows.ingest import ingest as flow
-
-    report(flow(chosen), as_json)
+    do_stage("ingest", as_json, recipe, data, interactions, catalog, mapping)
 
 
 @app.command()
-def explain(recipe: RecipeOption = "", data: DataOption = "", as_json: JsonOption = False) -> None:
-    """Gather facts and have the language model argue for and against."""
-    open_settings()
-    chosen = choose_recipe(recipe, data)
-    from flows.explain import explain as flow
+def explain(
+    recipe: RecipeOption = "",
+    data: DataOption = "",
+    max_calls: Annotated[int | None, typer.Option(help="Most model calls of this run; 0 is no limit.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Most tokens of this run; 0 is no limit.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the plan and its cost; ask and write nothing.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Gather facts and have the language model argue for and against, most valuable texts first."""
+    if not dry_run:
+        return do_stage("explain", as_json, recipe, data, max_calls=max_calls, max_tokens=max_tokens)
+    settings = open_settings(make_folders=False)
+    from counterpoint.plan import read_plan, show_plan
+    from flows.recipe import choose_recipe
 
-    report(flow(chosen), as_json)
+    chosen = choose_recipe(settings.home, recipe, data, "", "", "", remember=False)
+    plan = read_plan(settings, chosen.within(max_calls, max_tokens))
+    return typer.echo(plan.model_dump_json(indent=1)) if as_json else show_plan(plan)
 
 
 @app.command()
 def materialize(recipe: RecipeOption = "", data: DataOption = "", as_json: JsonOption = False) -> None:
     """Embed the texts, build the feature tables and fill the online store."""
-    open_settings()
-    chosen = choose_recipe(recipe, data)
-    from flows.materialize import materialize as flow
-
-    report(flow(chosen), as_json)
+    do_stage("materialize", as_json, recipe, data)
 
 
 @app.command()
 def train(recipe: RecipeOption = "", data: DataOption = "", as_json: JsonOption = False) -> None:
     """Fit the method, its control without explanations and the baseline on point-in-time features."""
-    open_settings()
-    chosen = choose_recipe(recipe, data)
-    from flows.train import train as flow
-
-    report(flow(chosen), as_json)
+    do_stage("train", as_json, recipe, data)
 
 
 @app.command()
 def evaluate(recipe: RecipeOption = "", data: DataOption = "", as_json: JsonOption = False) -> None:
     """Score the held-out interactions, with and without explanations."""
-    open_settings()
-    chosen = choose_recipe(recipe, data)
-    from flows.evaluate import evaluate as flow
-
-    report(flow(chosen), as_json)
+    do_stage("evaluate", as_json, recipe, data)
 
 
 @app.command()
 def release(recipe: RecipeOption = "", data: DataOption = "", as_json: JsonOption = False) -> None:
     """Pass the gate, bind model, features and texts into a release and make it live."""
-    open_settings()
-    chosen = choose_recipe(recipe, data)
-    from flows.release import release as flow
-
-    report(flow(chosen), as_json)
+    do_stage("release", as_json, recipe, data)
 
 
 @app.command()

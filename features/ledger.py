@@ -59,6 +59,18 @@ class LedgerSummary:
 
 
 @dataclass(frozen=True)
+class PastUse:
+    """What the usable answers of one kind took, beside the length of what was asked: the rate of an estimate."""
+
+    answers: int
+    characters: int
+    """Of the canonical requests."""
+    prompt_tokens: int
+    completion_tokens: int
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Failure:
     """An answer that cannot be used, and why."""
 
@@ -174,6 +186,29 @@ class Ledger:
             kinds=kinds,
             finishes=tuple(finishes.items()),
         )
+
+    def exists(self) -> bool:
+        """Whether there may be something to read; an SQLite ledger is a file, which every other method makes."""
+        import sqlalchemy as sa
+
+        url = sa.make_url(self.url)
+        return url.get_backend_name() != "sqlite" or Path(url.database or "").is_file()
+
+    def past_use(self, model: ModelIdentity) -> dict[str, PastUse]:
+        """What that model's usable answers took, by kind of request."""
+        import sqlalchemy as sa
+
+        table = self._table
+        lengths = sa.func.sum(sa.func.length(table.c.request))
+        sums = [sa.func.sum(table.c[name]) for name in ("prompt_tokens", "completion_tokens", "seconds")]
+        query = sa.select(table.c.kind, sa.func.count(), lengths, *sums).group_by(table.c.kind)
+        mine = (table.c.model_name == model.name) & (table.c.model_revision == model.revision)
+        with self._begin("read") as connection:
+            rows = connection.execute(query.where(mine, table.c.finish == FinishReason.STOP.value)).all()
+        return {
+            kind: PastUse(n, int(length), int(prompt), int(completion), float(seconds))
+            for kind, n, length, prompt, completion, seconds in rows
+        }
 
     def forget(self, subjects: Sequence[str]) -> int:
         """Deletes all answers about those subjects (a consumer's right); returns how many there were."""

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -221,7 +222,7 @@ class TextRequest:
         del content["subject"]
         return json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
-    @property
+    @cached_property
     def key(self) -> str:
         """sha256 of the canonical JSON, in hex."""
         return hashlib.sha256(self.canonical().encode()).hexdigest()

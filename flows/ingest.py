@@ -62,6 +62,13 @@ def ingest_data(workspace: Workspace, recipe: Recipe) -> IngestResult:
     )
 
 
+def preview(recipe: Recipe) -> tuple[IngestResult, Snapshot]:
+    """What ingesting the sources as they are now would give; nothing is checked or written. Raises InputError."""
+    dataset = _read(recipe.data)
+    ingested = _described(recipe, dataset, quarantine="")
+    return ingested, Snapshot(dataset.interactions, dataset.catalog, dataset.scale, ingested.as_of)
+
+
 def read_snapshot(workspace: Workspace, ingested: IngestResult, as_of: datetime | None = None) -> Snapshot:
     """The lake's interactions and catalog, all of them or as visible at a time."""
     lake = workspace.lake
@@ -95,6 +102,11 @@ def _read_and_store(workspace: Workspace, recipe: Recipe, made_from: str) -> Ing
     lake.write("products", catalog.products, made_from)
     lake.write("attributes", catalog.attributes, made_from)
     lake.write("interactions", interactions, made_from)
+    return _described(recipe, dataset, quarantine)
+
+
+def _described(recipe: Recipe, dataset: Dataset, quarantine: str) -> IngestResult:
+    interactions, catalog = dataset.interactions.frame, dataset.catalog
     cut_valid, cut_test = _cuts(dataset)
     return IngestResult(
         name=recipe.data.name,

@@ -18,7 +18,9 @@ from models.base import Progress, silent
 from models.llm.client import TextEngine
 
 PORTION = 256
-"""Requests handed to the engine at a time under a token budget, which is checked after each answer."""
+"""Most requests handed to the engine at a time under a token budget, which is checked after each answer."""
+FIRST_PORTION = 32
+"""Requests whose answers tell what one takes."""
 
 
 @dataclass(frozen=True)
@@ -107,11 +109,16 @@ def generate(
 
 
 def _bought(missing: list[TextRequest], engine: TextEngine, ledger: Ledger, budget: Budget) -> Iterator[Completion]:
-    """New answers, each already recorded; stops at the budget."""
-    tokens, wanted = 0, missing[: budget.calls]
-    portion = len(wanted) if budget.tokens is None else PORTION
-    for start in range(0, len(wanted), max(portion, 1)):
-        open_requests = {request.key: request for request in wanted[start : start + portion]}
+    """New answers, each already recorded; stops at the budget.
+
+    An engine answers a portion in an order of its own, so under a token budget a portion is no larger than what is
+    left for it: what is then left over is the end of `missing`, not its longest prompts.
+    """
+    tokens, done, wanted = 0, 0, missing[: budget.calls]
+    while done < len(wanted):
+        portion = _portion(budget.tokens, tokens, done) if budget.tokens is not None else len(wanted)
+        open_requests = {request.key: request for request in wanted[done : done + portion]}
+        done += len(open_requests)
         for completion in engine.complete(list(open_requests.values())):
             request = open_requests.pop(completion.request_key, None)
             if request is None:
@@ -130,6 +137,11 @@ def _bought(missing: list[TextRequest], engine: TextEngine, ledger: Ledger, budg
                 f"the first about {next(iter(open_requests.values())).subject!r}.",
                 remedy="Run it again: all answers received so far are in the ledger.",
             )
+
+
+def _portion(budget: int, spent: int, made: int) -> int:
+    """How many requests the rest of a token budget will pay for, at what the answers so far took."""
+    return min(max((budget - spent) * made // max(spent, 1), 1), PORTION) if made else FIRST_PORTION
 
 
 def _check_model(requests: Iterable[TextRequest], engine: TextEngine) -> None:
