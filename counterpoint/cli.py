@@ -11,12 +11,18 @@ import json
 import os
 import sys
 from importlib import import_module
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from features.errors import CounterpointError
 from features.settings import HostSettings
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from flows.recipe import Recipe
 
 app = typer.Typer(
     name="counterpoint",
@@ -86,7 +92,19 @@ def do_stage(
 
     flow = getattr(import_module(f"flows.{stage}"), stage)
     chosen = choose_recipe(settings.home, recipe, data, interactions, catalog, mapping)
-    result = flow(chosen.within(max_calls, max_tokens))
+    show(flow(chosen.within(max_calls, max_tokens)), as_json)
+
+
+def look_only(recipe: str, data: str) -> tuple[HostSettings, Recipe]:
+    """The settings and the recipe of a command that runs no flow; nothing is made or remembered."""
+    settings = open_settings(make_folders=False)
+    from flows.recipe import choose_recipe
+
+    return settings, choose_recipe(settings.home, recipe, data, "", "", "", remember=False)
+
+
+def show(result: BaseModel, as_json: bool) -> None:
+    """Prints what was done."""
     if as_json:
         typer.echo(result.model_dump_json(indent=1))
     else:
@@ -143,13 +161,42 @@ def explain(
     """Gather facts and have the language model argue for and against, most valuable texts first."""
     if not dry_run:
         return do_stage("explain", as_json, recipe, data, max_calls=max_calls, max_tokens=max_tokens)
-    settings = open_settings(make_folders=False)
+    settings, chosen = look_only(recipe, data)
     from counterpoint.plan import read_plan, show_plan
-    from flows.recipe import choose_recipe
 
-    chosen = choose_recipe(settings.home, recipe, data, "", "", "", remember=False)
     plan = read_plan(settings, chosen.within(max_calls, max_tokens))
     return typer.echo(plan.model_dump_json(indent=1)) if as_json else show_plan(plan)
+
+
+@app.command()
+def export_requests(
+    file: Annotated[Path, typer.Argument(help="Where to write them, one JSON object a line.")],
+    model: Annotated[str, typer.Option(help="The model that will answer them elsewhere.")],
+    revision: Annotated[str, typer.Option(help="Its revision; another one asks everything again.")] = "unknown",
+    batch: Annotated[bool, typer.Option("--batch", help="Write the lines of an OpenAI or vLLM batch job.")] = False,
+    recipe: RecipeOption = "",
+    data: DataOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Write the requests that have no answer yet, to be answered on another machine."""
+    settings, chosen = look_only(recipe, data)
+    from counterpoint.elsewhere import export_requests as export
+
+    show(export(settings, chosen, file, model, revision, batch), as_json)
+
+
+@app.command()
+def import_texts(
+    file: Annotated[Path, typer.Argument(help="Answers, one JSON object a line.")],
+    recipe: RecipeOption = "",
+    data: DataOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Check texts that were generated elsewhere and keep them in the ledger."""
+    settings, chosen = look_only(recipe, data)
+    from counterpoint.elsewhere import import_texts as take_in
+
+    show(take_in(settings, chosen, file), as_json)
 
 
 @app.command()

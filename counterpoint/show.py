@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from flows.stage import StageResult
+    from pydantic import BaseModel
+
     from services.schemas import RecommendResponse
 
 
-def show_result(result: StageResult) -> None:
-    """A stage's result as a two-column table."""
+def show_result(result: BaseModel) -> None:
+    """What a command did, as a two-column table."""
     from rich.console import Console
     from rich.table import Table
 

@@ -17,7 +17,7 @@ from features.contracts.texts import answer_frame, check_answers, check_explanat
 from features.freshness import EntityState
 from features.ledger import Ledger
 from features.records import to_frame
-from features.types import Completion, EntityKind, Explanation, Facet, Fact, Snapshot, content_hash
+from features.types import Completion, EntityKind, Explanation, Facet, Fact, ModelIdentity, Snapshot, content_hash
 from flows.artifacts import attach_text
 from flows.ingest import IngestResult, ingest_data, preview, read_snapshot
 from flows.prepare import STATES, Prepared, facet_config, prepare, worded_states
@@ -30,6 +30,7 @@ from models.explanations.facets import CONSUMER_SYSTEM, PRODUCT_SYSTEM, parse_fa
 from models.explanations.pairs import PAIR_SYSTEM, parse_pairs
 from models.explanations.plan import Plan
 from models.llm.engines import open_engine
+from models.llm.imported import answerable
 
 if TYPE_CHECKING:
     from models.llm.client import TextEngine
@@ -109,17 +110,23 @@ def explain_entities(
     )
 
 
-def plan_explanations(workspace: Workspace, recipe: Recipe) -> Plan:
-    """What `explain` would do and cost now: reads the sources, the lake and the ledger, asks and writes nothing."""
+def plan_explanations(workspace: Workspace, recipe: Recipe, identity: ModelIdentity | None = None) -> Plan:
+    """What `explain` would do and cost now: reads the sources, the lake and the ledger, asks and writes nothing.
+
+    Args:
+        workspace: the home.
+        recipe: what is asked, and within which budget.
+        identity: the model that would answer; None is the host's.
+    """
     ingested, world = preview(recipe)
-    engine = open_engine(workspace.settings)
-    return _prepare(workspace, recipe.explain, ingested, world, engine).plan
+    identity = identity or open_engine(workspace.settings).identity
+    return _prepare(workspace, recipe.explain, ingested, world, identity).plan
 
 
 def _prepare(
-    workspace: Workspace, section: ExplainSection, ingested: IngestResult, world: Snapshot, engine: TextEngine
+    workspace: Workspace, section: ExplainSection, ingested: IngestResult, world: Snapshot, identity: ModelIdentity
 ) -> Prepared:
-    identity, pace = engine.identity, _seconds_per_text(workspace, engine)
+    pace = _seconds_per_text(workspace, identity)
     with Ledger(workspace.settings.ledger_url) as ledger:
         return prepare(workspace.lake, ledger, world, ingested.cut_valid, section, identity, pace)
 
@@ -127,7 +134,7 @@ def _prepare(
 def _explain(
     workspace: Workspace, section: ExplainSection, ingested: IngestResult, engine: TextEngine, made_from: str
 ) -> ExplainResult:
-    prepared = _prepare(workspace, section, ingested, read_snapshot(workspace, ingested), engine)
+    prepared = _prepare(workspace, section, ingested, read_snapshot(workspace, ingested), engine.identity)
     snapshot, facts = prepared.snapshot, prepared.facts
     fact_frame, fact_ids = to_frame(facts, Fact), {fact.fact_id for fact in facts}
     enforce(check_facts(fact_frame, snapshot.as_of), workspace)
@@ -154,7 +161,7 @@ def _explain(
     _attach_samples(parsed.facets, snapshot)
     n_requests = len(prepared.plan.rows)
     return ExplainResult(
-        llm=_name(engine),
+        llm=_name(engine.identity),
         n_facts=len(facts),
         n_remade=len(prepared.renewal.remade),
         n_kept=len(prepared.renewal.kept),
@@ -181,7 +188,7 @@ def _explain(
 def _ask(workspace: Workspace, section: ExplainSection, prepared: Prepared, engine: TextEngine) -> Bought:
     """Has what the ledger does not know answered, most valuable first, within the budget."""
     url, progress = workspace.settings.ledger_url, workspace.progress
-    requests = [row.request for row in prepared.plan.to_make]
+    requests = answerable([row.request for row in prepared.plan.to_make], engine)
     return buy(requests, engine, url, progress, section.budget, section.shard_size)
 
 
@@ -197,15 +204,15 @@ def _check_answered(
         enforce(check_answers(answer_frame(requests, [completions.get(r.key) for r in requests])), workspace)
 
 
-def _seconds_per_text(workspace: Workspace, engine: TextEngine) -> float | None:
+def _seconds_per_text(workspace: Workspace, identity: ModelIdentity) -> float | None:
     """Wall clock per text of the last generation with this model."""
     record = workspace.stages.read("explain")
-    pace = record.result.get("texts_per_second") if record and record.result.get("llm") == _name(engine) else None
+    pace = record.result.get("texts_per_second") if record and record.result.get("llm") == _name(identity) else None
     return 1 / pace if isinstance(pace, float) and pace > 0 else None
 
 
-def _name(engine: TextEngine) -> str:
-    return f"{engine.identity.name}@{engine.identity.revision}"
+def _name(identity: ModelIdentity) -> str:
+    return f"{identity.name}@{identity.revision}"
 
 
 def _attach_samples(facets: Sequence[Facet], snapshot: Snapshot) -> None:

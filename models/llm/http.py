@@ -44,6 +44,9 @@ class _Task:
 
     request: TextRequest
     deadline: float
+    patience: float
+    """Seconds for one call. Doubles with each that was too slow: a server that works on while nobody waits only gets
+    slower by being asked again."""
     tries: int = 0
     faults: int = 0
     prompt_tokens: int = 0
@@ -73,7 +76,7 @@ class HttpEngine:
         model: its name there.
         key: the API key, sent as a bearer token and nowhere else.
         concurrency: calls in flight at most.
-        timeout: seconds until a call without a whole answer is given up and tried again.
+        timeout: seconds until a call without a whole answer is given up and tried again, with twice the time.
         backoff: seconds before the second try; doubles with each further one.
         deadline: seconds for one request with all its tries and waits.
         pause: seconds for which a server that stopped answering is left alone at first (see `Pace`).
@@ -106,7 +109,7 @@ class HttpEngine:
         """Yields answers as they arrive. Raises GenerationError if the server stays away or refuses the calls."""
         waiting, pace = iter(requests), Pace(self.concurrency, pause=self.pause)
         with (
-            httpx.Client(headers=self._headers, timeout=self.timeout) as client,
+            httpx.Client(headers=self._headers) as client,
             ThreadPoolExecutor(self.concurrency, thread_name_prefix="llm") as pool,
         ):
             running: set[Future[Completion]] = set()
@@ -131,7 +134,7 @@ class HttpEngine:
 
     def _answer(self, client: httpx.Client, request: TextRequest, pace: Pace) -> Completion:
         """One request with its retries."""
-        task, reason = _Task(request, time.monotonic() + self.deadline), ""
+        task, reason = _Task(request, time.monotonic() + self.deadline, self.timeout), ""
         while True:
             if why_not := pace.enter(task.deadline):
                 raise self._hopeless(" and then ".join(filter(None, [reason, why_not])), task)
@@ -159,6 +162,7 @@ class HttpEngine:
             return RetryDecision(False, f"the address is invalid ({error})")
         except httpx.RequestError as error:
             result = decide(error)
+            task.patience *= 2 if isinstance(error, httpx.TimeoutException) else 1
         task.faults += isinstance(result, RetryDecision) and result.effect is Effect.AWAY
         return result
 
@@ -166,10 +170,11 @@ class HttpEngine:
         """A call whose answer is whole in time; the client's own timeout is for each read, so drops could go on."""
         started, received = time.monotonic(), bytearray()
         try:
-            with client.stream("POST", self.address, json=payload(self.model, task.request, form)) as response:
+            body = payload(self.model, task.request, form)
+            with client.stream("POST", self.address, json=body, timeout=task.patience) as response:
                 for chunk in response.iter_bytes():
                     received += chunk
-                    if time.monotonic() > started + self.timeout:
+                    if time.monotonic() > started + task.patience:
                         raise httpx.ReadTimeout("the answer came too slowly")
                     if len(received) > LARGEST_ANSWER:
                         raise httpx.DecodingError(f"the answer has more than {LARGEST_ANSWER} bytes")

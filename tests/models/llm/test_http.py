@@ -98,6 +98,13 @@ def test_a_passing_fault_is_tried_again(serve: Serve, fault: Reply) -> None:
     assert len(stub.bodies) == 3
 
 
+def test_a_slow_server_is_given_more_time_with_each_try(serve: Serve) -> None:
+    stub = serve(Reply(CONTENT, delay=0.5))
+    (answer,) = engine_at(stub.url, timeout=0.2).complete([request_of()])
+    assert answer.finish is FinishReason.STOP
+    assert len(stub.bodies) == 3
+
+
 def test_the_wait_a_server_asks_for_is_kept(serve: Serve) -> None:
     stub = serve(Reply(status=429, headers={"Retry-After": "0.4"}), GOOD)
     started = time.monotonic()
