@@ -31,6 +31,10 @@ NOTHING = {
 }
 
 
+JOINTS = "is another; of this one; yet"
+"""Words of composition itself, which no fact carries."""
+
+
 class ComposeConfig(BaseModel):
     """When two facets count as being about the same thing."""
 
