@@ -9,7 +9,7 @@ from typing import NamedTuple
 from features.types import Explanation, Fact, Stance
 from features.wording import Wording
 from models.explanations.compose import JOINTS
-from models.explanations.facets import template
+from models.explanations.facets import opening, template
 from models.explanations.gates import FUNCTION_WORDS, Failure, failures, stem, stems
 from models.metrics.explanation import statements
 
@@ -48,12 +48,11 @@ class Evidence:
 def supported(text: Explanation, evidence: Evidence) -> list[bool]:
     """For each statement of a text, whether the facts it cites carry it.
 
-    The words in which the template says a cited fact count as carried, as prescribed openings do when a text is made.
+    The words in which code says a cited fact, in its prescribed opening and its template, count as carried.
     """
     cited = [evidence.facts[fact_id] for fact_id in text.fact_ids if fact_id in evidence.facts]
-    said = " ".join(
-        [evidence.titles.get(text.product_id, ""), JOINTS, *(template(fact, evidence.wording) for fact in cited)]
-    )
+    code = (words for fact in cited for words in (opening(fact, evidence.wording), template(fact, evidence.wording)))
+    said = " ".join([evidence.titles.get(text.product_id, ""), JOINTS, *code])
     return [
         not UNSUPPORTED & set(failures(statement, text.stance, text.fact_ids, cited, context=said))
         for statement in statements(text.text)

@@ -164,7 +164,8 @@ class _Page:
         product = self._only_title(text.split(" wrote: ")[0])
         rows = self.judge_of._of_consumer.get(self.consumer_id, self.judge_of._events.iloc[:0])
         rows = rows[rows["product_id"] == product]
-        return sign, self._quoted(text, rows, sign, self.judge_of._truth.consumer_likes[self.consumer_id], product)
+        self._quoted(text, rows, sign, product)
+        return sign, None
 
     def _one_rating(self, text: str, sign: int) -> tuple[int, bool | None]:
         product, rows = self._only_title(text), self._history()
@@ -204,7 +205,7 @@ class _Page:
         rows, stars = self._raters(), _GIVEN.search(text)
         rows = rows[rows["rating"] == float(stars["stars"])] if stars else rows
         sign = 1 if stars and int(stars["stars"]) >= 4 else -1
-        self._quoted(text, rows, sign, (), self.product_id)
+        self._quoted(text, rows, sign, self.product_id)
         return sign, None
 
     def _affinity(self, text: str, sign: int) -> tuple[int, bool | None]:
@@ -310,8 +311,8 @@ class _Page:
         if said != true:
             raise _Wrong(f"{what} is {true}, it says {said}")
 
-    def _quoted(self, text: str, rows: pd.DataFrame, sign: int, likes: tuple[str, ...], product: str) -> bool | None:
-        """Whether the taste in a quotation is a planted one. Raises _Wrong if nobody wrote it, or in another spirit."""
+    def _quoted(self, text: str, rows: pd.DataFrame, sign: int, product: str) -> None:
+        """Raises _Wrong if nobody wrote what is quoted, or wrote it in another spirit."""
         found = _QUOTE.search(text)
         quote = " ".join(words(found["quote"])) if found else ""
         written = [" ".join(words(review)) for review in rows["review"] if isinstance(review, str)]
@@ -320,13 +321,12 @@ class _Page:
         if any(all(part.lower() in f" {quote} " for part in map(_flat, shrug)) for shrug in _SHRUGS):
             raise _Wrong("the quotation shrugs, it takes no side")
         truth = self.judge_of._truth
-        named = self._planted_in(quote, truth.product_strengths[product], truth.product_weaknesses[product], sign)
-        return any(aspect in likes for aspect in named) if named and likes and sign > 0 else None
+        self._planted_in(quote, truth.product_strengths[product], truth.product_weaknesses[product], sign)
 
     @staticmethod
-    def _planted_in(text: str, strengths: tuple[str, ...], weaknesses: tuple[str, ...], sign: int = 0) -> list[str]:
-        """The aspects a text praises or blames. Raises _Wrong on one that is not planted so, or of the other sign."""
-        plain, named = f" {' '.join(words(text))} ", []
+    def _planted_in(text: str, strengths: tuple[str, ...], weaknesses: tuple[str, ...], sign: int = 0) -> None:
+        """Raises _Wrong if a text praises or blames an aspect that is not planted so, or takes another side by it."""
+        plain = f" {' '.join(words(text))} "
         for phrases, planted, side in ((_STRONG, strengths, 1), (_WEAK, weaknesses, -1)):
             for phrase, aspect in phrases.items():
                 if f" {' '.join(words(phrase))} " in plain:
@@ -334,8 +334,6 @@ class _Page:
                         raise _Wrong(f"{aspect} is no {'strength' if side > 0 else 'weakness'} of it")
                     if side * sign < 0:
                         raise _Wrong(f"{aspect} speaks for the other side")
-                    named.append(aspect)
-        return named
 
 
 def _flat(part: str) -> str:
