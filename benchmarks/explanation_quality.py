@@ -24,7 +24,7 @@ from benchmarks.record import write_result
 from models.evaluate import Interval, mean_with_interval
 from models.evaluate_texts import Recognition
 from models.explanations.gates import ungrounded
-from models.metrics.explanation import derangement, random_texts, statements
+from models.metrics.explanation import derangement, random_texts, statements, words
 from models.metrics.pair_context import PairContexts, encode_once
 
 SEED = 0
@@ -95,10 +95,14 @@ def recognise_xrec(rows: Sequence[dict[str, Any]], encode: Any) -> Recognition:
 
 def measure_xrec(texts: Sequence[str], rows: Sequence[dict[str, Any]], recognition: Recognition) -> dict[str, Interval]:
     """All measures that need no citations."""
-    held = [(n, not ungrounded(part, _given(rows[n]))) for n, text in enumerate(texts) for part in statements(text)]
-    who = recognition.consumers[[n for n, _ in held]]
-    grounded = mean_with_interval(np.array([float(ok) for _, ok in held]), who)
-    return {"grounded": grounded, **recognition.measure(texts, np.arange(len(texts)))}
+    parts = [(n, part, ungrounded(part, _given(rows[n]))) for n, text in enumerate(texts) for part in statements(text)]
+    who = recognition.consumers[[n for n, _, _ in parts]]
+    carried = {
+        "grounded": [float(not strange) for _, _, strange in parts],
+        "grounded/words": [1 - len(strange) / len(words(part)) for _, part, strange in parts],
+    }
+    held = {name: mean_with_interval(np.array(values), who) for name, values in carried.items()}
+    return {**held, **recognition.measure(texts, np.arange(len(texts)))}
 
 
 def _given(row: dict[str, Any]) -> str:
