@@ -218,6 +218,26 @@ def evaluate(recipe: RecipeOption = "", data: DataOption = "", as_json: JsonOpti
 
 
 @app.command()
+def evaluate_explanations(
+    recipe: RecipeOption = "",
+    data: DataOption = "",
+    pairs: Annotated[int, typer.Option(help="How many held-out pairs are judged.")] = 300,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge the published texts: grounded, recognisable, faithful, varied; beside texts that know nothing."""
+    open_settings()
+    chosen = choose_recipe(recipe, data)
+    from counterpoint.show import show_quality
+    from flows.evaluate_explanations import evaluate_explanations as flow
+
+    judged = flow(chosen, pairs)
+    if as_json:
+        typer.echo(judged.model_dump_json(indent=1))
+    else:
+        show_quality(judged)
+
+
+@app.command()
 def release(recipe: RecipeOption = "", data: DataOption = "", as_json: JsonOption = False) -> None:
     """Pass the gate, bind model, features and texts into a release and make it live."""
     do_stage("release", as_json, recipe, data)

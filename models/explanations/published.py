@@ -7,7 +7,7 @@ explanations, and `counterpoint evaluate-explanations` judges them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,8 @@ from features.records import from_frame
 from features.types import STANCES, EntityKind, Explanation, Facet, Fact, Stance
 from features.wording import Wording
 from models.explanations.compose import ComposeConfig, Side, compose
+from models.explanations.facets import template
+from models.explanations.gates import TEMPLATE
 from models.release import ReleaseTexts
 
 Vectors = NDArray[np.float32]
@@ -67,6 +69,13 @@ class Published:
         consumer = self._described.get((EntityKind.CONSUMER, consumer_id), _Described(Side(consumer_id)))
         product = self._described.get((EntityKind.PRODUCT, product_id), _Described(Side(product_id)))
         return compose(consumer.side, product.side, consumer.similarity(product), self._config)
+
+
+def in_template_words(texts: ReleaseTexts, wording: Wording) -> ReleaseTexts:
+    """The same release with every facet said by its template and no text written for a pair: what code alone says."""
+    facts = {fact.fact_id: fact for fact in from_frame(texts.facts, Fact)}
+    said = [template(facts[ids[0]], wording) for ids in texts.facets["fact_ids"]]
+    return replace(texts, facets=texts.facets.assign(text=said, model=TEMPLATE), pair_texts=texts.pair_texts.iloc[:0])
 
 
 def _described(texts: ReleaseTexts, facts: list[Fact]) -> dict[tuple[EntityKind, str], _Described]:
