@@ -46,6 +46,8 @@ class KillFigures:
     received: int
     lost: int
     """Received answers that the ledger does not hold, or no longer as it first held them."""
+    mixed_up: int
+    """Answers in the ledger that the server never gave to that request."""
     calls: int
     bought_again: int
     """Calls for answers that were already received."""
@@ -61,7 +63,7 @@ class KillFigures:
         """Whether nothing was lost, bought again, or repeated beyond what was in flight."""
         done = self.received == self.metered == self.requests
         repeated = self.most_in_flight <= self.concurrency and self.repeated <= self.kills * self.concurrency
-        return done and repeated and self.lost == 0 and self.bought_again == 0
+        return done and repeated and self.lost == self.mixed_up == self.bought_again == 0
 
 
 def prove() -> Proof:
@@ -182,12 +184,15 @@ class _Witness:
         """What came out in the end."""
         kept = self.ledger.find(self.keys.values())
         intact = sum(kept.get(key) == answer for key, answer in self.held.items())
+        prompts = {key: prompt for prompt, key in self.keys.items()}
+        mixed_up = sum(answer.lines[0] not in self.server.answers[prompts[key]] for key, answer in kept.items())
         return KillFigures(
             requests=len(self.keys),
             kills=kills,
             concurrency=CONCURRENCY,
             received=len(kept),
             lost=len(self.held | dict.fromkeys(self.noted)) - intact,
+            mixed_up=mixed_up,
             calls=self.n_calls,
             bought_again=self.bought_again,
             repeated=self.n_calls - len(self.keys),

@@ -212,24 +212,25 @@ class Database:
 
 
 def _answer_columns() -> list[Column[Any]]:
+    """The long texts stand last, so that the accounts are read without them."""
     import sqlalchemy as sa
 
     text, whole = sa.Text, sa.BigInteger
     return [
         sa.Column("checksum", sa.String(64), nullable=False),
-        sa.Column("request", text, nullable=False),
+        sa.Column("run_id", sa.String(32), nullable=False),
+        sa.Column("created_at", text, nullable=False),
         sa.Column("kind", text, nullable=False),
         sa.Column("subject", text, nullable=False, index=True),
-        sa.Column("claims", text, nullable=False),
+        sa.Column("model_name", text, nullable=False),
+        sa.Column("model_revision", text, nullable=False),
         sa.Column("finish", sa.String(16), nullable=False),
         sa.Column("prompt_tokens", whole, nullable=False),
         sa.Column("completion_tokens", whole, nullable=False),
         sa.Column("seconds", sa.Float(53), nullable=False),
-        sa.Column("model_name", text, nullable=False),
-        sa.Column("model_revision", text, nullable=False),
         sa.Column("note", text, nullable=False),
-        sa.Column("created_at", text, nullable=False),
-        sa.Column("run_id", sa.String(32), nullable=False),
+        sa.Column("claims", text, nullable=False),
+        sa.Column("request", text, nullable=False),
     ]
 
 

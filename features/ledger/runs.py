@@ -14,6 +14,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -35,7 +36,12 @@ _going: set[str] = set()
 
 
 class Run:
-    """Opened by `Ledger.run()` in a `with`; one at a time per call that buys, any number side by side."""
+    """One call that buys; any number may go on side by side. Made by `Ledger.run()` and entered by `with`.
+
+    Args:
+        database: of the ledger.
+        beat_seconds, still_seconds: see `Ledger.run`.
+    """
 
     def __init__(self, database: Database, beat_seconds: float, still_seconds: float) -> None:
         self.run_id = uuid.uuid4().hex
@@ -65,10 +71,10 @@ class Run:
             if error is None:  # else the error that stopped the run says more
                 raise
 
-    def account(self, **counts: int) -> None:
-        """Adds to the meter: asked, from_ledger, known_failures."""
+    def account(self, asked: int = 0, from_ledger: int = 0, known_failures: int = 0) -> None:
+        """Adds to the meter: requests that were asked for, those the ledger could answer, those known to fail."""
         with self._database.begin("write to") as connection:
-            self._add(connection, counts)
+            self._add(connection, {"asked": asked, "from_ledger": from_ledger, "known_failures": known_failures})
 
     def reserve(self, keys: Iterable[str]) -> set[str]:
         """Takes what nobody holds; the keys that are now this run's to buy.
@@ -94,20 +100,21 @@ class Run:
                 f"The answer belongs to request {completion.request_key}, not to {request.key}.",
                 remedy="Report this: an engine mixed up its answers. Nothing was recorded.",
             )
+        cost = {
+            "bought": 1,
+            "failed": int(completion.finish is not FinishReason.STOP),
+            "prompt_tokens": completion.prompt_tokens,
+            "completion_tokens": completion.completion_tokens,
+            "seconds": completion.seconds,
+        }
         held = self._database.reservations
+        mine = held.delete().where(held.c.request_key == request.key, held.c.run_id == self.run_id)
         with self._database.begin("write to") as connection:
-            self._keep(connection, to_row(request, completion, self.run_id))
-            connection.execute(held.delete().where(held.c.request_key == request.key, held.c.run_id == self.run_id))
             alive = self._add(
-                connection,
-                {
-                    "bought": 1,
-                    "failed": int(completion.finish is not FinishReason.STOP),
-                    "prompt_tokens": completion.prompt_tokens,
-                    "completion_tokens": completion.completion_tokens,
-                    "seconds": completion.seconds,
-                },
-            )
+                connection, cost
+            )  # before its reservations, as in `_end`, so that neither waits in a ring
+            self._keep(connection, to_row(request, completion, self.run_id))
+            connection.execute(mine)
         if not alive:
             raise StoreError(
                 f"This run stood still for more than {self._still_seconds:.0f} s and was taken for dead.",
@@ -159,10 +166,8 @@ class Run:
 
     def _beat(self) -> None:
         while not self._ended.wait(self._beat_seconds):
-            try:
-                self.account(beat=1)
-            except StoreError:
-                continue  # what is wrong with the store is said where an answer is recorded
+            with suppress(StoreError), self._database.begin("write to") as connection:
+                self._add(connection, {"beat": 1})  # what is wrong with the store is said where an answer is recorded
 
 
 def chunks(values: Iterable[str]) -> Iterator[list[str]]:
