@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,11 +14,12 @@ import pytest
 
 from features.evidence import EvidenceWindow
 from features.facts import Wording, consumer_facts, product_facts
-from features.freshness import DebounceRule, Entity, Renewal, cosine_distance, own_inputs, renew
+from features.freshness import WRITERS, DebounceRule, Entity, Renewal, cosine_distance, own_inputs, renew
 from features.lake import Lake
 from features.records import from_frame, to_frame
 from features.types import Catalog, EntityKind, Fact, Interactions, RatingScale, Snapshot
 
+ROOT = Path(__file__).resolve().parents[2]
 START = datetime(2020, 1, 1, tzinfo=UTC)
 NOW = datetime(2024, 1, 1, tzinfo=UTC)
 ALL, WORDING, RULE = EvidenceWindow(share=1.0), Wording(), DebounceRule()
@@ -177,6 +180,17 @@ def test_texts_are_as_old_as_their_last_complete_wording() -> None:
     later = NOW + timedelta(days=9)
     assert done.worded(complete=True, now=later).worded_at == NOW
     assert replace(done, made_at=later).worded(complete=True, now=later).worded_at == later
+
+
+def test_all_code_that_writes_facts_counts_as_such() -> None:
+    folder, found, open_names = ROOT / "features", set[str](), {"facts"}
+    while open_names:
+        found |= open_names
+        texts = [(folder / f"{name}.py").read_text() for name in open_names]
+        open_names = {
+            name for text in texts for name in re.findall(r"^from features\.(\w+) import", text, re.M)
+        } - found
+    assert found - {"types", "errors"} == set(WRITERS)
 
 
 def test_states_come_back_from_the_lake(tmp_path_factory: pytest.TempPathFactory) -> None:

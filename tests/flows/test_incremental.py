@@ -31,6 +31,9 @@ from models.llm.scripted import SCRIPTED, ScriptedEngine
 MAPPING = '[catalog]\nattributes = ["brand", "category"]\n'
 EXPLAIN = ExplainSection(n_pairs=40, evidence_share=0.6)
 
+NAMED = 4
+"""A product that facts of consumers name."""
+
 Change = Callable[[pd.DataFrame], pd.DataFrame]
 
 
@@ -43,7 +46,7 @@ class Files:
     engine: ScriptedEngine = field(default_factory=ScriptedEngine)
 
     def __post_init__(self) -> None:
-        world = generate_world(WorldConfig(3, 40, 30, 400)).dataset
+        world = generate_world(WorldConfig(3, 20, 15, 110)).dataset
         wide = world.catalog.attributes.groupby(["product_id", "name"])["value"].agg("|".join).unstack().fillna("")
         self.products = world.catalog.products.join(wide, on="product_id").assign(price=20.0)
         self.products["title"] += " " + self.products["product_id"]
@@ -114,10 +117,11 @@ def test_a_price_within_its_band_asks_nothing_and_one_outside_asks_for_its_produ
 
 def test_a_renamed_product_asks_for_what_names_it_and_nothing_else(files: Files) -> None:
     first, _ = files.generation()
-    product, old = files.products.loc[4, ["product_id", "title"]]
+    product, old = files.products.loc[NAMED, ["product_id", "title"]]
     naming = {r.subject for r in first if old in r.canonical() or product in r.subject.split()}
-    files.products.loc[4, "title"] = "Something Else Altogether"
-    files.products.loc[4, "description"] = "A headphone of which nothing was known so far, with a long cable."
+    assert any(subject.startswith("consumer") for subject in naming)
+    files.products.loc[NAMED, "title"] = "Something Else Altogether"
+    files.products.loc[NAMED, "description"] = "A headphone of which nothing was known so far, with a long cable."
     asked, after = files.generation()
     assert {request.subject for request in asked} == naming
     assert not any(old in fact.text for fact in after.facts)
@@ -125,8 +129,8 @@ def test_a_renamed_product_asks_for_what_names_it_and_nothing_else(files: Files)
 
 def test_deleted_products_and_consumers_are_nowhere(files: Files) -> None:
     files.generation()
-    product, consumer = files.products.loc[4, "product_id"], files.interactions["consumer_id"].iloc[0]
-    files.products = files.products.drop(index=4)
+    product, consumer = files.products.loc[NAMED, "product_id"], files.interactions["consumer_id"].iloc[0]
+    files.products = files.products.drop(index=NAMED)
     gone = files.interactions["product_id"].eq(product) | files.interactions["consumer_id"].eq(consumer)
     files.interactions = files.interactions[~gone]
     _, after = files.generation()
@@ -158,9 +162,7 @@ def test_a_budget_is_spent_on_the_most_valuable_and_the_next_run_goes_on(files: 
     asked, _ = files.generation()
     assert asked == [row.request for row in plan.rows if row.fate is Fate.BUY]
     assert len(asked) == 10
-    following, after = files.generation()
-    assert following == [row.request for row in plan.to_make[10:20]]
-    assert after.plan.rows[0].worth.age_days == plan.rows[0].worth.age_days
+    assert files.generation()[0] == [row.request for row in plan.to_make[10:20]]
 
 
 def test_a_budget_in_tokens_holds_over_shards(files: Files) -> None:
@@ -214,4 +216,4 @@ def test_a_budget_is_spent_once_per_run_and_the_stage_goes_on_when_asked(own_hom
 @pytest.mark.slow
 @pytest.mark.parametrize("n_pairs", [0, 300], ids=["entity", "pair"])
 def test_one_percent_of_the_products_costs_what_the_oracle_says(n_pairs: int) -> None:
-    assert measure(Size(80, 100, 1500, n_pairs))["kept"]
+    assert measure(Size(60, 100, 1000, n_pairs))["kept"]
