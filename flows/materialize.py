@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -13,7 +14,7 @@ from features.contracts.numbers import check_feature_rows, check_vectors
 from features.contracts.outcomes import check_online_reads
 from features.rows import CONSUMER_FACETS, PAIR_CODES, PRODUCT_FACETS, VERSION, VIEWS, ViewRows, keep_rows
 from features.states import consumer_states, product_states
-from features.store import FeatureRows
+from features.store import FeatureRows, Materialized
 from features.types import EntityKind, Snapshot, content_hash
 from flows.explain import ExplainResult, explain_entities
 from flows.ingest import IngestResult, ingest_data, read_snapshot
@@ -72,6 +73,13 @@ def materialize_features(workspace: Workspace, recipe: Recipe) -> MaterializeRes
     )
 
 
+def fill_online(workspace: Workspace, as_of: datetime) -> tuple[Materialized, ...]:
+    """Makes the online store hold what the feature tables know before a time; mends a store that lost rows."""
+    store = FeatureRows(workspace.settings)
+    store.apply()
+    return store.materialize(as_of)
+
+
 def autoencoder_folder(workspace: Workspace) -> Path:
     """Where the explanation autoencoder lies."""
     return workspace.settings.home / "trained" / "autoencoder"
@@ -104,10 +112,8 @@ def _materialize(
         enforce(check_feature_rows(view.table, tables[view.table], view.keys, snapshot.as_of), workspace)
     for name, frame in tables.items():
         workspace.lake.write(name, frame, made_from)
-    store = FeatureRows(workspace.settings)
-    store.apply()
-    online = store.materialize(snapshot.as_of)
-    enforce(_read_back(store, tables, snapshot), workspace)
+    online = fill_online(workspace, snapshot.as_of)
+    enforce(_read_back(FeatureRows(workspace.settings), tables, snapshot), workspace)
     _forget_vectors(workspace, [*texts, *product_texts(snapshot.catalog).values()])
     return MaterializeResult(
         n_texts=len(texts),

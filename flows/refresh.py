@@ -19,7 +19,7 @@ from features.changes import CONTENT_COLUMNS, Changes, EntityChanges, content_ha
 from features.types import EntityKind
 from flows.explain import explain_entities
 from flows.ingest import ingest_data, read_reading
-from flows.materialize import materialize_features
+from flows.materialize import fill_online, materialize_features
 from flows.recipe import Recipe, remembered_recipe
 from flows.release import refresh_release
 from flows.stage import StageResult
@@ -160,8 +160,7 @@ def remake(workspace: Workspace, recipe: Recipe, change: CatalogChanged | None) 
     """Texts, features, online rows and the release's texts, each only where something it rests on changed."""
     explained = explain_entities(workspace, recipe, go_on=True)
     bought = explained.made if workspace.stages.worked("explain") else 0
-    made = materialize_features(workspace, recipe)
-    wrote = workspace.stages.worked("materialize")
+    written, deleted = _online_rows(workspace, recipe)
     release_id = refresh_release(workspace, recipe)
     workspace.lake.delete(CHANGES)
     return RefreshResult(
@@ -170,8 +169,8 @@ def remake(workspace: Workspace, recipe: Recipe, change: CatalogChanged | None) 
         calls=bought,
         from_ledger=explained.requests - explained.unasked - bought,
         waiting=explained.unasked,
-        written=_some(made.written) if wrote else {},
-        deleted=_some(made.deleted) if wrote else {},
+        written=written,
+        deleted=deleted,
         release_id=release_id,
     )
 
@@ -192,5 +191,15 @@ def _count(changes: EntityChanges) -> Count:
     return Count(**{name: len(ids) for name, ids in asdict(changes).items()})
 
 
+def _online_rows(workspace: Workspace, recipe: Recipe) -> tuple[dict[str, int], dict[str, int]]:
+    """Rows written and deleted by view, where there are any. A store that lost rows is mended in any case."""
+    made = materialize_features(workspace, recipe)
+    written, deleted = made.written, made.deleted
+    if not workspace.stages.worked("materialize"):
+        online = fill_online(workspace, ingest_data(workspace, recipe).as_of)
+        written, deleted = {it.view: it.n_written for it in online}, {it.view: it.n_deleted for it in online}
+    return _some(written), _some(deleted)
+
+
 def _some(counts: dict[str, int]) -> dict[str, int]:
-    return {name: count for name, count in counts.items() if count}
+    return {view: count for view, count in counts.items() if count}

@@ -49,6 +49,7 @@ class Shop:
     folder: Path
     quiet = "product-without-ratings"
     """A product that nobody rated, so that nothing else rests on it."""
+    leaver = "consumer-who-leaves"
     engine: ScriptedEngine = field(default_factory=ScriptedEngine)
     encoded: list[str] = field(default_factory=list)
     """What the encoder got, where it is a `HashEncoder`."""
@@ -69,6 +70,7 @@ class Shop:
 
     def write_files(self) -> None:
         write_world(generate_world(WorldConfig(n_consumers=24, n_products=16, n_interactions=150)), self.folder)
+        self.edit("interactions", lambda frame: frame.replace({"consumer_id": {"c20": self.leaver}}))
         quiet = {"product_id": self.quiet, "title": "Velvet Amplifier", "description": "A velvet amplifier for cats."}
         self.edit("catalog", lambda frame: pd.concat([frame, pd.DataFrame([quiet])]).fillna(""))
 

@@ -58,12 +58,12 @@ def test_a_vanished_product_is_nowhere_and_the_new_texts_go_live(shop) -> None:
 
 
 def test_a_vanished_consumer_is_nowhere(shop) -> None:
-    assert "c20" in shop.everything()
-    shop.drop("interactions", consumer_id="c20")
+    assert shop.leaver in shop.everything()
+    shop.drop("interactions", consumer_id=shop.leaver)
     found, result = shop.refresh()
     assert (found.consumers, result.deleted["consumer_features"]) == (Count(removed=1), 1)
-    assert "c20" not in shop.everything()
-    assert FeatureRows(shop.workspace.settings).online_consumers(["c20"]).features.index.tolist() == [-1]
+    assert shop.leaver not in shop.everything()
+    assert FeatureRows(shop.workspace.settings).online_consumers([shop.leaver]).features.index.tolist() == [-1]
 
 
 def test_a_cosmetic_edit_moves_nothing(shop) -> None:
