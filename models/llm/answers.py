@@ -125,14 +125,14 @@ def response_format(request: TextRequest, form: Form) -> dict[str, Any] | None:
 def json_schema(request: TextRequest) -> dict[str, Any]:
     """The schema of the answer: as many claims as slots, citing the request's labels only.
 
-    It keeps to what strict modes of servers know in common, so it holds for all claims alike; what differs between
-    claims (opening, side, labels) is said in the prompt and checked by `read_answer`.
+    It keeps to what strict modes of servers know in common, so it holds for all claims alike; which opening, side and
+    labels belong to which claim is said in the prompt and checked by `read_answer`.
     """
     n, stances = len(request.slots), {slot.stance for slot in request.slots}
     labels = list(dict.fromkeys(label for slot in request.slots for label in allowed_labels(slot, request)))
     cited: dict[str, Any] = {"enum": labels} if labels else {}
     properties = {
-        "text": {"type": "string"},
+        "text": {"type": "string", **_begun(request)},
         "stance": {"type": "string", "enum": [side.value for side in STANCES if None in stances or side in stances]},
         "weight": {"type": "number", "minimum": 0, "maximum": 1},
         "cites": {
@@ -145,6 +145,18 @@ def json_schema(request: TextRequest) -> dict[str, Any]:
     claim = {"type": "object", "properties": properties, "required": [*properties], "additionalProperties": False}
     claims = {"type": "array", "items": claim, "minItems": n, "maxItems": n}
     return {"type": "object", "properties": {"claims": claims}, "required": ["claims"], "additionalProperties": False}
+
+
+def _begun(request: TextRequest) -> dict[str, str]:
+    """The pattern of a sentence that goes on after one of the openings.
+
+    Servers make a grammar of it, in which quotes and backslashes would need escapes: openings with them go without.
+    """
+    openings = list(dict.fromkeys(slot.opening.strip() for slot in request.slots))
+    if not all(openings) or any(re.search(r"[\"\\\x00-\x1f]", opening) for opening in openings):
+        return {}
+    either = "|".join(re.sub(r"([.^$*+?()\[\]{}|])", r"\\\1", opening) for opening in openings)
+    return {"pattern": f'^({either})[ ,][^"\\\\]+[.!?]$'}
 
 
 def room(request: TextRequest, form: Form) -> int:

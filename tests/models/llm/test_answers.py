@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -65,6 +66,30 @@ def test_the_schema_knows_only_the_requests_labels_and_sides() -> None:
     assert (one_sided["stance"]["enum"], one_sided["cites"]["items"]["enum"]) == (["for"], ["F1"])
     bare = json_schema(request_of(SLOTS, ()))["properties"]["claims"]["items"]["properties"]
     assert (bare["cites"]["maxItems"], "enum" in bare["cites"]["items"]) == (0, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "fits"),
+    [
+        ("With 3.9 (of 5) it is well rated.", True),
+        ("With 3.9 (of 5) it is, so far, new.", True),
+        ("With 3.9 (of 5) it is.", False),
+        ("With 349 (of 5) it is new.", False),
+        ("It is new.", True),
+        ("It is new", False),
+        ("Its is new.", False),
+    ],
+)
+def test_the_schema_makes_a_text_go_on_after_an_opening(text: str, fits: bool) -> None:
+    request = request_of((Slot("With 3.9 (of 5) it is"), Slot("It")), ())
+    text_schema = json_schema(request)["properties"]["claims"]["items"]["properties"]["text"]
+    assert bool(re.search(text_schema["pattern"], text)) is fits
+
+
+@pytest.mark.parametrize("opening", ["", 'They wrote: "good', "back\\slash"])
+def test_an_opening_that_a_grammar_cannot_hold_sets_no_pattern(opening: str) -> None:
+    schema = json_schema(request_of((Slot("It"), Slot(opening)), ()))
+    assert "pattern" not in schema["properties"]["claims"]["items"]["properties"]["text"]
 
 
 @pytest.mark.parametrize("dressing", ["{}", "```json\n{}\n```", "\n  {}\n"])
