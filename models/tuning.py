@@ -39,17 +39,17 @@ class TuningConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     seed: int = 0
-    n_examples: int = 4000
-    n_valid: int = 160
+    n_examples: int = 1200
+    n_valid: int = 64
     """Examples of held-out domains whose loss is reported."""
     rank: int = 8
     alpha: int = 16
     modules: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
-    batch_size: int = 16
+    batch_size: int = 8
     rate: float = 1e-3
     warmup: float = 0.05
     """Share of the steps over which the rate rises; then it falls along a cosine."""
-    save_every: int = 25
+    save_every: int = 10
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ FAMILIES: dict[Kind, tuple[tuple[str, tuple[str, ...]], ...]] = {
     ),
     Kind.REVIEW: _QUOTE,
     Kind.DESCRIPTION: _QUOTE,
-    Kind.ATTRIBUTE: ((r"", ("{value}.",)),),
+    Kind.ATTRIBUTE: ((r"", ("its {name} is {value}.",)),),
 }
 
 _TASTE = "you rated {n} {phrase} {mean} {top} on average, {side} your usual {usual}"
