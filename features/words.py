@@ -17,8 +17,9 @@ feature features find finding finds first for found from gave get gets give give
 her here his how however i if in including indicate indicates into is it its itself just kind known like made make makes
 making may means might my of off offer offers on one or other others our out overall own particularly people person
 product products quite rate rated rates rather rating ratings received receives receiving same score scored scores
-say says see seem seems several she should shows since so some someone star stars still such tend tends than that
-the their them then there these they thing this those though through to total up us user users usual usually was we
+say says see seem seems several she should shows since so some someone star stars still such take taken tend tends than
+that
+the their them then there these they thing this those though through to took total up us user users usual usually was we
 were what when where which while who whose why will with within would you your yours yourself
 """
 FUNCTION_WORDS = frozenset(_FUNCTION_TEXT.split())
@@ -30,7 +31,7 @@ above appeal appeals enjoy enjoyed enjoys good high higher highly liked likely l
 prefer prefers well
 """,
     Stance.AGAINST: """
-below dislike disliked dislikes fault faulted fewer less low lower rarely
+below dislike disliked dislikes down fault faulted fewer less let low lower rarely
 """,
 }
 MILD = {stance: frozenset(text.split()) for stance, text in _MILD_TEXT.items()}

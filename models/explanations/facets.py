@@ -162,7 +162,7 @@ def _parse_entity(
     """The facets of one entity, and its lines that were refused."""
     lines = [_read_twice(request, place, fact, completions) for place, (_, fact) in enumerate(chosen)]
     same = turned_round([(stance, line.text) for (stance, _), line in zip(chosen, lines, strict=True)])
-    ranks, facets, rejected = Counter[Stance](), [], []
+    ranks, facets, rejected = Counter[Stance](), list[Facet](), list[Rejected]()
     for place, ((stance, fact), line) in enumerate(zip(chosen, lines, strict=True)):
         rejected += line.rejected
         if line.text and place in same:

@@ -348,10 +348,14 @@ class TestExplanations:
     def test_fault(self, column: str, change: Change) -> None:
         caught(check_explanations(change(explanations()), ["f0"], AS_OF), column)
 
-    def test_one_refused_answer_only_warns(self) -> None:
-        report = check_explanations(explanations().iloc[:-1], ["f0"], AS_OF)
+    def test_a_one_sided_pair_is_refused(self) -> None:
+        caught(check_explanations(explanations().iloc[:-1], ["f0"], AS_OF), "both_stances")
+
+    def test_no_pair_that_passed_warns_where_some_were_asked(self) -> None:
+        report = check_explanations(explanations().iloc[:0], ["f0"], AS_OF, n_asked=3)
         assert report.passed
-        assert [finding.column for finding in report.warnings] == ["both_stances"]
+        assert [finding.column for finding in report.warnings] == ["pairs_with_both_texts"]
+        assert not check_explanations(explanations().iloc[:0], ["f0"], AS_OF).passed
 
 
 class TestVectors:

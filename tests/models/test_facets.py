@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -27,6 +28,7 @@ from models.explanations.facets import (
     template,
 )
 from models.explanations.gates import TEMPLATE, Failure, failures
+from models.explanations.retry import second_requests
 
 MODEL = ModelIdentity("tiny", "1")
 CONFIG = FacetConfig(wording=Wording(many="movies"))
@@ -146,6 +148,37 @@ def test_a_refused_line_is_replaced_by_a_template_that_says_so() -> None:
     assert "bore" not in parsed.facets[0].text
     assert parsed.rejected[0].failures == (Failure.GROUNDED,)
     assert parsed.model_share == 0.0
+
+
+def test_a_good_second_answer_takes_the_place_of_a_refused_one() -> None:
+    facts = [CONSUMER[1]]
+    (request,) = facet_requests(facts, MODEL, CONFIG)
+    first = {request.key: answer(request, " since they bore you to tears.")}
+    (second,) = second_requests(parse_facets(facts, first, MODEL, CONFIG).rejected)
+    good, bad = answer(second, " such as Fargo and Casablanca."), answer(second, " since they bore you so.")
+    (facet,) = (recovered := parse_facets(facts, {**first, second.key: good}, MODEL, CONFIG)).facets
+    assert (facet.model, facet.request_key) == ("tiny", second.key)
+    assert [line.recovered for line in recovered.rejected] == [True]
+    again = parse_facets(facts, {**first, second.key: bad}, MODEL, CONFIG)
+    assert again.facets[0].model == TEMPLATE
+    assert [line.recovered for line in again.rejected] == [False, False]
+
+
+def test_two_sides_with_the_same_content_leave_the_model_no_facet() -> None:
+    facts = [CONSUMER[0], replace(CONSUMER[0], fact_id="c1.genre.Drama2", polarity=-1)]
+    (request,) = facet_requests(facts, MODEL, CONFIG)
+    done = Completion(
+        request.key,
+        claims_of(request.slots, [f"{slot.opening} such as Fargo." for slot in request.slots]),
+        FinishReason.STOP,
+        1,
+        1,
+        0.0,
+        MODEL,
+    )
+    parsed = parse_facets(facts, {request.key: done}, MODEL, CONFIG)
+    assert {facet.model for facet in parsed.facets} == {TEMPLATE}
+    assert [line.failures for line in parsed.rejected] == [(Failure.CONTRAST,)] * 2
 
 
 @pytest.mark.parametrize("finish", [FinishReason.LENGTH, FinishReason.REFUSED, FinishReason.MALFORMED])
