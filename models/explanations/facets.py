@@ -41,6 +41,7 @@ from models.explanations.styles import style_of
 
 KINDS = {EntityKind.CONSUMER: "consumer_facets", EntityKind.PRODUCT: "product_facets"}
 
+
 class FacetConfig(BaseModel):
     """How many facets are asked for, and how long they may get."""
 

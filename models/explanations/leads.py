@@ -227,7 +227,7 @@ PAIR_LEADS: Sides = {
     ),
     Stance.AGAINST: (
         "{title} may not suit you:",
-        "You may not enjoy {title}:",
+        "{title} could leave you cool:",
         "There may be less for you in {title}:",
         "What speaks against {title}:",
         "{title} may be less to your taste:",

@@ -105,7 +105,7 @@ def _worded(domain: Domain, fact: Fact, rng: Random) -> Example | None:
 def _argued(domain: Domain, title: str, facts: tuple[Fact, ...], stance: Stance, rng: Random) -> Example | None:
     opening = rng.choice(PAIR_LEADS[stance]).format(title=title)
     answers = pair_continuations(take_apart(facts[0]), take_apart(facts[1]), stance)
-    return _checked(domain, None, TUNED.pair_about(title, facts, stance), opening, answers, stance, facts, rng)
+    return _checked(domain, None, TUNED.pair_prompt(title, facts, stance), opening, answers, stance, facts, rng)
 
 
 def _checked(
