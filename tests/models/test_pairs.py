@@ -9,8 +9,8 @@ import pytest
 
 from features.errors import InputError
 from features.types import Completion, EntityKind, Fact, FinishReason, ModelIdentity, Stance, claims_of
-from models.explanations.gates import Failure
 from models.explanations.fewshot import POLARITY
+from models.explanations.gates import Failure
 from models.explanations.pairs import Pair, ParsedPairs, pair_requests, parse_pair, parse_pairs
 
 TIME = datetime(2020, 1, 1, tzinfo=UTC)
