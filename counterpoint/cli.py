@@ -300,6 +300,18 @@ def status(as_json: JsonOption = False) -> None:
 
 
 @app.command()
+def tune_explainer(
+    out: Annotated[Path, typer.Option(help="Folder the adapter goes to.")],
+    seed: Annotated[int, typer.Option(help="Of the examples and of the training.")] = 0,
+    examples: Annotated[int, typer.Option(help="Sentences to learn from.")] = 1200,
+) -> None:
+    """Tune the embedded language model to word facts (needs the extra `tune`). Goes on where it stopped."""
+    from counterpoint.tune import tune_here
+
+    tune_here(open_settings(), out, seed, examples)
+
+
+@app.command()
 def doctor(as_json: JsonOption = False) -> None:
     """What is installed, which stores and models are in use, what is missing and how to get it."""
     from rich.console import Console

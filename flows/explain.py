@@ -37,11 +37,12 @@ from flows.recipe import ExplainSection, Recipe
 from flows.shards import NOTHING, Bought, buy, joined, left
 from flows.stage import StageResult
 from flows.workspace import Workspace
-from models.explanations.facets import CONSUMER_SYSTEM, PRODUCT_SYSTEM, Parsed, parse_facets
+from models.explanations.facets import Parsed, parse_facets
 from models.explanations.gates import Failure
-from models.explanations.pairs import PAIR_SYSTEM, ParsedPairs, parse_pairs
+from models.explanations.pairs import ParsedPairs, parse_pairs
 from models.explanations.plan import Plan
 from models.explanations.retry import REASON, Rejected, second_requests
+from models.explanations.styles import PROMPTS as ASKED
 from models.llm.engines import open_engine
 from models.llm.generate import Budget
 from models.llm.imported import answerable
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 
 SHOWN_SAMPLES = 5
 
-PROMPTS = {"consumer_facets": CONSUMER_SYSTEM, "product_facets": PRODUCT_SYSTEM, "pairs": PAIR_SYSTEM, "again": REASON}
+PROMPTS = {**ASKED, "again": REASON}
 """The shared part of every prompt, by kind of request, and how a refused line is asked for again; an artifact carries
 them."""
 

@@ -34,12 +34,13 @@ from features.types import (
     content_hash,
 )
 from features.wording import Wording
+from models.explanations.fewshot import template
 from models.explanations.gates import TEMPLATE, Failure, failures, miscites, turned_round
 from models.explanations.retry import Rejected
+from models.explanations.styles import style_of
 
 KINDS = {EntityKind.CONSUMER: "consumer_facets", EntityKind.PRODUCT: "product_facets"}
-SYSTEMS = {EntityKind.CONSUMER: CONSUMER_SYSTEM, EntityKind.PRODUCT: PRODUCT_SYSTEM}
-PROMPT = "Fact: {fact}"
+
 
 class FacetConfig(BaseModel):
     """How many facets are asked for, and how long they may get."""
@@ -47,8 +48,8 @@ class FacetConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     n_per_stance: int = 2
-    max_tokens: int = 48
-    """A ceiling, not a target: a sentence usually ends after half of it."""
+    max_tokens: int = 80
+    """A ceiling, not a target: only the longest quotations come near it."""
     wording: Wording = Wording()
 
 
@@ -101,15 +102,21 @@ def facet_requests(
 
 def request_for(chosen: Sequence[tuple[Stance, Fact]], identity: ModelIdentity, config: FacetConfig) -> TextRequest:
     """The request that words the facts of one entity; each line is about one fact, and so cites it."""
-    facts = [fact for _, fact in chosen]
+    facts, style = [fact for _, fact in chosen], style_of(identity)
     shown = tuple(ShownFact(f"F{n}", fact.text) for n, fact in enumerate(facts, 1))
     slots = tuple(
-        Slot(opening(fact, config.wording), config.max_tokens, PROMPT.format(fact=fact.text), stance, (label.label,))
+        Slot(
+            style.opening(fact, stance, config.wording),
+            config.max_tokens,
+            style.about(fact, stance),
+            stance,
+            (label.label,),
+        )
         for (stance, fact), label in zip(chosen, shown, strict=True)
     )
     kind = facts[0].entity_kind
     subject = f"{kind.value} {facts[0].entity_id}"
-    return TextRequest(KINDS[kind], subject, SYSTEMS[kind], "", slots, identity, facts=shown)
+    return TextRequest(KINDS[kind], subject, style.system(kind), "", slots, identity, facts=shown)
 
 
 def by_entity(facts: Iterable[Fact]) -> dict[tuple[EntityKind, str], list[Fact]]:

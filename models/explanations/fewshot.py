@@ -57,9 +57,7 @@ Why would this person not enjoy it?
 This person would not enjoy it because those who enjoy opera records rated it below its overall 3.9."""
 
 POLARITY = {Stance.FOR: "enjoy", Stance.AGAINST: "not enjoy"}
-"""The phrase in which the two questions, and the two openings, differ. Nothing else does."""
-PROMPT = "The person:\n{consumer}\nThe product, {title}:\n{product}\nWhy would this person {polarity} it?"
-OPENING = "This person would {polarity} it because"
+"""The phrase in which the two questions, and the two openings, differ."""
 SYSTEMS = {EntityKind.CONSUMER: CONSUMER_SYSTEM, EntityKind.PRODUCT: PRODUCT_SYSTEM}
 
 _REVIEW = re.compile(r'^wrote of (?P<title>.+), rated (?P<stars>[\d.]+): "(?P<quote>.+)"$')
@@ -72,6 +70,19 @@ _IS = re.compile(r"^.{0,80}? is (?P<article>an?|the) ")
 QUOTED_WORDS = 3
 MILD = 0.75
 """From this share of the top rating, a rating below the usual one is called `a little less taken with`."""
+
+
+def pair_prompt(title: str, facts: Sequence[Fact], stance: Stance) -> str:
+    """The facts about a person and a product, and the question."""
+    person = "\n".join(f"- {fact.text}" for fact in facts if fact.entity_kind is EntityKind.CONSUMER)
+    product = "\n".join(f"- {fact.text}" for fact in facts if fact.entity_kind is EntityKind.PRODUCT)
+    asked = f"Why would this person {POLARITY[stance]} it?"
+    return f"The person:\n{person or '- nothing is known'}\nThe product, {title}:\n{product}\n{asked}"
+
+
+def pair_opening(stance: Stance) -> str:
+    """The clause that the published method prescribes."""
+    return f"This person would {POLARITY[stance]} it because"
 
 
 def opening(fact: Fact, wording: Wording) -> str:

@@ -28,14 +28,15 @@ class Kind(StrEnum):
     ATTRIBUTE = "attribute"
 
 
-_MEAN = r"(?P<mean>[\d.]+) (?P<top>of [\d.]+) on average, (?P<side>above|below)"
+_SIDE = r"(?P<side>above|below)"
+_MEAN = rf"(?P<mean>[\d.]+) (?P<top>of [\d.]+) on average, {_SIDE}"
 _USUAL = r"(?P<usual>[\d.]+)"
 _WHO = r"(?P<who>\d+ consumers?)"
 
 _CONSUMER = {
     Kind.WROTE: r'wrote of (?P<title>.+), rated (?P<stars>[\d.]+): "(?P<quote>.+)"',
     Kind.TASTE: rf"rated (?P<n>\d+) (?P<phrase>.+) {_MEAN} their usual {_USUAL}(?:; among them (?P<examples>.+))?",
-    Kind.TITLE: rf"rated (?P<title>.+) (?P<stars>[\d.]+) (?P<top>of [\d.]+), (?P<side>above|below) their usual {_USUAL}",
+    Kind.TITLE: rf"rated (?P<title>.+) (?P<stars>[\d.]+) (?P<top>of [\d.]+), {_SIDE} their usual {_USUAL}",
 }
 _PRODUCT = {
     Kind.DESCRIPTION: r'described as: "(?P<quote>.+)"',

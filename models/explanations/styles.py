@@ -41,18 +41,26 @@ class PromptStyle:
         """The text shared by all requests about pairs."""
         return TUNED_SYSTEM if self.tuned else fewshot.PAIR_SYSTEM
 
-    def pair_about(self, title: str, facts: Sequence[Fact], stance: Stance) -> str:
-        """What a pair's prompt says: a fact of the consumer, and one of the product."""
-        if self.tuned:
-            return f"pair {stance}: {title}\n" + "\n".join(f"{fact.entity_kind}: {fact.text}" for fact in facts)
-        return fewshot.pair_prompt(title, facts, stance)
+    def pair_prompt(self, title: str, facts: Sequence[Fact], stance: Stance) -> str:
+        """What a pair's prompt says: a fact of the consumer and one of the product, or one of the product alone."""
+        if not self.tuned:
+            return fewshot.pair_prompt(title, facts, stance)
+        if len(facts) == 1:
+            return self.about(facts[0], stance)
+        return f"pair {stance}: {title}\n" + "\n".join(f"{fact.entity_kind}: {fact.text}" for fact in facts)
 
     def pair_opening(self, title: str, facts: Sequence[Fact], stance: Stance) -> str:
         """The prescribed start of a pair's reason."""
-        return pair_lead(title, stance, facts) if self.tuned else fewshot.pair_opening(stance)
+        if not self.tuned:
+            return fewshot.pair_opening(stance)
+        return pair_lead(title, stance, facts) if len(facts) > 1 else lead(facts[0], stance)
 
 
 FEW_SHOT, TUNED = PromptStyle(tuned=False), PromptStyle(tuned=True)
+
+PROMPTS = {"consumer_facets": fewshot.CONSUMER_SYSTEM, "product_facets": fewshot.PRODUCT_SYSTEM}
+PROMPTS |= {"pairs": fewshot.PAIR_SYSTEM, "tuned": TUNED_SYSTEM}
+"""The shared part of every prompt, by kind of request; an artifact carries them."""
 
 
 def style_of(identity: ModelIdentity) -> PromptStyle:

@@ -38,7 +38,10 @@ SHARES: dict[Kind | None, float] = {
 """Wanted of each kind of fact among the examples; None is a pair of facts."""
 SLACK = 1.3
 """By so much a common kind may exceed its share, in place of those that are rare in the invented worlds."""
-PAIRS_PER_WORLD = 150
+PER_WORLD = 4
+"""Of each kind from one world, so that even few examples are of all domains."""
+PAIRS_PER_WORLD = 20
+"""Drawn at random; most have no facts about the same thing."""
 
 
 @dataclass(frozen=True)
@@ -65,29 +68,29 @@ def _stream(seed: int, held_out: bool, n: int) -> Iterator[Example]:
     rng, seen = Random(f"{seed}/{held_out}"), set[tuple[str, str]]()
     room = {kind: SLACK * share * n + 1 for kind, share in SHARES.items()}
     for turn in count():
-        made = [*_of_world(domains[turn % len(domains)], seed * 1000 + turn, rng)]
-        rng.shuffle(made)
-        left = dict.fromkeys(SHARES, max(8, n // 100))
-        for example in made:
-            left[example.kind] -= 1
-            if left[example.kind] >= 0 and room[example.kind] >= 1 and (example.prompt, example.opening) not in seen:
+        wanted = {kind: min(PER_WORLD, int(left)) for kind, left in room.items()}
+        for example in _of_world(domains[turn % len(domains)], seed * 1000 + turn, wanted, rng):
+            if (example.prompt, example.opening) not in seen:
                 room[example.kind] -= 1
                 seen.add((example.prompt, example.opening))
                 yield example
 
 
-def _of_world(domain: Domain, seed: int, rng: Random) -> Iterator[Example]:
+def _of_world(domain: Domain, seed: int, wanted: dict[Kind | None, int], rng: Random) -> Iterator[Example]:
+    """Examples of one invented world, of each kind as many as are wanted, as far as it has them."""
     facts, titles = world_facts(domain, seed)
-    for fact in facts:
-        if (made := _worded(domain, fact, rng)) is not None:
+    for fact in rng.sample(facts, len(facts)):
+        kind = take_apart(fact).kind
+        if wanted[kind] and (made := _worded(domain, fact, rng)) is not None:
+            wanted[kind] -= 1
             yield made
-    consumers = _grouped(facts, EntityKind.CONSUMER)
-    products = _grouped(facts, EntityKind.PRODUCT)
-    for _ in range(PAIRS_PER_WORLD):
+    consumers, products = _grouped(facts, EntityKind.CONSUMER), _grouped(facts, EntityKind.PRODUCT)
+    for _ in range(PAIRS_PER_WORLD if wanted[None] else 0):
         product, stance = rng.choice(list(products)), rng.choice(STANCES)
         chosen = argue(consumers[rng.choice(list(consumers))], products[product], stance)
         made = _argued(domain, spoken_title(titles[product]), chosen, stance, rng) if len(chosen) == 2 else None
-        if made is not None:
+        if made is not None and wanted[None]:
+            wanted[None] -= 1
             yield made
 
 
@@ -102,7 +105,7 @@ def _worded(domain: Domain, fact: Fact, rng: Random) -> Example | None:
 def _argued(domain: Domain, title: str, facts: tuple[Fact, ...], stance: Stance, rng: Random) -> Example | None:
     opening = rng.choice(PAIR_LEADS[stance]).format(title=title)
     answers = pair_continuations(take_apart(facts[0]), take_apart(facts[1]), stance)
-    return _checked(domain, None, TUNED.pair_about(title, facts, stance), opening, answers, stance, facts, rng)
+    return _checked(domain, None, TUNED.pair_prompt(title, facts, stance), opening, answers, stance, facts, rng)
 
 
 def _checked(

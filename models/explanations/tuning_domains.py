@@ -118,7 +118,11 @@ DOMAINS = (
     ),
     Domain(
         "shoes",
-        {"category": ("Sneakers", "Boots", "Sandals", "Slippers"), "color": ("black", "red", "white"), "brand": _BRANDS},
+        {
+            "category": ("Sneakers", "Boots", "Sandals", "Slippers"),
+            "color": ("black", "red", "white"),
+            "brand": _BRANDS,
+        },
         ("sole", "laces", "heel", "stitching", "lining", "arch", "toe", "leather", "insole", "fit"),
     ),
     Domain(
@@ -156,22 +160,23 @@ DOMAINS = (
     ),
 )
 
-ADJECTIVES = tuple(
-    """silent crimson hollow golden broken distant electric bitter secret frozen humble wild northern last hidden
-    restless second paper velvet burning lonely crooked midnight gentle foreign stubborn invisible borrowed
-    compact deluxe heavy-duty portable vintage stainless adjustable ultra-light premium classic mini digital
-    """.split()
-)
-NOUNS = tuple(
-    """river garden lighthouse orchard winter detective island letter machine wedding harvest mirror station
-    shadow bridge horse daughter kingdom harbour promise museum clock desert painter ocean neighbour forest train
-    festival witness summer thief mountain choir soldier lantern bakery comet village throne whale ferry
-    """.split()
-)
-ROLES = tuple(
-    """widow teacher smuggler pianist journalist boxer nurse farmer spy student gardener sailor judge
-    inventor waitress teenager priest botanist driver""".split()
-)
+_ADJECTIVES = """
+silent crimson hollow golden broken distant electric bitter secret frozen humble wild northern last hidden
+restless second paper velvet burning lonely crooked midnight gentle foreign stubborn invisible borrowed compact
+deluxe heavy-duty portable vintage stainless adjustable ultra-light premium classic mini digital
+"""
+ADJECTIVES = tuple(_ADJECTIVES.split())
+_NOUNS = """
+river garden lighthouse orchard winter detective island letter machine wedding harvest mirror station shadow
+bridge horse daughter kingdom harbour promise museum clock desert painter ocean neighbour forest train festival
+witness summer thief mountain choir soldier lantern bakery comet village throne whale ferry
+"""
+NOUNS = tuple(_NOUNS.split())
+_ROLES = """
+widow teacher smuggler pianist journalist boxer nurse farmer spy student gardener sailor judge inventor waitress
+teenager priest botanist driver
+"""
+ROLES = tuple(_ROLES.split())
 VERBS = ("find", "save", "outwit", "follow", "rebuild", "forget", "protect", "betray", "visit", "understand")
 EVENTS = (
     "the war reaches their town",
@@ -255,4 +260,15 @@ BLURBS = (
 )
 CITIES = ("Porto", "Trieste", "Valparaiso", "Bergen", "Tangier", "Kolkata", "Galway", "Odessa", "Quito")
 FIRST = ("Mara", "Tobias", "Ines", "Callum", "Yuki", "Dario", "Freya", "Samir", "Odile", "Pavel", "Leonie", "Bo")
-LAST = ("Hartmann", "O'Neill", "Castellanos", "Brandt", "Okafor", "Lindqvist", "de Vries", "Marchetti", "Novak", "Reyes")
+LAST = (
+    "Hartmann",
+    "O'Neill",
+    "Castellanos",
+    "Brandt",
+    "Okafor",
+    "Lindqvist",
+    "de Vries",
+    "Marchetti",
+    "Novak",
+    "Reyes",
+)

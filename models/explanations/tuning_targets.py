@@ -16,7 +16,10 @@ _QUOTE = ((r"", ("{quote}.",)),)
 
 FAMILIES: dict[Kind, tuple[tuple[str, tuple[str, ...]], ...]] = {
     Kind.TASTE: (
-        (r"^Of the ", ("the average was {mean} {top}" + _RATED, "the average was {mean} {top}; among them {examples}.")),
+        (
+            r"^Of the ",
+            ("the average was {mean} {top}" + _RATED, "the average was {mean} {top}; among them {examples}."),
+        ),
         (
             r"on average,$",
             (
@@ -50,7 +53,10 @@ FAMILIES: dict[Kind, tuple[tuple[str, tuple[str, ...]], ...]] = {
     Kind.WROTE: _QUOTE,
     Kind.MEAN: (
         (r"^With ", ("it is rated {side} the catalog's {usual}.", "it is {side} the catalog's {usual}.")),
-        (r"catalog's [\d.]+:$", ("{who} rated it {mean} {top} on average.", "it has {mean} {top} on average from {who}.")),
+        (
+            r"catalog's [\d.]+:$",
+            ("{who} rated it {mean} {top} on average.", "it has {mean} {top} on average from {who}."),
+        ),
         (
             r":$",
             (
@@ -91,7 +97,7 @@ FAMILIES: dict[Kind, tuple[tuple[str, tuple[str, ...]], ...]] = {
     ),
     Kind.REVIEW: _QUOTE,
     Kind.DESCRIPTION: _QUOTE,
-    Kind.ATTRIBUTE: ((r"", ("{value}.",)),),
+    Kind.ATTRIBUTE: ((r"", ("its {name} is {value}.",)),),
 }
 
 _TASTE = "you rated {n} {phrase} {mean} {top} on average, {side} your usual {usual}"

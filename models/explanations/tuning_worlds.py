@@ -112,7 +112,9 @@ def _brand(rng: Random) -> str:
     """An invented name of two to four syllables."""
     syllables = ("ba", "cor", "del", "fan", "gri", "hol", "ka", "lun", "mer", "no", "pra", "quil", "ro", "sta", "vex")
     name = "".join(rng.choices(syllables, k=rng.randint(2, 3))).title()
-    return rng.choice((name, name, f"{name} {rng.choice(words.LAST)}", f"{name}{rng.choice(('ex', 'on', 'ia', 'Pro'))}"))
+    return rng.choice(
+        (name, name, f"{name} {rng.choice(words.LAST)}", f"{name}{rng.choice(('ex', 'on', 'ia', 'Pro'))}")
+    )
 
 
 def _name(rng: Random) -> str:
@@ -138,7 +140,9 @@ def _review(domain: Domain, rng: Random, liked: bool) -> str:
         )
     style = rng.random()
     text = text[:1].upper() + text[1:] if style < 0.8 else text.lower() if style < 0.95 else text
-    return f"{text}{rng.choice(('.', '.', '!'))} {rng.choice(('Arrived on time.', 'That is all.', 'Thanks for reading.'))}"
+    return (
+        f"{text}{rng.choice(('.', '.', '!'))} {rng.choice(('Arrived on time.', 'That is all.', 'Thanks for reading.'))}"
+    )
 
 
 def _description(domain: Domain, rng: Random, title: str) -> str:
