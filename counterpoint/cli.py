@@ -10,6 +10,7 @@ import atexit
 import json
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -246,6 +247,18 @@ def status(as_json: JsonOption = False) -> None:
         typer.echo(state.model_dump_json(indent=1))
     else:
         show_status(state)
+
+
+@app.command()
+def tune_explainer(
+    out: Annotated[Path, typer.Option(help="Folder the adapter goes to.")],
+    seed: Annotated[int, typer.Option(help="Of the examples and of the training.")] = 0,
+    examples: Annotated[int, typer.Option(help="Sentences to learn from.")] = 1200,
+) -> None:
+    """Tune the embedded language model to word facts (needs the extra `tune`). Goes on where it stopped."""
+    from counterpoint.tune import tune_here
+
+    tune_here(open_settings(), out, seed, examples)
 
 
 @app.command()

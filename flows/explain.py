@@ -23,9 +23,12 @@ from flows.quality import enforce
 from flows.recipe import ExplainSection, Recipe
 from flows.stage import StageResult
 from flows.workspace import Workspace
-from models.explanations.facets import CONSUMER_SYSTEM, PRODUCT_SYSTEM, FacetConfig, facet_requests, parse_facets
-from models.explanations.pairs import PAIR_SYSTEM, pair_requests, parse_pairs
+from models.explanations.facets import FacetConfig, facet_requests, parse_facets
+from models.explanations.gates import Failure
+from models.explanations.pairs import pair_requests, parse_pairs
+from models.explanations.retry import REASON, Rejected, second_requests
 from models.explanations.selection import choose_pairs
+from models.explanations.styles import PROMPTS as ASKED
 from models.llm.engines import open_engine
 from models.llm.generate import Budget, GenerationReport, generate
 
@@ -34,8 +37,9 @@ if TYPE_CHECKING:
 
 SHOWN_SAMPLES = 5
 
-PROMPTS = {"consumer_facets": CONSUMER_SYSTEM, "product_facets": PRODUCT_SYSTEM, "pairs": PAIR_SYSTEM}
-"""The shared part of every prompt, by kind of request; an artifact carries them."""
+PROMPTS = {**ASKED, "again": REASON}
+"""The shared part of every prompt, by kind of request, and how a refused line is asked for again; an artifact carries
+them."""
 
 
 class ExplainResult(StageResult):
@@ -51,7 +55,11 @@ class ExplainResult(StageResult):
     written_by_model: float
     """Share of the published facets that are the model's own words; the others are worded by a template."""
     refused: dict[str, int]
-    """Lines of the model that failed a gate, by reason."""
+    """Lines of the model that failed a gate, by reason; lines asked for twice may count twice."""
+    retried: int
+    """Second requests: a refused line is asked for once more, with the reason."""
+    recovered: int
+    """Lines whose second answer passed. The other refused ones are worded by the template, or left out."""
     requests: int
     from_ledger: int
     unasked: int
@@ -102,15 +110,23 @@ def _explain(
     report = _ask(workspace, requests, engine, section)
     enforce(check_answers(answer_frame(requests, [report.completions.get(r.key) for r in requests])), workspace)
     parsed = parse_facets(facts, report.completions, engine.identity, config)
+    argued = parse_pairs(pairs, report.completions, engine.identity)
+    again = second_requests([*parsed.rejected, *argued.rejected]) if report.complete else []
+    if again:
+        second = _ask(workspace, again, engine, section, report.made)
+        completions = {**report.completions, **second.completions}
+        parsed = parse_facets(facts, completions, engine.identity, config)
+        argued = parse_pairs(pairs, completions, engine.identity)
     facet_frame = to_frame(parsed.facets, Facet)
     enforce(check_facets(facet_frame, fact_ids, snapshot.as_of), workspace)
-    texts = parse_pairs(pairs, report.completions, engine.identity)
+    texts, rejected = argued.texts, [*parsed.rejected, *argued.rejected]
     text_frame = to_frame(texts, Explanation)
-    if texts:
-        enforce(check_explanations(text_frame, fact_ids, snapshot.as_of, min_both=0.0), workspace)
+    if pairs:
+        enforce(check_explanations(text_frame, fact_ids, snapshot.as_of, n_asked=len(pairs)), workspace)
     for name, frame in (("facts", fact_frame), ("facets", facet_frame), ("pair_texts", text_frame)):
         workspace.lake.write(name, frame, made_from)
     _attach_samples(parsed.facets, snapshot)
+    _attach_refused(rejected)
     return ExplainResult(
         llm=f"{engine.identity.name}@{engine.identity.revision}",
         n_facts=len(facts),
@@ -118,7 +134,9 @@ def _explain(
         n_pairs=len(pairs),
         n_pair_texts=len(texts),
         written_by_model=round(parsed.model_share, 4),
-        refused=dict(Counter(failure.value for line in parsed.rejected for failure in line.failures)),
+        refused=dict(Counter(failure.value for line in rejected for failure in line.failures)),
+        retried=len(again),
+        recovered=sum(line.recovered for line in rejected),
         requests=report.asked,
         from_ledger=report.from_ledger,
         unasked=report.unasked,
@@ -143,10 +161,10 @@ def gather_facts(snapshot: Snapshot, section: ExplainSection) -> list[Fact]:
 
 
 def _ask(
-    workspace: Workspace, requests: list[TextRequest], engine: TextEngine, section: ExplainSection
+    workspace: Workspace, requests: list[TextRequest], engine: TextEngine, section: ExplainSection, used: int = 0
 ) -> GenerationReport:
     """Has the requests answered: from the ledger where it knows them, else by the model, within the budget."""
-    budget = Budget(calls=section.max_calls) if section.max_calls else None
+    budget = Budget(calls=max(section.max_calls - used, 0)) if section.max_calls else None
     with Ledger(workspace.settings.ledger_url) as ledger:
         return generate(requests, engine, ledger, workspace.progress, budget)
 
@@ -164,3 +182,15 @@ def _attach_samples(facets: Sequence[Facet], snapshot: Snapshot) -> None:
             about = f"{facet.entity_kind.value} {name if facet.entity_kind is EntityKind.PRODUCT else facet.entity_id}"
             lines.append(f"| {about} | {facet.stance.value} | {facet.text} | {facet.model} |")
     attach_text("explanation-samples", "\n".join(lines))
+
+
+def _attach_refused(rejected: Sequence[Rejected]) -> None:
+    """Attaches the first refused lines of every reason to the run, for people to judge the gates by."""
+    lines, shown = ["| reason | refused text | about | second answer |", "|---|---|---|---|"], Counter[Failure]()
+    for line in rejected:
+        if shown[line.failures[0]] < SHOWN_SAMPLES:
+            shown[line.failures[0]] += 1
+            second = "passed" if line.recovered else "refused too" if line.second is None else "refused or not asked"
+            text = line.text.replace("|", "/")
+            lines.append(f"| {', '.join(line.failures)} | {text} | {line.request.subject} | {second} |")
+    attach_text("refused-samples", "\n".join(lines))

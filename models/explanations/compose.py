@@ -18,7 +18,7 @@ from features.errors import InputError
 from features.sentences import spoken_title
 from features.types import STANCES, Explanation, Facet, Fact, Stance
 from features.wording import Wording
-from models.explanations.facets import template
+from models.explanations.fewshot import template
 from models.explanations.gates import TEMPLATE
 
 CONTENT_SOURCES = ("description", "review")
