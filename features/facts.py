@@ -97,7 +97,7 @@ class _ConsumerFacts:
         table = _strongest(table, "consumer")
         examples = self._examples(long, table)
         for row in rows(table):
-            yield self._aspect_fact(row, examples[(row.consumer, row.aspect)])
+            yield self._aspect_fact(row, examples.get((row.consumer, row.aspect), []))
 
     def _examples(self, long: pd.DataFrame, table: pd.DataFrame) -> dict[tuple[int, int], list[str]]:
         """Titles per (consumer, aspect): the most telling ratings first, then the best-known products."""
@@ -146,6 +146,8 @@ class _ConsumerFacts:
         table = table[(table["polarity"] != 0) & (table["surprise"] * table["polarity"] > 0)]
         for row in rows(_strongest(table, "consumer", 2)):
             title = spoken_title(self.evidence.titles[row.product])
+            if not title:
+                continue
             product = self.evidence.product_ids[row.product]
             side = "above" if row.polarity > 0 else "below"
             text = f"rated {title} {whole_stars(row.rating)} {of_top(scale)}, {side} their usual {stars(row.usual)}"

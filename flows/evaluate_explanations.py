@@ -7,6 +7,8 @@ in the built-in world the planted truth.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +17,9 @@ from prefect import flow
 
 from features.errors import InputError, ReleaseError
 from features.evidence import EvidenceWindow
+from features.records import from_frame
 from features.sentences import spoken_title
-from features.types import STANCES, Snapshot
+from features.types import STANCES, Fact, Snapshot
 from flows.artifacts import attach_plot, attach_table
 from flows.evaluate import Measure, measures
 from flows.ingest import IngestResult, built_in_world, ingest_data, read_snapshot
@@ -35,6 +38,7 @@ from models.release import Release, ReleaseStore, ReleaseTexts
 if TYPE_CHECKING:
     from features.batch import FeatureBatch
     from models.metrics.pair_context import Encode
+    from models.metrics.planted import Reading
 
 N_PAIRS = 300
 SEED = 0
@@ -68,64 +72,93 @@ def judge_explanations(workspace: Workspace, recipe: Recipe, n_pairs: int = N_PA
     """The work of the flow, callable without Prefect."""
     from models.text import TextEncoder
 
-    release, texts = _live(workspace)
-    ingested = ingest_data(workspace, recipe)
-    batch = _sample(part_set(workspace, ingested, "test").batch, n_pairs)
-    pairs = [*zip(map(str, batch.consumers.consumer_ids), map(str, batch.products.product_ids), strict=True)]
-    snapshot = read_snapshot(workspace, ingested, ingested.cut_valid)
-    argued = say(Published(texts, release.wording), pairs)
-    evidence = evidence_of(texts, release)
-    recognition = _recognition(pairs, snapshot, evidence, encode_once(TextEncoder().encode))
-    judged = {
-        PUBLISHED: argued,
-        TEMPLATE: say(Published(in_template_words(texts, release.wording), release.wording), pairs),
-    }
-    judged |= floors(argued)
-    metrics = {name: measure_argued(each, evidence, recognition) for name, each in judged.items()}
-    metrics[PUBLISHED] |= _deletion(workspace, recipe, ingested, batch, argued, texts)
+    shown = shown_pairs(workspace, recipe, n_pairs)
+    recognition = _recognition(shown, encode_once(TextEncoder().encode))
+    template = in_template_words(shown.texts, shown.release.wording)
+    judged = {PUBLISHED: shown.argued, TEMPLATE: say(template, shown.release, shown.pairs), **floors(shown.argued)}
+    metrics = {name: measure_argued(each, shown.evidence, recognition) for name, each in judged.items()}
+    metrics[PUBLISHED] |= _deletion(workspace, recipe, shown)
     if recipe.data.layout == "world":
         for name, each in judged.items():
-            metrics[name] |= planted_truth(recipe, snapshot, each)
+            metrics[name] |= planted_truth(read_planted(recipe, shown.snapshot, each))
     plot = _plot(workspace, metrics)
     attach_table("explanations", [{"texts": k, **{m: i.value for m, i in v.items()}} for k, v in metrics.items()])
     attach_plot("explanations", plot)
+    said = len(shown.argued.said)
     return ExplanationQuality(
-        release_id=release.release_id,
-        pairs=len(pairs),
-        texts=len(argued.said),
-        silent=round(1 - len(argued.said) / (len(STANCES) * len(pairs)), 4),
+        release_id=shown.release.release_id,
+        pairs=len(shown.pairs),
+        texts=said,
+        silent=round(1 - said / (len(STANCES) * len(shown.pairs)), 4),
         metrics={name: measures(each) for name, each in metrics.items()},
         plot=str(plot),
     )
 
 
-def say(published: Published, pairs: list[tuple[str, str]]) -> Argued:
-    """What is published of each pair."""
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """What the live release says of held-out pairs, and all it may be judged by."""
+
+    release: Release
+    texts: ReleaseTexts
+    ingested: IngestResult
+    snapshot: Snapshot
+    """What was known when the texts were made."""
+    batch: FeatureBatch
+    pairs: list[tuple[str, str]]
+    argued: Argued
+    evidence: Evidence
+
+
+def shown_pairs(workspace: Workspace, recipe: Recipe, n_pairs: int) -> Shown:
+    """Draws held-out pairs with a fixed seed, at most `n_pairs`, and looks up what is said of them."""
+    releases = ReleaseStore(workspace.settings.releases)
+    release = releases.live()
+    if release is None:
+        raise ReleaseError("No release is live, so nothing is published.", remedy="Run `counterpoint run` first.")
+    texts, ingested = releases.read_texts(release), ingest_data(workspace, recipe)
+    test = part_set(workspace, ingested, "test").batch
+    if not len(test):
+        raise InputError("There is no held-out pair to judge texts of.", remedy="Give more interactions.")
+    batch = test.take(np.sort(np.random.default_rng(SEED).permutation(len(test))[:n_pairs]).astype(np.intp))
+    pairs = [*zip(map(str, batch.consumers.consumer_ids), map(str, batch.products.product_ids), strict=True)]
+    snapshot = read_snapshot(workspace, ingested, ingested.cut_valid)
+    argued = say(texts, release, pairs)
+    return Shown(release, texts, ingested, snapshot, batch, pairs, argued, evidence_of(texts, release))
+
+
+def say(texts: ReleaseTexts, release: Release, pairs: Sequence[tuple[str, str]]) -> Argued:
+    """What these texts, published with this release, say of each pair."""
+    published = Published(texts, release.wording)
     return Argued(tuple(published.of(*pair) for pair in pairs))
 
 
 def evidence_of(texts: ReleaseTexts, release: Release) -> Evidence:
     """What the texts of a release may rest on."""
+    facts = {fact.fact_id: fact for fact in from_frame(texts.facts, Fact)}
     titles = zip(texts.products["product_id"].astype(str), texts.products["title"].astype(str), strict=True)
-    spoken = {product: spoken_title(title) for product, title in titles}
-    return Evidence(Published(texts, release.wording).facts, spoken, release.wording)
+    return Evidence(facts, {product: spoken_title(title) for product, title in titles}, release.wording)
 
 
-def planted_truth(recipe: Recipe, snapshot: Snapshot, argued: Argued) -> Metrics:
-    """Share of the statements that are so in the built-in world, and how often a stated taste is a planted one."""
-    from models.metrics.planted import Verdict, WorldJudge
+def read_planted(recipe: Recipe, snapshot: Snapshot, argued: Argued) -> list[tuple[str, Reading]]:
+    """Every statement about the built-in world, judged by its truth, with the consumer it is addressed to."""
+    from models.metrics.planted import WorldJudge
 
     window = EvidenceWindow(share=recipe.explain.evidence_share)
     judge = WorldJudge(snapshot, built_in_world(recipe.data).truth, window)
-    read = [
+    return [
         (text.consumer_id, reading)
         for _, text in argued.said
         for reading in judge.read(text.text, text.consumer_id, text.product_id, text.stance)
     ]
+
+
+def planted_truth(read: Sequence[tuple[str, Reading]]) -> Metrics:
+    """Share of the statements that are so, of those nobody could read, and of stated tastes that are planted ones."""
     who = np.array([consumer for consumer, _ in read])
     columns = {
-        "planted/supported": [float(reading.verdict is Verdict.TRUE) for _, reading in read],
-        "planted/unread": [float(reading.verdict is Verdict.UNREAD) for _, reading in read],
+        "planted/supported": [float(reading.verdict.value == "true") for _, reading in read],
+        "planted/unread": [float(reading.verdict.value == "unread") for _, reading in read],
         "planted/likes": [_share(reading.planted, reading.sign > 0) for _, reading in read],
         "planted/no_likes": [_share(reading.planted, reading.sign < 0) for _, reading in read],
     }
@@ -136,45 +169,23 @@ def _share(planted: bool | None, counts: bool) -> float:
     return float(planted) if planted is not None and counts else float("nan")
 
 
-def _live(workspace: Workspace) -> tuple[Release, ReleaseTexts]:
-    releases = ReleaseStore(workspace.settings.releases)
-    release = releases.live()
-    if release is None:
-        raise ReleaseError("No release is live, so nothing is published.", remedy="Run `counterpoint run` first.")
-    return release, releases.read_texts(release)
-
-
-def _sample(batch: FeatureBatch, n_pairs: int) -> FeatureBatch:
-    """Held-out pairs, drawn with a fixed seed."""
-    if not len(batch):
-        raise InputError("There is no held-out pair to judge texts of.", remedy="Give more interactions.")
-    chosen = np.random.default_rng(SEED).permutation(len(batch))[:n_pairs]
-    return batch.take(np.sort(chosen).astype(np.intp))
-
-
-def _recognition(pairs: list[tuple[str, str]], snapshot: Snapshot, evidence: Evidence, encode: Encode) -> Recognition:
-    consumers, products = passages_of(snapshot)
+def _recognition(shown: Shown, encode: Encode) -> Recognition:
+    consumers, products = passages_of(shown.snapshot)
     return Recognition(
-        contexts=PairContexts.encoded(pairs, consumers, products, encode),
-        consumers=np.array([consumer for consumer, _ in pairs]),
-        references=[" ".join([*consumers.get(c, ()), *products.get(p, ())]) for c, p in pairs],
-        names=list(evidence.titles.values()),
+        contexts=PairContexts.encoded(shown.pairs, consumers, products, encode),
+        consumers=np.array([consumer for consumer, _ in shown.pairs]),
+        references=[" ".join([*consumers.get(c, ()), *products.get(p, ())]) for c, p in shown.pairs],
+        names=list(shown.evidence.titles.values()),
         encode=encode,
     )
 
 
-def _deletion(
-    workspace: Workspace,
-    recipe: Recipe,
-    ingested: IngestResult,
-    batch: FeatureBatch,
-    argued: Argued,
-    texts: ReleaseTexts,
-) -> Metrics:
+def _deletion(workspace: Workspace, recipe: Recipe, shown: Shown) -> Metrics:
     """How often the model's rating moves as each side says, when what it cites, or does not cite, is taken away."""
-    recommender = load_trained(workspace, recipe, ingested, recipe.method.name)
-    moved = [moves(recommender, batch, [pair[side] for pair in argued.both], texts.facets) for side in (0, 1)]
-    who = batch.consumers.consumer_ids.astype(str)
+    recommender = load_trained(workspace, recipe, shown.ingested, recipe.method.name)
+    sides = zip(*shown.argued.both, strict=True)
+    moved = [moves(recommender, shown.batch, texts, shown.texts.facets) for texts in sides]
+    who = shown.batch.consumers.consumer_ids.astype(str)
     found: Metrics = {}
     for name in ("cited", "uncited"):
         by_stance = [getattr(each, name) for each in moved]

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 import pytest
 
 from features.evidence import EvidenceWindow
-from features.readers.world import WorldTruth
-from features.types import INTERACTION_COLUMNS, Catalog, Interactions, RatingScale, Snapshot, Stance
+from features.facts import consumer_facts, product_facts
+from features.readers.world import WorldConfig, WorldTruth, generate_world
+from features.records import to_frame
+from features.types import (
+    INTERACTION_COLUMNS,
+    Catalog,
+    Explanation,
+    Facet,
+    Fact,
+    Interactions,
+    RatingScale,
+    Snapshot,
+    Stance,
+)
+from models.explanations.published import Published
 from models.metrics.planted import Verdict, WorldJudge
+from models.release import ReleaseTexts
 
 NOW = datetime(2024, 1, 1, tzinfo=UTC)
+NO_FACETS = to_frame([], Facet).assign(vector=None)
 TITLES = {"p1": "Kolmar Kite 100", "p2": "Isarno Echo 101", "p3": "Elvane Drift 102"}
 FEATURES = {"p1": ("bass",), "p2": ("bass", "comfort"), "p3": ("comfort",)}
 DESCRIPTIONS = {
@@ -112,3 +127,23 @@ def test_another_refers_to_the_taste_before_it(judge: WorldJudge) -> None:
 def test_a_taste_is_compared_with_the_planted_ones(judge: WorldJudge) -> None:
     (reading,) = judge.read(LIKES_BASS, "c1", "p2", Stance.FOR)
     assert (reading.sign, reading.planted) == (1, True)
+
+
+@pytest.mark.slow
+def test_what_code_alone_says_of_a_world_is_nearly_always_so() -> None:
+    world = generate_world(WorldConfig(n_consumers=120, n_products=80, n_interactions=2400))
+    dataset = world.dataset
+    snapshot = Snapshot(dataset.interactions, dataset.catalog, dataset.scale, NOW + timedelta(days=730))
+    facts = [*consumer_facts(snapshot), *product_facts(snapshot)]
+    texts = ReleaseTexts(dataset.catalog.products, NO_FACETS, to_frame(facts, Fact), to_frame([], Explanation))
+    published, judge = Published(texts), WorldJudge(snapshot, world.truth)
+    pairs = dataset.interactions.frame[["consumer_id", "product_id"]].sample(300, random_state=0)
+    verdicts = [
+        reading.verdict
+        for pair in pairs.itertuples(index=False)
+        for text in published.of(*pair)
+        if text.granularity != "none"
+        for reading in judge.read(text.text, *pair, text.stance)
+    ]
+    assert len(verdicts) > 600
+    assert sum(verdict is Verdict.TRUE for verdict in verdicts) / len(verdicts) >= 0.98
