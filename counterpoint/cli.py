@@ -225,12 +225,12 @@ def evaluate_explanations(
     as_json: JsonOption = False,
 ) -> None:
     """Judge the published texts: grounded, recognisable, faithful, varied; beside texts that know nothing."""
-    open_settings()
-    chosen = choose_recipe(recipe, data)
+    settings = open_settings()
     from counterpoint.show import show_quality
     from flows.evaluate_explanations import evaluate_explanations as flow
+    from flows.recipe import choose_recipe
 
-    judged = flow(chosen, pairs)
+    judged = flow(choose_recipe(settings.home, recipe, data, "", "", ""), pairs)
     if as_json:
         typer.echo(judged.model_dump_json(indent=1))
     else:
