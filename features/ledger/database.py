@@ -58,7 +58,7 @@ class Database:
         try:
             with self._engine.begin() as connection:
                 yield connection
-        except (sa.exc.SQLAlchemyError, OSError) as error:
+        except (sa.exc.SQLAlchemyError, OSError, UnicodeDecodeError) as error:  # the last: a damaged name in an error
             raise self._broken(what, _cause(error)) from error
 
     def check(self) -> None:
