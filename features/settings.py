@@ -17,6 +17,32 @@ ONLINE_STORES = ("sqlite", "redis")
 
 
 @dataclass(frozen=True)
+class TokenPrice:
+    """Money per million tokens, in any currency."""
+
+    prompt: float
+    completion: float
+
+    @classmethod
+    def parse(cls, text: str) -> TokenPrice:
+        """Reads `0.15,0.60` (prompt, completion) or one price for both. Raises SettingError."""
+        try:
+            prices = [float(part) for part in text.split(",")]
+            if len(prices) not in (1, 2) or not all(0 <= price < float("inf") for price in prices):
+                raise ValueError
+        except ValueError:
+            raise SettingError(
+                f"COUNTERPOINT_LLM_PRICE is {text!r}.",
+                "It must be a price per million tokens, like 0.5, or two for prompts and answers, like 0.15,0.60.",
+            ) from None
+        return cls(prices[0], prices[-1])
+
+    def of(self, prompt_tokens: int, completion_tokens: int) -> float:
+        """What so many tokens cost."""
+        return (prompt_tokens * self.prompt + completion_tokens * self.completion) / 1e6
+
+
+@dataclass(frozen=True)
 class HostSettings:
     """Where this host keeps its state; every path below is derived from `home`."""
 
@@ -34,6 +60,8 @@ class HostSettings:
     """COUNTERPOINT_LLM_MODEL: the model's name at that server."""
     llm_key: str
     """COUNTERPOINT_LLM_KEY: its API key, if it wants one; never stored or logged."""
+    llm_price: TokenPrice | None = None
+    """COUNTERPOINT_LLM_PRICE: what it takes per million tokens; `counterpoint status` then shows the spend as money."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> HostSettings:
@@ -60,6 +88,7 @@ class HostSettings:
             llm_url=llm_url,
             llm_model=llm_model,
             llm_key=env.get("COUNTERPOINT_LLM_KEY", ""),
+            llm_price=TokenPrice.parse(price) if (price := env.get("COUNTERPOINT_LLM_PRICE", "")) else None,
         )
 
     @property

@@ -217,8 +217,8 @@ class TextRequest:
 
     def canonical(self) -> str:
         """Canonical JSON of what can change the answer; the key is its hash."""
-        content = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "subject"}
-        return json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=vars)
+        content = {part.name: getattr(self, part.name) for part in fields(self) if part.name != "subject"}
+        return json.dumps(content, default=vars, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
     @cached_property
     def key(self) -> str:

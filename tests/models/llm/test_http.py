@@ -3,124 +3,31 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from contextlib import ExitStack
 from email.utils import formatdate
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
 import pytest
 
+from benchmarks.stub_server import Reply, StubServer
 from features.errors import GenerationError
 from features.types import Completion, FinishReason, ModelIdentity, Slot, TextRequest
 from models.llm.http import TRIES, HttpEngine, decide, describe_form, parse_lines
 
 SLOTS = (Slot("They like"), Slot("They avoid"))
-GOOD = "They like old films.\nThey avoid war films."
-
-
-@dataclass
-class Reply:
-    """What the stub server does with one call."""
-
-    content: str | None = GOOD
-    status: int = 200
-    headers: dict[str, str] = field(default_factory=dict)
-    body: str | None = None
-    finish: str = "stop"
-    refusal: str | None = None
-    delay: float = 0.0
-    hang_up: bool = False
-
-    def text(self) -> str:
-        """The body of the answer."""
-        if self.body is not None:
-            return self.body
-        if self.status != 200:
-            return json.dumps({"error": {"message": "stub", "code": "stub"}})
-        message = {"role": "assistant", "content": self.content, "refusal": self.refusal}
-        return json.dumps(
-            {
-                "model": "stub-2026",
-                "system_fingerprint": "fp_1",
-                "choices": [{"index": 0, "message": message, "finish_reason": self.finish}],
-                "usage": {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18},
-            }
-        )
-
-
-class Stub(ThreadingHTTPServer):
-    """Plays the given replies in order, the last one for ever; keeps what it was sent."""
-
-    daemon_threads = True
-
-    def __init__(self, replies: list[Reply]) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.replies, self.lock = replies, threading.Lock()
-        self.bodies: list[dict[str, Any]] = []
-        self.headers: list[dict[str, str]] = []
-        self.paths: list[str] = []
-        self.at_once = self.most_at_once = 0
-
-    @property
-    def url(self) -> str:
-        """Its base URL."""
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Stub
-
-    def do_POST(self) -> None:
-        stub, body = self.server, self.rfile.read(int(self.headers["Content-Length"]))
-        with stub.lock:
-            stub.bodies.append(json.loads(body))
-            stub.headers.append(dict(self.headers))
-            stub.paths.append(self.path)
-            reply = stub.replies.pop(0) if len(stub.replies) > 1 else stub.replies[0]
-            stub.at_once += 1
-            stub.most_at_once = max(stub.most_at_once, stub.at_once)
-        time.sleep(reply.delay)
-        with stub.lock:
-            stub.at_once -= 1
-        if reply.hang_up:
-            self.close_connection = True
-            return
-        data = reply.text().encode()
-        try:
-            self.send_response(reply.status)
-            for name, value in {"Content-Length": str(len(data)), **reply.headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(data)
-        except (BrokenPipeError, ConnectionResetError):  # the client's time was up
-            self.close_connection = True
-
-    def log_message(self, *args: object) -> None:
-        """Keeps the tests' output quiet."""
-
-
-Serve = Callable[..., Stub]
+CONTENT = "They like old films.\nThey avoid war films."
+GOOD = Reply(CONTENT)
+Serve = Callable[..., StubServer]
 
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Starts stub servers and stops them after the test."""
-    stubs: list[Stub] = []
-
-    def start(*replies: Reply) -> Stub:
-        stub = Stub(list(replies))
-        threading.Thread(target=stub.serve_forever, args=(0.01,), daemon=True).start()
-        stubs.append(stub)
-        return stub
-
-    yield start
-    for stub in stubs:
-        stub.shutdown()
-        stub.server_close()
+    """Starts stub servers that play replies, and stops them after the test."""
+    with ExitStack() as running:
+        yield lambda *replies: running.enter_context(StubServer(replies))
 
 
 def engine_at(url: str, **settings: Any) -> HttpEngine:
@@ -132,7 +39,7 @@ def request_of(n: int = 0, slots: tuple[Slot, ...] = SLOTS) -> TextRequest:
 
 
 def test_an_answer_carries_its_lines_its_usage_and_the_servers_revision(serve: Serve) -> None:
-    stub = serve(Reply())
+    stub = serve(GOOD)
     (answer,) = engine_at(stub.url, key="secret").complete([request_of()])
     assert answer.lines == ("They like old films.", "They avoid war films.")
     assert (answer.finish, answer.request_key) == (FinishReason.STOP, request_of().key)
@@ -143,7 +50,7 @@ def test_an_answer_carries_its_lines_its_usage_and_the_servers_revision(serve: S
 
 
 def test_the_prompt_describes_the_lines_and_carries_all_settings(serve: Serve) -> None:
-    stub = serve(Reply())
+    stub = serve(GOOD)
     list(engine_at(stub.url).complete([request_of()]))
     body = stub.bodies[0]
     assert body["messages"] == [
@@ -161,7 +68,7 @@ def test_the_prompt_describes_the_lines_and_carries_all_settings(serve: Serve) -
 
 @pytest.mark.parametrize("tail", ["", "/", "/v1", "/v1/"])
 def test_a_base_url_may_or_may_not_end_in_v1(serve: Serve, tail: str) -> None:
-    stub = serve(Reply())
+    stub = serve(GOOD)
     list(engine_at(stub.url + tail).complete([request_of()]))
     assert stub.paths == ["/v1/chat/completions"]
 
@@ -174,19 +81,20 @@ def test_a_base_url_may_or_may_not_end_in_v1(serve: Serve, tail: str) -> None:
         Reply(status=503, body="<html>busy</html>"),
         Reply(status=408),
         Reply(hang_up=True),
-        Reply(delay=0.6),
+        Reply(CONTENT, cut=True),
+        Reply(CONTENT, delay=0.6),
     ],
-    ids=["429", "500", "503", "408", "connection lost", "timeout"],
+    ids=["429", "500", "503", "408", "connection lost", "cut off", "timeout"],
 )
 def test_a_passing_fault_is_tried_again(serve: Serve, fault: Reply) -> None:
-    stub = serve(fault, fault, Reply())
+    stub = serve(fault, fault, GOOD)
     (answer,) = engine_at(stub.url, timeout=0.3).complete([request_of()])
     assert answer.finish is FinishReason.STOP
     assert len(stub.bodies) == 3
 
 
 def test_the_wait_a_server_asks_for_is_kept(serve: Serve) -> None:
-    stub = serve(Reply(status=429, headers={"Retry-After": "0.4"}), Reply())
+    stub = serve(Reply(status=429, headers={"Retry-After": "0.4"}), GOOD)
     started = time.monotonic()
     list(engine_at(stub.url).complete([request_of()]))
     assert time.monotonic() - started >= 0.4
@@ -232,8 +140,8 @@ FILTERED = json.dumps({"error": {"code": "content_filter", "message": "no"}})
 @pytest.mark.parametrize(
     ("reply", "finish"),
     [
-        (Reply(finish="length"), FinishReason.LENGTH),
-        (Reply(finish="content_filter"), FinishReason.REFUSED),
+        (Reply(CONTENT, finish="length"), FinishReason.LENGTH),
+        (Reply(CONTENT, finish="content_filter"), FinishReason.REFUSED),
         (Reply(content=None, refusal="I cannot."), FinishReason.REFUSED),
         (Reply(content="I'm sorry, but I can't help with that."), FinishReason.REFUSED),
         (Reply(status=400, body=FILTERED), FinishReason.REFUSED),
@@ -249,7 +157,7 @@ def test_an_answer_that_cannot_be_used_says_why(serve: Serve, reply: Reply, fini
 
 
 def test_calls_run_side_by_side_up_to_the_limit(serve: Serve) -> None:
-    stub = serve(Reply(delay=0.05))
+    stub = serve(Reply(CONTENT, delay=0.05))
     requests = [request_of(n) for n in range(8)]
     answers = list(engine_at(stub.url, concurrency=4).complete(requests))
     assert {answer.request_key for answer in answers} == {request.key for request in requests}
@@ -257,7 +165,7 @@ def test_calls_run_side_by_side_up_to_the_limit(serve: Serve) -> None:
 
 
 def test_what_was_in_flight_when_a_call_failed_is_still_handed_out(serve: Serve) -> None:
-    stub = serve(Reply(status=401), Reply(delay=0.1), Reply(delay=0.1), Reply(delay=0.1))
+    stub = serve(Reply(status=401), Reply(CONTENT, delay=0.1), Reply(CONTENT, delay=0.1), Reply(CONTENT, delay=0.1))
     answers: list[Completion] = []
     with pytest.raises(GenerationError, match="HTTP 401"):
         answers.extend(engine_at(stub.url, concurrency=3).complete([request_of(n) for n in range(9)]))
@@ -265,7 +173,7 @@ def test_what_was_in_flight_when_a_call_failed_is_still_handed_out(serve: Serve)
 
 
 def test_a_consumer_that_stops_early_stops_the_calls(serve: Serve) -> None:
-    stub = serve(Reply())
+    stub = serve(GOOD)
     answers = engine_at(stub.url, concurrency=2).complete([request_of(n) for n in range(50)])
     next(answers)
     answers.close()  # type: ignore[attr-defined]
@@ -275,7 +183,7 @@ def test_a_consumer_that_stops_early_stops_the_calls(serve: Serve) -> None:
 @pytest.mark.parametrize(
     "content",
     [
-        GOOD,
+        CONTENT,
         "Sure! Here are the lines:\n\n1. They like old films.\n2. They avoid war films.",
         "- **They like** old films.\n- **They avoid** war films.".replace("**", ""),
         'Line 1: nothing\n"They like old films."\n"they avoid war films."',
