@@ -137,18 +137,19 @@ def measure_pairs(size: Size) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         # A short evidence window leaves more interactions after it, each of which is a pair with texts of its own.
         shop = Shop(Path(folder), size, ExplainSection(n_pairs=size.n_pairs, evidence_share=0.3))
+        shop.interactions = shop.interactions.drop(columns="review")  # to wash them takes longer than all the rest
         lake, ledger, started = Lake(Path(folder) / "lake"), AllAnswered(), time.perf_counter()
         before = _planned(shop, lake, ledger)
-        asked = {item.request.subject: item.request.canonical() for item in before.asked}
+        asked = {item.request.subject: item.request for item in before.asked}
         facts, chosen = _plain(lake.read("facts")), shop.chosen()
         old = shop.rename(chosen)
         seconds, started = time.perf_counter() - started, time.perf_counter()
         after = _planned(shop, lake, ledger)
         again = time.perf_counter() - started
         later = _plain(lake.read("facts"))
-    concerned = {subject for subject, text in asked.items() if _mentions(subject, text, chosen, old)}
+    concerned = {subject for subject, request in asked.items() if _mentions(request, set(chosen), old)}
     naming = set(facts["entity_id"][_naming(facts["text"], old)]) | set(chosen)
-    others = {item.request.subject: item.request.canonical() for item in after.asked}
+    keys = {item.request.subject: item.request.key for item in after.asked}
     calls = len(after.plan.to_make)
     figures = {
         "pairs": len(before.pairs),
@@ -157,7 +158,7 @@ def measure_pairs(size: Size) -> dict[str, Any]:
         "calls": calls,
         "oracle": len(concerned),
         "rows_equal": _others(facts, naming).equals(_others(later, naming))
-        and all(others.get(subject) == text for subject, text in asked.items() if subject not in concerned),
+        and all(keys.get(subject) == request.key for subject, request in asked.items() if subject not in concerned),
         "stale_mentions": int(_naming(later["text"], old).sum()),
         "seconds_first": round(seconds, 1),
         "seconds_again": round(again, 1),
@@ -212,7 +213,7 @@ class Explained(Shop):
     def renamed(self, chosen: list[str]) -> dict[str, Any]:
         """Another title and another description."""
         before, old = self._tables(), self.rename(chosen)
-        concerned = [one for one in self.asked if _mentions(one.subject, one.canonical(), chosen, old)]
+        concerned = [request for request in self.asked if _mentions(request, set(chosen), old)]
         naming = set(before["facts"]["entity_id"][_naming(before["facts"]["text"], old)]) | set(chosen)
         figures, after = {**self.explain(), "oracle": len(concerned)}, self._tables()
         figures["rows_equal"] = _rows_equal(before, after, naming)
@@ -251,8 +252,12 @@ def _kept(figures: dict[str, Any]) -> bool:
     return bool(right and figures["rows_equal"] and not figures["stale_mentions"])
 
 
-def _mentions(subject: str, request: str, products: Collection[str], titles: Collection[str]) -> bool:
-    return not set(products).isdisjoint(subject.split()) or any(title in request for title in titles)
+def _mentions(request: TextRequest, products: set[str], titles: Collection[str]) -> bool:
+    """Whether a request is about one of the products, or holds one of the titles anywhere."""
+    if not products.isdisjoint(request.subject.split()):
+        return True
+    text = request.canonical()
+    return any(title in text for title in titles)
 
 
 def _naming(texts: pd.Series, titles: Collection[str]) -> pd.Series:
