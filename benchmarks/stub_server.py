@@ -7,8 +7,11 @@ of the call.
 from __future__ import annotations
 
 import json
+import select
+import socket
+import struct
+import sys
 import threading
-import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +21,7 @@ from typing import Any, Self
 
 Body = dict[str, Any]
 """A call as it was sent: the parsed JSON of a chat completion request."""
+DRIP_BYTES = 16
 
 
 @dataclass
@@ -32,9 +36,13 @@ class Reply:
     finish: str = "stop"
     refusal: str | None = None
     delay: float = 0.0
-    """Seconds until anything is sent."""
+    """Seconds until anything is sent; a client that hangs up before is not waited for."""
+    drip: float = 0.0
+    """Seconds between two parts of the answer."""
     hang_up: bool = False
     """Close the connection without a word."""
+    reset: bool = False
+    """Break the connection off, as a host does that crashed."""
     cut: bool = False
     """Close the connection in the middle of the answer."""
     usage: dict[str, int] | None = field(default_factory=lambda: {"prompt_tokens": 11, "completion_tokens": 7})
@@ -72,7 +80,8 @@ class StubServer(ThreadingHTTPServer):
         """How often each prompt was asked, by its first line."""
         self.answers: defaultdict[str, list[str]] = defaultdict(list)
         """The contents that were sent in full, by the prompt's first line."""
-        self.at_once = self.most_at_once = 0
+        self.most_at_once = 0
+        self._open_calls: set[socket.socket] = set()
 
     def __enter__(self) -> Self:
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
@@ -89,18 +98,36 @@ class StubServer(ThreadingHTTPServer):
         """Its base URL."""
         return f"http://127.0.0.1:{self.server_address[1]}"
 
-    def take(self, body: Body, headers: dict[str, str], path: str) -> Reply:
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that was killed breaks its connections; that is no error here."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+    def take(self, body: Body, headers: dict[str, str], path: str, connection: socket.socket) -> Reply:
         """Counts a call and says what to do with it."""
         with self.lock:
             self.bodies.append(body)
             self.headers.append(headers)
             self.paths.append(path)
             self.calls[asked_for(body)] += 1
-            self.at_once += 1
-            self.most_at_once = max(self.most_at_once, self.at_once)
+            self._open_calls = {call for call in self._open_calls if not hung_up(call)} | {connection}
+            self.most_at_once = max(self.most_at_once, len(self._open_calls))
             if callable(self._script):
                 return self._script(body)
             return self._script.pop(0) if len(self._script) > 1 else self._script[0]
+
+    def end(self, connection: socket.socket) -> None:
+        """Counts a call as over."""
+        with self.lock:
+            self._open_calls.discard(connection)
+
+
+def hung_up(connection: socket.socket, wait: float = 0.0) -> bool:
+    """Whether the client closes the connection within some seconds. It sends nothing while it waits for an answer."""
+    try:
+        return bool(select.select([connection], [], [], wait)[0])
+    except (OSError, ValueError):  # closed on this side
+        return True
 
 
 def asked_for(body: Body) -> str:
@@ -115,13 +142,18 @@ class _Handler(BaseHTTPRequestHandler):
     wbufsize = -1
 
     def do_POST(self) -> None:
-        stub, body = self.server, json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        reply = stub.take(body, dict(self.headers), self.path)
-        time.sleep(reply.delay)
-        with stub.lock:
-            stub.at_once -= 1
-        if reply.hang_up:
+        stub, sent = self.server, self.rfile.read(int(self.headers["Content-Length"]))
+        if len(sent) < int(self.headers["Content-Length"]):  # the client was killed while it wrote
             self.close_connection = True
+            return
+        body = json.loads(sent)
+        reply = stub.take(body, dict(self.headers), self.path, self.connection)
+        gone = hung_up(self.connection, reply.delay) if reply.delay else False
+        stub.end(self.connection)
+        if gone or reply.hang_up or reply.reset:
+            self.close_connection = True
+            if reply.reset:
+                self._reset()
             return
         try:
             self._send(reply)
@@ -138,9 +170,20 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in {"Content-Length": str(len(data)), **reply.headers}.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(data[: len(data) // 2] if reply.cut else data)
-        self.wfile.flush()
+        data = data[: len(data) // 2] if reply.cut else data
+        size = DRIP_BYTES if reply.drip else max(len(data), 1)
+        for start in range(0, len(data), size):
+            self.wfile.write(data[start : start + size])
+            self.wfile.flush()
+            if reply.drip and hung_up(self.connection, reply.drip):
+                break
         self.close_connection = self.close_connection or reply.cut
+
+    def _reset(self) -> None:
+        """Closes with a TCP reset in place of a farewell."""
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        for part in (self.wfile, self.rfile, self.connection):
+            part.close()
 
     def log_message(self, *args: object) -> None:
         """Keeps the output quiet."""

@@ -11,12 +11,18 @@ import json
 import os
 import sys
 from importlib import import_module
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from features.errors import CounterpointError
 from features.settings import HostSettings
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from flows.recipe import Recipe
 
 app = typer.Typer(
     name="counterpoint",
@@ -57,27 +63,48 @@ def _end_quietly() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
-def open_settings() -> HostSettings:
+def open_settings(make_folders: bool = True) -> HostSettings:
     """Reads the host settings and prepares the environment of the libraries."""
     from flows.workspace import prepare_environment
 
     settings = HostSettings.from_environment()
-    prepare_environment(settings)
+    prepare_environment(settings, make_folders)
     return settings
 
 
 def do_stage(
-    stage: str, as_json: bool, recipe: str, data: str, interactions: str = "", catalog: str = "", mapping: str = ""
+    stage: str,
+    as_json: bool,
+    recipe: str,
+    data: str,
+    interactions: str = "",
+    catalog: str = "",
+    mapping: str = "",
+    max_calls: int | None = None,
+    max_tokens: int | None = None,
 ) -> None:
     """Runs the flow `flows.<stage>.<stage>` and prints its result.
 
-    The recipe is the one of the arguments, or the one this home was last run with.
+    The recipe is the one of the arguments, or the one this home was last run with; a budget holds for this run alone.
     """
     settings = open_settings()  # before the flow's libraries are imported: they read their environment then
     from flows.recipe import choose_recipe
 
     flow = getattr(import_module(f"flows.{stage}"), stage)
-    result = flow(choose_recipe(settings.home, recipe, data, interactions, catalog, mapping))
+    chosen = choose_recipe(settings.home, recipe, data, interactions, catalog, mapping)
+    show(flow(chosen.within(max_calls, max_tokens)), as_json)
+
+
+def look_only(recipe: str, data: str) -> tuple[HostSettings, Recipe]:
+    """The settings and the recipe of a command that runs no flow; nothing is made or remembered."""
+    settings = open_settings(make_folders=False)
+    from flows.recipe import choose_recipe
+
+    return settings, choose_recipe(settings.home, recipe, data, "", "", "", remember=False)
+
+
+def show(result: BaseModel, as_json: bool) -> None:
+    """Prints what was done."""
     if as_json:
         typer.echo(result.model_dump_json(indent=1))
     else:
@@ -121,9 +148,55 @@ def ingest(
 
 
 @app.command()
-def explain(recipe: RecipeOption = "", data: DataOption = "", as_json: JsonOption = False) -> None:
-    """Gather facts and have the language model argue for and against."""
-    do_stage("explain", as_json, recipe, data)
+def explain(
+    recipe: RecipeOption = "",
+    data: DataOption = "",
+    max_calls: Annotated[int | None, typer.Option(help="Most model calls of this run; 0 is no limit.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Most tokens of this run; 0 is no limit.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the plan and its cost; ask and write nothing.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Gather facts and have the language model argue for and against, most valuable texts first."""
+    if not dry_run:
+        return do_stage("explain", as_json, recipe, data, max_calls=max_calls, max_tokens=max_tokens)
+    settings, chosen = look_only(recipe, data)
+    from counterpoint.plan import read_plan, show_plan
+
+    plan = read_plan(settings, chosen.within(max_calls, max_tokens))
+    return typer.echo(plan.model_dump_json(indent=1)) if as_json else show_plan(plan)
+
+
+@app.command()
+def export_requests(
+    file: Annotated[Path, typer.Argument(help="Where to write them, one JSON object a line.")],
+    model: Annotated[str, typer.Option(help="The model that will answer them elsewhere.")],
+    revision: Annotated[str, typer.Option(help="Its revision; another one asks everything again.")] = "unknown",
+    batch: Annotated[bool, typer.Option("--batch", help="Write the lines of an OpenAI or vLLM batch job.")] = False,
+    recipe: RecipeOption = "",
+    data: DataOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Write the requests that have no answer yet, to be answered on another machine."""
+    settings, chosen = look_only(recipe, data)
+    from counterpoint.elsewhere import export_requests as export
+
+    show(export(settings, chosen, file, model, revision, batch), as_json)
+
+
+@app.command()
+def import_texts(
+    file: Annotated[Path, typer.Argument(help="Answers, one JSON object a line.")],
+    recipe: RecipeOption = "",
+    data: DataOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Check texts that were generated elsewhere and keep them in the ledger."""
+    settings, chosen = look_only(recipe, data)
+    from counterpoint.elsewhere import import_texts as take_in
+
+    show(take_in(settings, chosen, file), as_json)
 
 
 @app.command()
@@ -142,6 +215,26 @@ def train(recipe: RecipeOption = "", data: DataOption = "", as_json: JsonOption 
 def evaluate(recipe: RecipeOption = "", data: DataOption = "", as_json: JsonOption = False) -> None:
     """Score the held-out interactions, with and without explanations."""
     do_stage("evaluate", as_json, recipe, data)
+
+
+@app.command()
+def evaluate_explanations(
+    recipe: RecipeOption = "",
+    data: DataOption = "",
+    pairs: Annotated[int, typer.Option(help="How many held-out pairs are judged.")] = 300,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge the published texts: grounded, recognisable, faithful, varied; beside texts that know nothing."""
+    settings = open_settings()
+    from counterpoint.show import show_quality
+    from flows.evaluate_explanations import evaluate_explanations as flow
+    from flows.recipe import choose_recipe
+
+    judged = flow(choose_recipe(settings.home, recipe, data, "", "", ""), pairs)
+    if as_json:
+        typer.echo(judged.model_dump_json(indent=1))
+    else:
+        show_quality(judged)
 
 
 @app.command()
@@ -204,6 +297,18 @@ def status(as_json: JsonOption = False) -> None:
         typer.echo(state.model_dump_json(indent=1))
     else:
         show_status(state)
+
+
+@app.command()
+def tune_explainer(
+    out: Annotated[Path, typer.Option(help="Folder the adapter goes to.")],
+    seed: Annotated[int, typer.Option(help="Of the examples and of the training.")] = 0,
+    examples: Annotated[int, typer.Option(help="Sentences to learn from.")] = 1200,
+) -> None:
+    """Tune the embedded language model to word facts (needs the extra `tune`). Goes on where it stopped."""
+    from counterpoint.tune import tune_here
+
+    tune_here(open_settings(), out, seed, examples)
 
 
 @app.command()

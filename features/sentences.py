@@ -8,26 +8,24 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import numpy as np
+
+from features.instructions import foreign, instructs, orders, suspect
+from features.redaction import CONTACTS, REDACTED, Personal, redact
 
 MAX_SENTENCE = 160
 MAX_DESCRIPTION = 240
 MAX_TITLE = 60
-REDACTED = "[removed]"
-
-EMAIL = re.compile(r"[\w.+-]+\s?@\s?[\w-]+(?:\.[\w-]+)+")
-URL = re.compile(r"(?:https?://|www\.)\S+|\b[\w-]+\.(?:com|net|org|info|io)\b\S*", re.IGNORECASE)
-PHONE = re.compile(r"(?<![\w.])\+?\(?\d[\d ().-]{7,}\d(?!\w)")
-PERSONAL = (EMAIL, URL, PHONE)
+MAX_TEXT = 20_000
+MAX_NAME = 6
+"""A title of more words that commands, or is in another language, is looked at part by part."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]+")
 _TAG = re.compile(r"<[^>]{0,200}>")
-_INSTRUCTION = re.compile(
-    r"\b(?:ignore|disregard|forget)\b.{0,40}\b(?:instruction|prompt|above|previous)|<\||\bsystem prompt\b",
-    re.IGNORECASE,
-)
+_TAGS = re.compile(r"</?(?:br|p|b|i|em|strong|ul|ol|li|u|h[1-6]|div|table|tr|td|a)\b[^>]{0,200}>", re.IGNORECASE)
+"""Mark-up that sellers' texts have; other tags make a text suspicious."""
 _END = re.compile(r"(?<=[.!?])\s*(?=[A-Z\"'])|[.!?]\s+|\s{2,}|\n")
 _ARTICLE = re.compile(
     r"^(?P<rest>.+), (?P<article>The|A|An|Il|Lo|La|Le|Les|L'|El|Los|Las|Der|Die|Das|Un|Une)(?P<tail>$| \()"
@@ -73,15 +71,17 @@ not no never didn't don't doesn't isn't wasn't can't couldn't won't without
 _NEGATION = frozenset(_NEGATION_TEXT.split())
 
 
-def clean(text: object, limit: int = MAX_SENTENCE) -> str:
-    """Plain text of at most `limit` characters, without mark-up, control characters, contacts or links."""
+def clean(text: object, limit: int = MAX_SENTENCE, kinds: Collection[Personal] = frozenset(Personal)) -> str:
+    """Plain text of at most `limit` characters, without mark-up, control characters or personal data."""
+    return shorten(" ".join(redact(_unmarked(text), kinds).split()), limit)
+
+
+def _unmarked(text: object) -> str:
+    """The text without mark-up and control characters."""
     if not isinstance(text, str):
         return ""
-    plain = _TAG.sub(" ", html.unescape(html.unescape(text[:20_000])))
-    plain = _CONTROL.sub(" ", plain)
-    for pattern in PERSONAL:
-        plain = pattern.sub(REDACTED, plain)
-    return shorten(" ".join(plain.split()), limit)
+    plain = _TAG.sub(" ", html.unescape(html.unescape(text[:MAX_TEXT])))
+    return _CONTROL.sub(" ", plain)
 
 
 def shorten(text: str, limit: int) -> str:
@@ -92,8 +92,11 @@ def shorten(text: str, limit: int) -> str:
 
 
 def spoken_title(title: str) -> str:
-    """A title as one says it: `Postino, Il (1994)` is `Il Postino`; long shop titles end at a natural break."""
-    plain = _YEAR.sub("", clean(title, 300))
+    """A title as one says it: `Postino, Il (1994)` is `Il Postino`; long shop titles end at a natural break.
+
+    A title that gives orders is cut before them, and is empty if nothing is left.
+    """
+    plain = _YEAR.sub("", clean(_harmless(title), 300, CONTACTS))
     aliased = _ALIAS.sub("", plain)
     plain = aliased or plain
     match = _ARTICLE.match(plain)
@@ -104,16 +107,38 @@ def spoken_title(title: str) -> str:
     return shorten(plain, MAX_TITLE).removesuffix("...").rstrip(" ,;:-")
 
 
+def _harmless(title: str) -> str:
+    """The parts of a title before the first that gives orders. `Say Anything` is short enough to be a name."""
+    plain = html.unescape(html.unescape(title))
+    if not instructs(plain) and not (len(plain.split()) > MAX_NAME and (orders(plain) or foreign(plain))):
+        return title
+    kept = ""
+    for part in re.split(r"(?<=[.!?:;,|()\-])\s+|\s+(?=[(|-])|\n", plain):
+        if suspect(part):
+            break
+        kept = f"{kept} {part}"
+    return kept.strip(" -|([:;,") if len(kept.split()) > 1 else ""
+
+
 def words(text: str) -> list[str]:
     """Lower-case words of a text."""
     return _WORD.findall(text.lower())
 
 
-def sentences(text: object) -> list[str]:
-    """Clean sentences of a text, without those that hold redacted parts or talk to a language model."""
-    parts = _END.split(clean(text, 4_000))
+def sentences(text: object, kinds: Collection[Personal] = frozenset(Personal)) -> list[str]:
+    """Clean sentences of a text, without those that hold personal data or give orders.
+
+    A text that talks to a language model, or hides what it says, gives none, and what stands beside an order is none
+    either: what looks harmless there may be part of the same attempt.
+    """
+    if not isinstance(text, str) or instructs(html.unescape(html.unescape(_TAGS.sub(" ", text[:MAX_TEXT])))):
+        return []
+    parts = _END.split(clean(text, 4_000, kinds))
     whole = (part.replace('"', "").strip(" .'-*,;:") for part in parts if part)
-    return [part for part in whole if REDACTED not in part and not _INSTRUCTION.search(part)]
+    plain = list(whole)
+    beside = {place + step for place, part in enumerate(plain) if orders(part) for step in (-1, 0, 1)}
+    kept = (part for place, part in enumerate(plain) if place not in beside)
+    return [part for part in kept if REDACTED not in part and not suspect(part)]
 
 
 def pans(description: str) -> bool:
@@ -150,39 +175,10 @@ class Terms:
         ]
         self.weights = {word: float(np.log(n_texts / count)) for count, word in sorted(fitting, reverse=True)[:most]}
 
-    def of(self, text: str) -> str:
-        """The term a sentence is mostly about: its rarest known one; empty if it has none."""
-        found = [(self.weights[word], word) for word in words(text) if word in self.weights]
-        return max(found)[1] if found else ""
-
-
-def telling_sentence(text: object, polarity: int, terms: Terms) -> tuple[str, str, float]:
-    """The sentence (with its term and a score) that best carries a review's polarity.
-
-    Args:
-        text: a review, unwashed.
-        polarity: +1 for a review that likes the product, -1 for one that does not.
-        terms: what the corpus talks about.
-
-    Returns:
-        (sentence, term, score); the sentence is empty if none has a fitting length, a term and a fitting mood.
-    """
-    best = ("", "", 0.0)
-    for sentence in sentences(text):
-        if not 25 <= len(sentence) <= 130 or len(words(sentence)) < 5:
-            continue
-        term, agreement = terms.of(sentence), polarity * mood(sentence)
-        if not term or agreement <= 0:
-            continue
-        score = min(agreement, 2) + 0.3 * terms.weights[term] - 0.004 * len(sentence)
-        if score > best[2]:
-            best = (sentence, term, score)
-    return best
-
 
 def key_sentence(description: str) -> str:
     """The first sentence of a description that says something, or nothing."""
-    for sentence in sentences(description):
+    for sentence in sentences(description, CONTACTS):
         if len(sentence) >= 25:
             return shorten(sentence, MAX_DESCRIPTION)
     return ""

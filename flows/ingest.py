@@ -23,6 +23,7 @@ from flows.workspace import Workspace
 
 if TYPE_CHECKING:
     from features.readers.dataset import Dataset
+    from features.readers.world import World
 
 
 TABLES = ("interactions", "products", "attributes")
@@ -158,11 +159,7 @@ def _just_after(interactions: pd.DataFrame) -> datetime:
 
 def _read(data: DataSection) -> Dataset:
     if data.layout == "world":
-        from features.readers.world import WorldConfig, generate_world
-
-        sizes = (data.n_consumers, data.n_products, data.n_interactions)
-        config = WorldConfig(seed=data.seed, n_consumers=sizes[0], n_products=sizes[1], n_interactions=sizes[2])
-        return generate_world(config).dataset
+        return built_in_world(data).dataset
     from features.readers.registry import read_dataset
 
     source = data.interactions or data.folder
@@ -170,6 +167,20 @@ def _read(data: DataSection) -> Dataset:
         raise InputError(f"The recipe names no data for {data.name!r}.", remedy="Give --data DIR.")
     catalog, mapping = (Path(name) if name else None for name in (data.catalog, data.mapping))
     return read_dataset(data.layout, Path(source), catalog=catalog, mapping=mapping)
+
+
+def built_in_world(data: DataSection) -> World:
+    """The world of a recipe with the layout `world`, with the truth behind it."""
+    from features.readers.world import WorldConfig, generate_world
+
+    return generate_world(
+        WorldConfig(
+            seed=data.seed,
+            n_consumers=data.n_consumers,
+            n_products=data.n_products,
+            n_interactions=data.n_interactions,
+        )
+    )
 
 
 def _write_quarantine(workspace: Workspace, dataset: Dataset) -> str:

@@ -102,6 +102,14 @@ class Recipe(_Section):
     method: MethodSection = MethodSection()
     gate: GateSection = GateSection()
 
+    def within(self, max_calls: int | None, max_tokens: int | None) -> Recipe:
+        """The recipe with another budget for its texts; None leaves the recipe's own. Raises SettingError."""
+        given = {"max_calls": max_calls, "max_tokens": max_tokens}
+        budget = {name: value for name, value in given.items() if value is not None}
+        if negative := [name for name, value in budget.items() if value < 0]:
+            raise SettingError(f"{negative[0]} is {budget[negative[0]]}.", "A budget is 0 (no limit) or more.")
+        return self.model_copy(update={"explain": self.explain.model_copy(update=budget)})
+
 
 def read_recipe(name: str) -> Recipe:
     """Reads a recipe by name (`ml-100k/lr_recsys`) or path. Raises SettingError."""

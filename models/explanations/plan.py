@@ -92,14 +92,10 @@ class Plan:
     seconds_per_text: float | None = None
     """From past runs; None before the first."""
 
-    def of(self, *fates: Fate) -> list[PlannedRequest]:
-        """The requests with one of these fates, most valuable first where that matters."""
-        return [row for row in self.rows if row.fate in fates]
-
     @property
-    def to_ask(self) -> list[TextRequest]:
+    def to_make(self) -> list[PlannedRequest]:
         """What the ledger does not know, most valuable first, whatever the budget."""
-        return [row.request for row in self.of(Fate.BUY, Fate.WAITING)]
+        return [row for row in self.rows if row.fate in (Fate.BUY, Fate.WAITING)]
 
     def expected_seconds(self, n_texts: int) -> float | None:
         """How long so many texts will take."""
