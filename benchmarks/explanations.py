@@ -35,7 +35,7 @@ def throughput(
     """Texts per second of the embedded engine, by batch size and threads."""
     load = os.getloadavg()[0]
     folder = HostSettings.from_environment().models
-    engine, load_seconds = speed.loaded(folder)
+    engine, loading = speed.loaded(folder)
     settings = [(size, n) for n in _numbers(threads) for size in _numbers(batch_sizes)]
     speeds = []
     for kind in (speed.forced, speed.natural):
@@ -44,10 +44,9 @@ def throughput(
             typer.echo(f"{kind.__name__} batch {size} threads {n}: {speeds[-1].texts_per_second:.2f} texts/s")
     figures = {
         "prompt_tokens": {"shared": speed.SHARED_TOKENS, "own": speed.OWN_TOKENS},
-        "dtype": str(engine._model.network.embedding.dtype),
         "load_before": round(load, 2),
         "machine_was_idle": max(load, *(each.load_before - each.threads for each in speeds)) < 0.3,
-        "cold_load_seconds": round(load_seconds, 2),
+        **loading,
         "runs": [each.figures() for each in speeds],
     }
     if baseline:

@@ -65,18 +65,15 @@ class Speed:
         return round(amount / statistics.median(self.seconds), 2)
 
 
-def loaded(folder: Path, device: str = "cpu") -> tuple[EmbeddedEngine, float]:
-    """An engine ready to write and the seconds that took, with importing torch; the weights are converted before."""
-    started = time.perf_counter()
+def loaded(folder: Path, device: str = "cpu") -> tuple[EmbeddedEngine, dict[str, Any]]:
+    """An engine ready to write, and what making it ready took, with importing torch."""
+    converted, started = folder.is_dir(), time.perf_counter()
     from models.llm.local import EmbeddedEngine
 
     engine = EmbeddedEngine(folder, device=device)
-    if not folder.exists():
-        _ = engine._model
-        started = time.perf_counter()
-        engine = EmbeddedEngine(folder, device=device)
-    _ = engine._model
-    return engine, time.perf_counter() - started
+    dtype = str(engine._model.network.embedding.dtype)
+    seconds = round(time.perf_counter() - started, 2)
+    return engine, {"dtype": dtype, "cold_load_seconds": seconds, "weights_were_converted_before": converted}
 
 
 def forced(engine: EmbeddedEngine, batch_size: int, threads: int, texts: int, repeats: int) -> Speed:

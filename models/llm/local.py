@@ -31,7 +31,7 @@ from models.llm.tokens import Tokens, best
 from models.llm.weights import converted_folder, find_weights, weights_identity
 from models.threads import free_cores, torch_threads
 
-BATCH_SIZES = {"cpu": 64, "cuda": 256}
+BATCH_SIZES = {"cpu": 128, "cuda": 256}
 REFILL = 1 / 8
 """Free rows are given to waiting requests once they are this share of the batch: reading few costs as much as many."""
 MEAN_ROOM = 256

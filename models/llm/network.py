@@ -79,14 +79,17 @@ class Memory:
         return self.stored.shape[4]
 
     def reserve(self, rows: int, room: int) -> None:
-        """Makes room for that many rows of that many tokens at least; keeps what is there."""
+        """Makes room for that many tokens at least, in each of that many rows, whose content is kept.
+
+        Rows beyond are given up where tokens need the room, so that a few long rows do not lengthen many short ones.
+        """
         if rows <= self.rows and room <= self.room:
             return
-        rows, room = max(rows, self.rows), max(ROOM_STEP * math.ceil(room / ROOM_STEP), self.room)
         layers, two, old_rows, groups, old_room, width = self.stored.shape
+        room, kept = max(ROOM_STEP * math.ceil(room / ROOM_STEP), old_room), min(rows, old_rows)
         # Zeros, since a place that is masked must still hold a number.
         stored = self.stored.new_zeros(layers, two, rows, groups, room, width)
-        stored[:, :, :old_rows, :, :old_room] = self.stored
+        stored[:, :, :kept, :, :old_room] = self.stored[:, :, :kept]
         self.stored = stored
 
     def move(self, source: int, target: int, length: int) -> None:

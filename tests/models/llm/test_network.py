@@ -115,6 +115,13 @@ def test_a_row_that_moves_into_a_used_place_takes_its_memory_along() -> None:
     torch.testing.assert_close(got, scores_of(net, [*TEXT[:7], 9]), rtol=1e-4, atol=1e-4)
 
 
+def test_a_long_row_does_not_lengthen_rows_that_are_gone() -> None:
+    memory = network().memory()
+    memory.reserve(128, 60)
+    memory.reserve(2, 4000)
+    assert (memory.rows, memory.room) == (2, 4032)
+
+
 def test_bf16_scores_are_near_those_of_fp32() -> None:
     exact, rounded = scores_of(network(), TEXT), scores_of(network(dtype=torch.bfloat16), TEXT)
     assert rounded.dtype is torch.bfloat16
