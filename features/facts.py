@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 
 from features.evidence import SHRINK, Codes, Evidence, EvidenceWindow, positions, rows
+from features.mentions import quotations
 from features.product_facts import product_facts
-from features.sentences import Terms, spoken_title, telling_sentence
+from features.sentences import spoken_title
 from features.types import EntityKind, Fact, Snapshot
 from features.wording import (
     FACTS_PER_POLARITY,
@@ -163,25 +164,21 @@ class _ConsumerFacts:
     def of_reviews(self) -> Iterator[Fact]:
         """'wrote of Fender strings, rated 5: "they stay in tune"'."""
         evidence = self.evidence
-        reviewed = [event for event in self.event if isinstance(evidence.review[event], str)]
-        terms = Terms(evidence.review[event] for event in reviewed)
-        for event in reviewed:
-            polarity = 1 if evidence.rating[event] >= evidence.scale.like_from else -1
-            sentence, term, score = telling_sentence(evidence.review[event], polarity, terms)
+        for quoted in quotations(evidence, self.event, evidence.consumer):
+            event = quoted.event
             title = spoken_title(evidence.titles[evidence.product[event]])
-            if not sentence or not title:
+            if not title:
                 continue
-            text = f'wrote of {title}, rated {whole_stars(evidence.rating[event])}: "{sentence}"'
-            until = pd.Timestamp(evidence.time[event], tz="UTC")
+            text = f'wrote of {title}, rated {whole_stars(evidence.rating[event])}: "{quoted.sentence}"'
             yield self._fact(
                 evidence.consumer[event],
-                f"review.{evidence.source_row[event]}",
-                aspect_of("term", term),
+                f"review.{evidence.event_id(event)}",
+                aspect_of("term", quoted.term),
                 text,
-                polarity,
-                0.1 * score,
+                quoted.polarity,
+                quoted.weight,
                 "review",
-                until,
+                pd.Timestamp(evidence.time[event], tz="UTC"),
             )
 
     def _fact(

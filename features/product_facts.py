@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from features.evidence import SHRINK, Codes, Evidence, EvidenceWindow, rows
-from features.sentences import Terms, key_sentence, pans, telling_sentence
+from features.mentions import quotations
+from features.sentences import key_sentence, pans
 from features.types import EntityKind, Fact, Snapshot
 from features.wording import CATALOG_TIME, Wording, aspect_of, choose, of_top, part_of_id, stars, whole_stars
 
@@ -162,17 +163,13 @@ class _ProductFacts:
     def of_reviews(self) -> Iterator[Fact]:
         """'a consumer who rated it 5 wrote: "the strings stay in tune"'."""
         evidence = self.evidence
-        reviewed = [event for event in self.event if isinstance(evidence.review[event], str)]
-        terms = Terms(evidence.review[event] for event in reviewed)
-        for event in reviewed:
-            polarity = 1 if evidence.rating[event] >= evidence.scale.like_from else -1
-            sentence, term, score = telling_sentence(evidence.review[event], polarity, terms)
-            if not sentence:
-                continue
-            text = f'a consumer who rated it {whole_stars(evidence.rating[event])} wrote: "{sentence}"'
-            key, aspect = f"review.{evidence.source_row[event]}", aspect_of("term", term)
+        for quoted in quotations(evidence, self.event, evidence.product):
+            event = quoted.event
+            text = f'a consumer who rated it {whole_stars(evidence.rating[event])} wrote: "{quoted.sentence}"'
+            key, aspect = f"review.{evidence.event_id(event)}", aspect_of("term", quoted.term)
             until = pd.Timestamp(evidence.time[event], tz="UTC")
-            yield self._fact(evidence.product[event], key, aspect, text, polarity, 0.1 * score, "review", until)
+            product = evidence.product[event]
+            yield self._fact(product, key, aspect, text, quoted.polarity, quoted.weight, "review", until)
 
     def _fact(
         self,

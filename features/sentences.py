@@ -176,35 +176,6 @@ class Terms:
         ]
         self.weights = {word: float(np.log(n_texts / count)) for count, word in sorted(fitting, reverse=True)[:most]}
 
-    def of(self, text: str) -> str:
-        """The term a sentence is mostly about: its rarest known one; empty if it has none."""
-        found = [(self.weights[word], word) for word in words(text) if word in self.weights]
-        return max(found)[1] if found else ""
-
-
-def telling_sentence(text: object, polarity: int, terms: Terms) -> tuple[str, str, float]:
-    """The sentence (with its term and a score) that best carries a review's polarity.
-
-    Args:
-        text: a review, unwashed.
-        polarity: +1 for a review that likes the product, -1 for one that does not.
-        terms: what the corpus talks about.
-
-    Returns:
-        (sentence, term, score); the sentence is empty if none has a fitting length, a term and a fitting mood.
-    """
-    best = ("", "", 0.0)
-    for sentence in sentences(text):
-        if not 25 <= len(sentence) <= 130 or len(words(sentence)) < 5:
-            continue
-        term, agreement = terms.of(sentence), polarity * mood(sentence)
-        if not term or agreement <= 0:
-            continue
-        score = min(agreement, 2) + 0.3 * terms.weights[term] - 0.004 * len(sentence)
-        if score > best[2]:
-            best = (sentence, term, score)
-    return best
-
 
 def key_sentence(description: str) -> str:
     """The first sentence of a description that says something, or nothing."""

@@ -6,6 +6,7 @@ from a text which aspect it speaks of. Brands and models are invented.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 
@@ -493,3 +494,10 @@ LEADS = (
     "With the {model}, {brand} makes {kind} with {listed}.",
 )
 DOWNSIDES = ("On the downside, {clause}.", "Less convincing: {clause}.", "Testers note that {clause}.")
+
+_NAMES = {aspect.name: re.compile(rf"\b{re.escape(aspect.name)}\b", re.IGNORECASE) for aspect in ASPECTS}
+
+
+def aspects_named(text: str) -> set[str]:
+    """Names of the aspects that a text speaks of."""
+    return {name for name, pattern in _NAMES.items() if pattern.search(text)}

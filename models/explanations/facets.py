@@ -34,53 +34,12 @@ from features.types import (
     content_hash,
 )
 from features.wording import Wording
+from models.explanations.fewshot import template
 from models.explanations.gates import TEMPLATE, Failure, failures, miscites, turned_round
 from models.explanations.retry import Rejected
-
-CONSUMER_SYSTEM = """\
-You turn a fact about a person into one plain sentence. Keep names and numbers as they are and add nothing.
-
-Fact: rated 12 jazz records 4.6 of 5 on average, above their usual 3.4; among them Kind of Blue and Blue Train
-Sentence: You enjoy jazz records such as Kind of Blue and Blue Train, and rated 12 of them 4.6 of 5 on average.
-Fact: rated 7 opera records 2.1 of 5 on average, below their usual 3.4; among them Tosca and Aida
-Sentence: You are less taken with opera records such as Tosca and Aida, \
-and rated 7 of them 2.1 of 5 on average.
-Fact: rated Nevermind 1 of 5, below their usual 3.4
-Sentence: You did not take to Nevermind and rated it 1 of 5, below your usual 3.4.
-Fact: wrote of Oak Shelf, rated 5: "It was easy to build and holds all my records"
-Sentence: You praised Oak Shelf and wrote: It was easy to build and holds all my records."""
-
-PRODUCT_SYSTEM = """\
-You turn a fact about a product into one plain sentence. Keep names and numbers as they are and add nothing.
-
-Fact: described as: "Blue Hour is a moody trio recording that explores long, quiet piano solos"
-Sentence: It is a moody trio recording that explores long, quiet piano solos.
-Fact: described as: "In Night Train, three friends record an album before their label closes"
-Sentence: In it, three friends record an album before their label closes.
-Fact: the 12 consumers who enjoy jazz records rated it 4.6 of 5 on average, above its overall 3.9
-Sentence: It appeals to those who enjoy jazz records: 12 of them rated it 4.6 of 5 on average, \
-above its overall 3.9.
-Fact: rated by 80 consumers, 3.9 of 5 on average, above the catalog's 3.4
-Sentence: With 3.9 of 5 on average from 80 consumers, it is rated above the catalog's 3.4.
-Fact: 6 of 80 consumers rated it 2 or lower
-Sentence: It let down 6 of 80 consumers, who rated it 2 or lower.
-Fact: a consumer who rated it 5 wrote: "It was easy to build and holds all my records"
-Sentence: A consumer who rated it 5 wrote: It was easy to build and holds all my records."""
+from models.explanations.styles import style_of
 
 KINDS = {EntityKind.CONSUMER: "consumer_facets", EntityKind.PRODUCT: "product_facets"}
-SYSTEMS = {EntityKind.CONSUMER: CONSUMER_SYSTEM, EntityKind.PRODUCT: PRODUCT_SYSTEM}
-PROMPT = "Fact: {fact}"
-
-_REVIEW = re.compile(r'^wrote of (?P<title>.+), rated (?P<stars>[\d.]+): "(?P<quote>.+)"$')
-_RATED = re.compile(r"^rated (?P<title>.+) (?P<stars>[\d.]+) of (?P<top>[\d.]+), (?:above|below)")
-_MEAN = re.compile(r"^rated by (?P<who>\d+ consumers?), (?P<mean>[\d.]+ of [\d.]+) on average")
-_COUNT = re.compile(r"^(?P<count>\d+ of \d+ consumers?) rated")
-_TASTE = re.compile(r"^the (?P<count>\d+) consumers")
-_QUOTE = re.compile(r'"(?P<quote>.+)"$')
-_IS = re.compile(r"^.{0,80}? is (?P<article>an?|the) ")
-QUOTED_WORDS = 3
-MILD = 0.75
-"""From this share of the top rating, a rating below the usual one is called `a little less taken with`."""
 
 
 class FacetConfig(BaseModel):
@@ -89,8 +48,8 @@ class FacetConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     n_per_stance: int = 2
-    max_tokens: int = 48
-    """A ceiling, not a target: a sentence usually ends after half of it."""
+    max_tokens: int = 80
+    """A ceiling, not a target: only the longest quotations come near it."""
     wording: Wording = Wording()
 
 
@@ -143,15 +102,21 @@ def facet_requests(
 
 def request_for(chosen: Sequence[tuple[Stance, Fact]], identity: ModelIdentity, config: FacetConfig) -> TextRequest:
     """The request that words the facts of one entity; each line is about one fact, and so cites it."""
-    facts = [fact for _, fact in chosen]
+    facts, style = [fact for _, fact in chosen], style_of(identity)
     shown = tuple(ShownFact(f"F{n}", fact.text) for n, fact in enumerate(facts, 1))
     slots = tuple(
-        Slot(opening(fact, config.wording), config.max_tokens, PROMPT.format(fact=fact.text), stance, (label.label,))
+        Slot(
+            style.opening(fact, stance, config.wording),
+            config.max_tokens,
+            style.about(fact, stance),
+            stance,
+            (label.label,),
+        )
         for (stance, fact), label in zip(chosen, shown, strict=True)
     )
     kind = facts[0].entity_kind
     subject = f"{kind.value} {facts[0].entity_id}"
-    return TextRequest(KINDS[kind], subject, SYSTEMS[kind], "", slots, identity, facts=shown)
+    return TextRequest(KINDS[kind], subject, style.system(kind), "", slots, identity, facts=shown)
 
 
 def by_entity(facts: Iterable[Fact]) -> dict[tuple[EntityKind, str], list[Fact]]:
@@ -270,93 +235,3 @@ def _facet(fact: Fact, stance: Stance, rank: int, text: str, request: TextReques
 def tidy(line: str) -> str:
     """A line without list marks and doubled spaces."""
     return " ".join(re.sub(r"^[-*\s]+", "", line).split())
-
-
-def opening(fact: Fact, wording: Wording) -> str:
-    """The prescribed start of a fact's sentence; it fixes the subject and the stance."""
-    if fact.entity_kind is EntityKind.CONSUMER:
-        return _consumer_opening(fact, wording)
-    return _product_opening(fact, wording)
-
-
-def _consumer_opening(fact: Fact, wording: Wording) -> str:
-    liked = fact.polarity > 0
-    if match := _REVIEW.match(fact.text):
-        judged = "praised" if liked else "were not content with"
-        return f"You {judged} {match['title']} and wrote: {_start(_quoted(fact))}"
-    if fact.source == "title" and (match := _RATED.match(fact.text)):
-        mild = float(match["stars"]) >= MILD * float(match["top"])
-        distance = "were a little less taken with" if mild else "did not take to"
-        took = "liked" if liked else distance
-        return f"You {took} {match['title']} and rated it {match['stars']} of {match['top']},"
-    return f"You {'enjoy' if liked else 'are less taken with'} {wording.phrase(fact.aspect)}"
-
-
-def _product_opening(fact: Fact, wording: Wording) -> str:
-    liked = fact.polarity > 0
-    if match := _MEAN.match(fact.text):
-        return f"With {match['mean']} on average from {match['who']}, it is rated"
-    if match := _COUNT.match(fact.text):
-        return f"It {'pleased' if liked else 'let down'} {match['count']},"
-    if match := _TASTE.match(fact.text):
-        who = f"those who enjoy {wording.phrase(fact.aspect)}: {match['count']} of them"
-        return f"It appeals {'to' if liked else 'less to'} {who}"
-    if fact.source == "description":
-        return _description_opening(_quoted(fact))
-    if fact.source == "review":
-        return f"{_reviewer(fact)} {_start(_quoted(fact))}"
-    if fact.aspect == "few":
-        return "It is little known, since"
-    return f"It is among {wording.phrase(fact.aspect)}"
-
-
-def _description_opening(sentence: str) -> str:
-    """The start that lets a description's first sentence run on as it stands."""
-    if match := _IS.match(sentence):
-        return f"It is {match['article']}"
-    if sentence.startswith("In ") and ", " in sentence[:60]:
-        return f"In it, {_start(sentence.split(', ', 1)[1])}"
-    return f"Its description says: {_start(sentence)}"
-
-
-def _start(sentence: str) -> str:
-    """A quotation's first words: with them in place the model copies on; without, it makes things up."""
-    return " ".join(sentence.split()[:QUOTED_WORDS])
-
-
-def _reviewer(fact: Fact) -> str:
-    return fact.text.split(' "')[0].replace("a consumer", "A consumer", 1)
-
-
-def _quoted(fact: Fact) -> str:
-    match = _QUOTE.search(fact.text)
-    return match["quote"] if match else ""
-
-
-def template(fact: Fact, wording: Wording) -> str:
-    """A readable sentence for a fact, made by code."""
-    start = opening(fact, wording)
-    if fact.source == "description":
-        return f"It is described as “{_quoted(fact)}”."
-    if fact.source == "review":
-        return f"{start.removesuffix(_start(_quoted(fact)))}“{_quoted(fact)}”."
-    if fact.source == "attribute":
-        return f"{start}."
-    if fact.entity_kind is EntityKind.CONSUMER and fact.source == "ratings":
-        return _aspect_sentence(start, fact.text)
-    if fact.aspect == "few":
-        return f"{start} {fact.text}."
-    marks = {"title": r", (above|below)", "affinity": r" rated it", "mean": r", (above|below)"}
-    mark = marks.get(fact.source) or marks.get(fact.aspect) or r" rated it"
-    match = re.search(mark, fact.text)
-    rest = fact.text[match.start() :].lstrip(", ") if match else fact.text
-    joint = " who " if start.endswith(("consumers,", "consumer,")) else " "
-    return f"{start}{joint}{rest}.".replace("their usual", "your usual")
-
-
-def _aspect_sentence(start: str, text: str) -> str:
-    """'You enjoy war movies such as Patton, and rated 2 of them 5.0 of 5 on average.'"""
-    rated, _, examples = text.partition("; among them ")
-    count, mean = rated.split()[1], re.search(r"[\d.]+ of [\d.]+ on average", rated)
-    such = f" such as {examples}" if examples else ""
-    return f"{start}{such}, and rated {count} of them {mean[0] if mean else ''}."

@@ -108,7 +108,7 @@ def support(evidence: str) -> Support:
         stems=frozenset().union(*map(stems_of, said)),
         near=frozenset(pairs),
         numbers=frozenset(beside for beside in sides if beside[2]),
-        denied=frozenset().union(*map(_denied, lines)),
+        denied=frozenset(_denied(lines)),
     )
 
 
@@ -119,12 +119,13 @@ def _near(said: Sequence[str]) -> Iterator[tuple[str, str]]:
         yield from zip(parts, parts[gap:], strict=False)
 
 
-def _denied(said: Sequence[str]) -> set[str]:
+def _denied(lines: Sequence[Sequence[str]]) -> set[str]:
     """Stems of the content words that follow negations, without those that are also said plainly."""
     turned, plain = set[str](), set[str]()
-    for place, word in enumerate(said):
-        if not is_function(word) and not negates(word):
-            (turned if _is_denied(said, place) else plain).add(stem(word))
+    for said in lines:
+        for place, word in enumerate(said):
+            if not is_function(word) and not negates(word):
+                (turned if _is_denied(said, place) else plain).add(stem(word))
     return turned - plain
 
 

@@ -15,7 +15,7 @@ import pytest
 from features.errors import InputError
 from features.evidence import earlier_sum, positions
 from features.facts import EvidenceWindow, Wording, consumer_facts, product_facts
-from features.sentences import Terms, clean, key_sentence, sentences, spoken_title, telling_sentence
+from features.sentences import clean, key_sentence, sentences, spoken_title
 from features.types import Catalog, EntityKind, Fact, Interactions, RatingScale, Snapshot
 from features.wording import CATALOG_TIME, FACTS_PER_POLARITY
 
@@ -152,12 +152,29 @@ def test_titles_are_said_as_people_say_them() -> None:
     assert len(spoken_title("Very long cable with many words " * 6)) <= 60
 
 
-def test_a_telling_sentence_fits_the_stars() -> None:
-    terms = Terms(["the volume knob"] * 9 + ["other words entirely"] * 60)
+def test_a_quotation_fits_the_stars() -> None:
     review = "The volume knob is great and solid. The volume knob is loose and broken."
-    assert telling_sentence(review, 1, terms)[0] == "The volume knob is great and solid"
-    assert telling_sentence(review, -1, terms)[:2] == ("The volume knob is loose and broken", "volume")
-    assert telling_sentence("It is not great, the volume knob.", 1, terms)[0] == ""
+    others = [("x", f"c{n}", 4.0, "Nothing to report about the delivery this time.") for n in range(30)]
+    told = [(f"v{n}", "d1", 5.0 if n % 2 else 1.0, review) for n in range(10)]
+    facts = product_facts(world(others + told), ALL)
+    assert {fact.text.partition("wrote: ")[2]: fact.polarity for fact in facts if fact.source == "review"} == {
+        '"The volume knob is great and solid"': 1,
+        '"The volume knob is loose and broken"': -1,
+    }
+
+
+def test_what_a_consumer_says_again_and_again_weighs_more_than_a_chance_remark() -> None:
+    said = {"volume": "The volume knob is great and solid.", "strap": "The leather strap is great and solid."}
+    often = [("u", f"d{n}", 5.0, said["volume"]) for n in range(3)] + [("u", "d9", 5.0, said["strap"])]
+    others = [(f"v{n}", f"h{n % 10}", 5.0, said["strap" if n % 3 else "volume"]) for n in range(60)]
+    others += [(f"w{n}", f"c{n % 10}", 5.0, "Nothing to report about the delivery this time.") for n in range(60)]
+    weights = {
+        fact.aspect: fact.weight
+        for fact in consumer_facts(world(often + others), ALL)
+        if fact.entity_id == "u" and fact.source == "review"
+    }
+    assert max(weights, key=weights.__getitem__) in ("term=volume", "term=knob")
+    assert "term=strap" not in weights or weights["term=strap"] < max(weights.values()) / 2
 
 
 def test_a_description_that_pans_its_product_speaks_against_it() -> None:

@@ -18,15 +18,8 @@ from features.types import (
     claims_of,
 )
 from features.wording import Wording
-from models.explanations.facets import (
-    SYSTEMS,
-    FacetConfig,
-    facet_requests,
-    opening,
-    parse_facets,
-    select,
-    template,
-)
+from models.explanations.facets import FacetConfig, facet_requests, parse_facets, select
+from models.explanations.fewshot import SYSTEMS, opening, template
 from models.explanations.gates import TEMPLATE, Failure, failures
 from models.explanations.retry import second_requests
 

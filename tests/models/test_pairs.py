@@ -9,8 +9,9 @@ import pytest
 
 from features.errors import InputError
 from features.types import Completion, EntityKind, Fact, FinishReason, ModelIdentity, Stance, claims_of
+from models.explanations.fewshot import POLARITY
 from models.explanations.gates import Failure
-from models.explanations.pairs import POLARITY, Pair, ParsedPairs, pair_requests, parse_pair, parse_pairs
+from models.explanations.pairs import Pair, ParsedPairs, pair_requests, parse_pair, parse_pairs
 
 TIME = datetime(2020, 1, 1, tzinfo=UTC)
 MODEL = ModelIdentity("tiny", "1")
@@ -26,24 +27,37 @@ TASTE = Fact(
     TIME,
 )
 GENRE = Fact("p9.genre.Drama", EntityKind.PRODUCT, "9", "genre=Drama", "its genre is Drama", 0, 0.4, "attribute", TIME)
-PAIR = Pair("1", "9", "Postino, Il (1994)", TIME + timedelta(days=1), (TASTE,), (GENRE,))
+WAR = replace(
+    TASTE,
+    fact_id="c1.genre.War",
+    aspect="genre=War",
+    text="rated 4 war movies 2.0 of 5 on average, below their usual 3.5; among them Patton",
+    polarity=-1,
+)
+WAR_TOO = replace(GENRE, fact_id="p9.genre.War", aspect="genre=War", text="its genre is War")
+PAIR = Pair("1", "9", "Postino, Il (1994)", TIME + timedelta(days=1), (TASTE, WAR), (GENRE, WAR_TOO))
 
 
-def answer(stance: Stance, tail: str, finish: FinishReason = FinishReason.STOP) -> tuple:  # type: ignore[type-arg]
-    request = pair_requests(PAIR, MODEL)[stance is Stance.AGAINST]
-    done = Completion(
-        request.key, claims_of(request.slots, [request.slots[0].opening + tail]), finish, 1, 1, 0.0, MODEL
-    )
-    return parse_pair(PAIR, stance, request, done)
+def answer(stance: Stance, tail: str, finish: FinishReason = FinishReason.STOP, pair: Pair = PAIR) -> tuple:  # type: ignore[type-arg]
+    request = pair_requests(pair, MODEL)[stance is Stance.AGAINST]
+    line = request.slots[0].opening + tail
+    done = Completion(request.key, claims_of(request.slots, [line]), finish, 1, 1, 0.0, MODEL)
+    return parse_pair(pair, stance, request, done)
 
 
-def test_the_two_questions_differ_only_in_the_polarity_phrase() -> None:
+def test_each_question_shows_the_facts_that_argue_its_side_and_no_others() -> None:
     pro, con = pair_requests(PAIR, MODEL)
-    for one, other in ((pro.prompt, con.prompt), (pro.slots[0].opening, con.slots[0].opening)):
-        assert one != other
-        assert one.replace(POLARITY[Stance.FOR], POLARITY[Stance.AGAINST]) == other
+    assert [[fact.text for fact in request.facts] for request in (pro, con)] == [
+        [TASTE.text, GENRE.text],
+        [WAR.text, WAR_TOO.text],
+    ]
+    assert pro.slots[0].opening.replace(POLARITY[Stance.FOR], POLARITY[Stance.AGAINST]) == con.slots[0].opening
     assert pro.system == con.system
     assert "Il Postino" in pro.prompt
+
+
+def test_a_pair_of_which_a_side_has_nothing_to_say_is_not_asked_about() -> None:
+    assert pair_requests(replace(PAIR, consumer_facts=(TASTE,)), MODEL) == ()
 
 
 def test_facts_of_the_pairs_time_or_later_are_refused() -> None:
@@ -52,13 +66,13 @@ def test_facts_of_the_pairs_time_or_later_are_refused() -> None:
         pair_requests(replace(PAIR, consumer_facts=(late,)), MODEL)
 
 
-def test_an_answer_becomes_an_explanation_that_cites_what_it_uses() -> None:
+def test_an_answer_becomes_an_explanation_that_cites_what_it_was_given() -> None:
     explanation, failed = answer(
         Stance.FOR, " it is a drama, and they rated drama movies such as Fargo above their usual."
     )
     assert failed == []
     assert explanation is not None
-    assert (explanation.granularity, explanation.fact_ids) == ("pair", ("c1.genre.Drama",))
+    assert (explanation.granularity, explanation.fact_ids) == ("pair", ("c1.genre.Drama", "p9.genre.Drama"))
     assert explanation.evidence_time == TIME
 
 
@@ -76,20 +90,14 @@ def test_a_bad_answer_is_no_explanation(tail: str, finish: FinishReason, failure
     assert failure in failed
 
 
-def test_a_reason_against_needs_a_fact_against() -> None:
-    explanation, failed = answer(Stance.AGAINST, " it is a drama, and they rated drama movies above their usual.")
-    assert (explanation, failed) == (None, [Failure.STANCE])
-    assert answer(Stance.AGAINST, " it is a drama.")[1] == [Failure.STANCE]
+def test_a_reason_against_from_mixed_facts_says_what_is_against_it() -> None:
+    fans = "the 4 consumers who enjoy drama movies rated it 2.0 of 5 on average, below its overall 3.5"
+    let_down = replace(GENRE, fact_id="p9.taste", text=fans, polarity=-1, source="affinity")
+    pair = replace(PAIR, consumer_facts=(TASTE,), product_facts=(GENRE, let_down))
+    assert answer(Stance.AGAINST, " they rated drama movies above their usual.", pair=pair)[1] == [Failure.STANCE]
+    assert answer(Stance.AGAINST, " those who enjoy drama movies rated it below its overall 3.5.", pair=pair)[1] == []
 
 
-WAR = replace(
-    TASTE,
-    fact_id="c1.genre.War",
-    aspect="genre=War",
-    text="rated 4 war movies 2.0 of 5 on average, below their usual 3.5; among them Patton",
-    polarity=-1,
-)
-ARGUED = replace(PAIR, consumer_facts=(TASTE, WAR))
 SAID = {
     Stance.FOR: " they rated drama movies above their usual.",
     Stance.AGAINST: " they rated war movies such as Patton below their usual.",
@@ -97,13 +105,13 @@ SAID = {
 
 
 def both(pro: str = SAID[Stance.FOR], con: str = SAID[Stance.AGAINST]) -> ParsedPairs:
-    requests = pair_requests(ARGUED, MODEL)
+    requests = pair_requests(PAIR, MODEL)
     lines = [request.slots[0].opening + tail for request, tail in zip(requests, (pro, con), strict=True)]
     answers = {
         request.key: Completion(request.key, claims_of(request.slots, [line]), FinishReason.STOP, 1, 1, 0.0, MODEL)
         for request, line in zip(requests, lines, strict=True)
     }
-    return parse_pairs([ARGUED], answers, MODEL)
+    return parse_pairs([PAIR], answers, MODEL)
 
 
 def test_a_pair_is_published_with_both_sides_or_with_none() -> None:

@@ -1,0 +1,158 @@
+"""How well the embedded model words facts, tuned and as it comes: share that passes the gates, variety, speed.
+
+    python -m benchmarks.wording --ml-100k DIR --musical-instruments DIR
+
+The same facts of the same entities are worded by both: of the built-in world, which tuning never saw, and of real
+catalogs. Writes benchmarks/results/explanations/wording.json with every text, so that they can be read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import re
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.record import write_result
+from features.evidence import EvidenceWindow
+from features.facts import consumer_facts, product_facts
+from features.readers.registry import read_dataset
+from features.readers.world import WorldConfig, generate_world
+from features.settings import HostSettings
+from features.types import Completion, EntityKind, Fact, Snapshot, TextRequest
+from features.wording import Wording
+from models.explanations.facets import FacetConfig, Parsed, by_entity, facet_requests, parse_facets
+from models.explanations.gates import TEMPLATE
+from models.explanations.pairs import Pair, ParsedPairs, pair_requests, parse_pairs
+from models.explanations.selection import choose_pairs
+from models.llm.client import TextEngine
+
+N_ENTITIES, N_PAIRS, SEED = 75, 40, 0
+"""Of each kind; pairs that came after the evidence about both sides."""
+OPENING_WORDS, COMMONEST = 3, 3
+SAMPLE = 40
+"""Texts kept for reading, of facets and of pairs."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """What is worded of one dataset."""
+
+    facts: list[Fact]
+    pairs: list[Pair]
+    wording: Wording
+
+
+def material(snapshot: Snapshot, wording: Wording) -> Material:
+    """The facts of some entities, and some pairs, drawn by a fixed seed."""
+    window, rng = EvidenceWindow(), random.Random(SEED)
+    facts = [*consumer_facts(snapshot, window, wording), *product_facts(snapshot, window, wording)]
+    groups = by_entity(facts)
+    chosen = [
+        entity
+        for kind in EntityKind
+        for entity in rng.sample(sorted(key for key in groups if key[0] is kind), N_ENTITIES)
+    ]
+    pairs = [pair for pair in choose_pairs(snapshot, facts, 10 * N_PAIRS) if rng.random() < 0.1]
+    return Material([fact for entity in chosen for fact in groups[entity]], pairs, wording)
+
+
+def datasets(ml_100k: Path | None, instruments: Path | None) -> Iterator[tuple[str, Material]]:
+    """The built-in world, and the real catalogs that are at hand."""
+    yield "world", material(_snapshot(generate_world(WorldConfig()).dataset), Wording(many="headphones"))
+    if ml_100k:
+        yield "ml-100k", material(_snapshot(read_dataset("", ml_100k)), Wording(many="movies"))
+    if instruments:
+        yield "musical-instruments", material(_snapshot(read_dataset("", instruments)), Wording())
+
+
+def _snapshot(data: Any) -> Snapshot:
+    last = data.interactions.frame["timestamp"].max()
+    return Snapshot(data.interactions, data.catalog, data.scale, last.to_pydatetime())
+
+
+def measure(engine: TextEngine, of: Material) -> dict[str, Any]:
+    """What one model makes of one dataset."""
+    config = FacetConfig(n_per_stance=1, wording=of.wording)
+    requests = facet_requests(of.facts, engine.identity, config)
+    answers, seconds = _ask(engine, requests)
+    parsed = parse_facets(of.facts, answers, engine.identity, config)
+    asked = [request for pair in of.pairs for request in pair_requests(pair, engine.identity)]
+    pair_answers, pair_seconds = _ask(engine, asked)
+    pairs = parse_pairs(of.pairs, pair_answers, engine.identity)
+    return {
+        "facets": _of_facets(parsed, answers, seconds),
+        "pairs": _of_pairs(pairs, len(of.pairs), len(asked) // 2, pair_seconds),
+    }
+
+
+def _ask(engine: TextEngine, requests: Sequence[TextRequest]) -> tuple[dict[str, Completion], float]:
+    distinct, started = list({request.key: request for request in requests}.values()), time.perf_counter()
+    answers = {answer.request_key: answer for answer in engine.complete(distinct)}
+    return answers, time.perf_counter() - started
+
+
+def _of_facets(parsed: Parsed, answers: dict[str, Completion], seconds: float) -> dict[str, Any]:
+    texts = [facet.text for facet in parsed.facets if facet.model != TEMPLATE]
+    tokens = sum(answer.completion_tokens for answer in answers.values())
+    return {
+        "lines": len(parsed.facets),
+        "passed": round(parsed.model_share, 4),
+        "refused": dict(Counter(str(why) for line in parsed.rejected for why in line.failures).most_common()),
+        "commonest_openings": round(commonest(texts), 4),
+        "seconds": round(seconds, 1),
+        "texts_per_second": round(len(parsed.facets) / seconds, 2),
+        "tokens_per_second": round(tokens / seconds, 1),
+        "read": [f"{facet.stance}: {facet.text}" for facet in _sample(parsed.facets)],
+        "refused_texts": [f"{', '.join(line.failures)}: {line.text}" for line in _sample(parsed.rejected)],
+    }
+
+
+def _of_pairs(parsed: ParsedPairs, n_pairs: int, n_asked: int, seconds: float) -> dict[str, Any]:
+    """A pair is asked about if both of its sides have a fact to argue from."""
+    return {
+        "pairs": n_pairs,
+        "asked": n_asked,
+        "with_both_texts": len(parsed.texts) // 2,
+        "refused": dict(Counter(str(why) for line in parsed.rejected for why in line.failures).most_common()),
+        "seconds": round(seconds, 1),
+        "read": [f"{text.stance}: {text.text}" for text in parsed.texts[:SAMPLE]],
+        "refused_texts": [f"{', '.join(line.failures)}: {line.text}" for line in _sample(parsed.rejected)],
+    }
+
+
+def _sample(items: Sequence[Any]) -> list[Any]:
+    return random.Random(SEED).sample(items, min(SAMPLE, len(items)))
+
+
+def commonest(texts: Sequence[str]) -> float:
+    """Share of texts that begin with one of the three commonest openings of three words."""
+    openings = Counter(" ".join(re.findall(r"\w+", text.lower())[:OPENING_WORDS]) for text in texts)
+    return sum(n for _, n in openings.most_common(COMMONEST)) / max(1, len(texts))
+
+
+def main() -> None:
+    """Measures both models and writes the result."""
+    from models.llm.adapter import find_adapter
+    from models.llm.local import EmbeddedEngine
+
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--ml-100k", type=Path)
+    parser.add_argument("--musical-instruments", type=Path)
+    given = parser.parse_args()
+    folder = HostSettings.from_environment().models
+    engines = {"untuned": EmbeddedEngine(folder), "tuned": EmbeddedEngine(folder, adapter=find_adapter(""))}
+    figures = {
+        name: {model: measure(engine, of) for model, engine in engines.items()}
+        for name, of in datasets(given.ml_100k, given.musical_instruments)
+    }
+    print(write_result("explanations/wording", {"entities_per_kind": N_ENTITIES, "datasets": figures}))
+
+
+if __name__ == "__main__":
+    main()
