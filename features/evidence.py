@@ -24,6 +24,12 @@ SHRINK = 5.0
 """Pseudo-events with which every difference is pulled to zero and every mean to the overall one."""
 TASTE_EVENTS, TASTE_STRENGTH = 3, 0.2
 """From how many events, and from which shrunken difference in stars, a consumer counts as enjoying an aspect."""
+MIN_DIFFERENCE, SPREAD = 0.3, 1.0
+"""On a scale of five stars: the least difference of averages worth saying, and how far single ratings lie from what
+was to be expected. A difference of n ratings must also exceed SPREAD / sqrt(n), its own standard error. SPREAD is a
+constant and not estimated, so that a new rating changes no fact of others."""
+BOOKKEEPING = frozenset({"year", "decade", "date", "release_date", "release_year", "id", "asin", "sku", "rank"})
+"""Attributes that keep books on a product and are no taste: nobody enjoys `1994 movies`."""
 
 Numbers = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -96,7 +102,8 @@ class Evidence:
 
     def _aspects(self, attributes: pd.DataFrame) -> tuple[list[tuple[str, str]], pd.DataFrame]:
         """Aspects (name, value), most frequent first, and the long table (product, aspect) of codes."""
-        long = attributes.drop_duplicates(["product_id", "name", "value"])
+        said = attributes[~attributes["name"].astype(str).str.lower().isin(BOOKKEEPING)]
+        long = said.drop_duplicates(["product_id", "name", "value"])
         counts = long.groupby(["name", "value"]).size().sort_values(ascending=False, kind="stable")
         codes = {pair: code for code, pair in enumerate(counts.index)}
         pairs = pd.DataFrame(
@@ -140,8 +147,20 @@ class Evidence:
         return table
 
     def enjoys(self, aspect: int) -> NDArray[np.bool_]:
-        """(N,) whether the event's consumer had, before it, shown to enjoy the aspect."""
+        """(N,) whether the event's consumer had, before it, shown to enjoy the aspect: more than other things, and so
+        much that the average counts as liked."""
         has = self.has_aspect[self.product, aspect].astype(np.float64)
         count = earlier_sum(has, self.consumer)
         strength = earlier_sum(has * self.surprise, self.consumer) / (count + SHRINK)
-        return np.asarray((count >= TASTE_EVENTS) & (strength > TASTE_STRENGTH))
+        mean = earlier_sum(has * self.rating, self.consumer) / np.maximum(count, 1)
+        return np.asarray((count >= TASTE_EVENTS) & (strength > TASTE_STRENGTH) & (mean >= self.liked_from))
+
+    @property
+    def liked_from(self) -> float:
+        """Average from which things count as liked: what rounds to a liked rating."""
+        return self.scale.like_from - 0.5
+
+    def telling(self, difference: pd.Series, count: pd.Series) -> pd.Series:
+        """Whether differences of averages over `count` ratings are large enough to be said."""
+        stars = (self.scale.high - self.scale.low) / 4
+        return difference.abs() >= stars * np.maximum(MIN_DIFFERENCE, SPREAD / np.sqrt(count))

@@ -93,7 +93,9 @@ class _ConsumerFacts:
         difference = table["mean"].round(1) - table["usual"].round(1)
         table["polarity"] = np.sign(strength).astype(int)
         table["weight"] = strength.abs() * np.sqrt(table["n"] / (table["n"] + SHRINK))
-        table = table[(table["n"] >= 2) & (difference * table["polarity"] > 0)]
+        liked = (table["polarity"] < 0) | (table["mean"] >= self.evidence.liked_from)
+        said = self.evidence.telling(difference, table["n"]) & (difference * table["polarity"] > 0)
+        table = table[(table["n"] >= 2) & said & liked]
         table = _strongest(table, "consumer")
         examples = self._examples(long, table)
         for row in rows(table):
@@ -143,7 +145,8 @@ class _ConsumerFacts:
             polarity=np.sign(difference).astype(int),
             weight=0.5 * frame["surprise"].abs() / (1 + SHRINK),
         )
-        table = table[(table["polarity"] != 0) & (table["surprise"] * table["polarity"] > 0)]
+        liked = (table["polarity"] < 0) | (table["rating"] >= self.evidence.liked_from)
+        table = table[(table["polarity"] != 0) & (table["surprise"] * table["polarity"] > 0) & liked]
         for row in rows(_strongest(table, "consumer", 2)):
             title = spoken_title(self.evidence.titles[row.product])
             if not title:

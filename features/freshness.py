@@ -30,7 +30,17 @@ from features.wording import Wording
 
 Entity = tuple[EntityKind, str]
 
-WRITERS = ("facts", "product_facts", "evidence", "sentences", "redaction", "wording")
+WRITERS = (
+    "facts",
+    "product_facts",
+    "evidence",
+    "mentions",
+    "sentences",
+    "instructions",
+    "redaction",
+    "words",
+    "wording",
+)
 """Modules whose code decides what facts say: a change of it makes all of them again."""
 _DAY = 86_400.0
 

@@ -40,7 +40,8 @@ from features.types import (
     TextRequest,
     claims_of,
 )
-from models.explanations.facets import FacetConfig, by_entity, facet_requests, parse_facets, template
+from models.explanations.facets import FacetConfig, by_entity, facet_requests, parse_facets
+from models.explanations.fewshot import template
 from models.explanations.pairs import Pair, pair_requests, parse_pairs
 from models.explanations.retry import second_requests
 from models.llm.client import TextEngine

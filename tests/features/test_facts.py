@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from features.errors import InputError
-from features.evidence import earlier_sum, positions
+from features.evidence import Evidence, earlier_sum, positions
 from features.facts import EvidenceWindow, Wording, consumer_facts, product_facts
 from features.sentences import clean, key_sentence, sentences, spoken_title
 from features.types import Catalog, EntityKind, Fact, Interactions, RatingScale, Snapshot
@@ -110,6 +110,29 @@ def test_a_product_says_what_it_is_and_how_it_was_rated() -> None:
     assert facts["pd1.low"].text == "2 of 10 consumers rated it 2 or lower"
     assert facts["pd1.low"].polarity == -1
     assert facts["ph1.few"].text == "only 1 consumer rated it so far"
+
+
+def test_a_difference_within_its_noise_is_not_said() -> None:
+    events = [("u", f"{'dh'[k % 2]}{k}", (4.4, 4.1)[k % 2], None) for k in range(12)]
+    assert not [fact for fact in consumer_facts(world(events), ALL, MOVIES) if fact.source == "ratings"]
+    snapshot = world(events)
+    told = Evidence(snapshot).telling(pd.Series([0.2, 0.4, 0.4, 1.0, -1.0]), pd.Series([100, 100, 2, 1, 1]))
+    assert told.tolist() == [False, True, False, True, True]
+
+
+def test_only_what_is_liked_is_enjoyed() -> None:
+    events = [("u", f"{'dh'[k % 2]}{k}", (3.0, 1.0)[k % 2], None) for k in range(12)]
+    facts = consumer_facts(world(events), ALL, MOVIES)
+    assert {fact.polarity for fact in facts} == {-1}
+
+
+def test_nobody_has_a_taste_for_a_year() -> None:
+    snapshot = world(tastes())
+    years = snapshot.catalog.attributes.assign(name="year", value="1994")
+    catalog = replace(snapshot.catalog, attributes=pd.concat([snapshot.catalog.attributes, years]))
+    dated = replace(snapshot, catalog=catalog)
+    facts = [*consumer_facts(dated, ALL, MOVIES), *product_facts(dated, ALL, MOVIES)]
+    assert not [fact for fact in facts if "1994" in fact.text]
 
 
 def test_products_without_any_interaction_still_have_facts() -> None:
