@@ -14,14 +14,14 @@ from features.facts import consumer_facts, product_facts
 from features.readers.world import WorldConfig, generate_world
 from features.types import Fact, ModelIdentity, Snapshot
 from features.wording import Wording
-from models.explanations.facets import FacetConfig, facet_requests
+from models.explanations.facets import facet_requests
 from models.explanations.gates import failures
 from models.explanations.leads import LEADS, lead, leads_of
 from models.explanations.statements import Kind, Statement, take_apart
 from models.explanations.styles import FEW_SHOT, TUNED, own_side, style_of
 from models.explanations.tuning_data import examples
 from models.explanations.tuning_domains import DOMAINS
-from models.explanations.tuning_targets import PAIR_LEADS, continuations
+from models.explanations.tuning_targets import continuations
 
 TUNED_MODEL, UNTUNED_MODEL = ModelIdentity("tiny", "0a1b+9f8e"), ModelIdentity("tiny", "0a1b")
 
@@ -73,7 +73,7 @@ def test_every_lead_can_be_gone_on_with_in_words_that_pass_the_gates(kind: Kind,
 
 
 def test_a_word_must_follow_a_lead() -> None:
-    every = [text for sides in [*LEADS.values(), PAIR_LEADS] for texts in sides.values() for text in texts]
+    every = [text for sides in LEADS.values() for texts in sides.values() for text in texts]
     assert all(text == text.strip() for text in every)
     assert not any(text.endswith((".", '"', "“")) for text in every)
 
@@ -85,15 +85,17 @@ def test_examples_are_reproducible_would_be_published_and_keep_domains_apart() -
     assert not {e.domain for e in learned} & {e.domain for e in unseen}
     assert all(domain.many != "headphones" for domain in DOMAINS)
     for e in learned:
-        text, cited = f"{e.opening} {e.answer}", [fact.fact_id for fact in e.facts]
-        assert failures(text, e.stance, cited, e.facts, e.opening) == []
+        text, fact = f"{e.opening} {e.answer}", e.fact
+        assert failures(text, own_side(fact), [fact.fact_id], [fact], e.opening) == []
 
 
 def test_an_example_is_what_the_tuned_model_will_be_asked() -> None:
-    (example,) = [e for e in examples(8, seed=3) if e.kind is not None][:1]
-    (fact,) = example.facts
-    assert example.prompt == TUNED.about(fact, example.stance)
-    assert FacetConfig().max_tokens > len(example.answer.split())
+    (example,) = examples(1, seed=3)
+    (slot,) = facet_requests([example.fact], TUNED_MODEL)[0].slots
+    assert example.prompt == slot.about
+    assert slot.opening in {
+        take_apart(example.fact).fill(text) for text in leads_of(take_apart(example.fact), slot.stance)
+    }
 
 
 @pytest.mark.slow
