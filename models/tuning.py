@@ -45,7 +45,7 @@ Made by `counterpoint tune-explainer`; the same command with the settings below 
 the processor's bf16). Without it the model is shown examples instead; nothing else depends on it.
 
 - **Task**: one sourced fact about a consumer or a product, a side and the sentence's first words in; the rest of the
-  sentence out, in the fact's own words and numbers. Or one fact of each, as a reason for or against.
+  sentence out, in the fact's own words and numbers.
 - **Data**: facts of invented worlds, made by the same code as real ones, and sentence families, all of which pass the
   gates (`models/explanations/tuning_*.py`). No real catalog, review or person is in it. Domains: {trained}.
   Hash of the examples: {examples}.
@@ -263,7 +263,7 @@ def unseen_pass_rate(engine: TextEngine, seed: int, n: int = N_TRIED) -> float:
     passed = tried = 0
     domains = [domain for domain in DOMAINS if domain.held_out]
     for domain in domains:
-        groups = list(by_entity(world_facts(domain, seed)[0]).values())
+        groups = list(by_entity(world_facts(domain, seed)).values())
         chosen = Random(seed).sample(groups, min(len(groups), n // (2 * len(domains))))
         facts, config = (
             [fact for group in chosen for fact in group],

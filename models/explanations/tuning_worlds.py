@@ -20,13 +20,10 @@ SIZES = ((24, 260, 0.3), (24, 260, 0.3), (90, 1700, 0.9))
 AS_OF = datetime(2030, 1, 1, tzinfo=UTC)
 
 
-def world_facts(domain: Domain, seed: int) -> tuple[list[Fact], dict[str, str]]:
-    """Facts of one invented world, and its products' titles by id; the same seed gives the same world."""
-    snapshot = invent(domain, seed)
-    products = snapshot.catalog.products
-    window, titles = EvidenceWindow(), dict(zip(products["product_id"], products["title"], strict=True))
-    facts = [*consumer_facts(snapshot, window, domain.wording), *product_facts(snapshot, window, domain.wording)]
-    return facts, titles
+def world_facts(domain: Domain, seed: int) -> list[Fact]:
+    """Facts of one invented world; the same seed gives the same world."""
+    snapshot, window = invent(domain, seed), EvidenceWindow()
+    return [*consumer_facts(snapshot, window, domain.wording), *product_facts(snapshot, window, domain.wording)]
 
 
 def invent(domain: Domain, seed: int) -> Snapshot:
