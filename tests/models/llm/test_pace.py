@@ -46,8 +46,8 @@ def test_a_busy_server_gets_no_call_for_the_time_it_asks_then_half_as_many() -> 
     time.sleep(0.1)
     assert let_out(pace) == 4
     end_call(pace, Effect.ANSWERED)
-    assert let_out(pace) == 4  # more come back slowly: one for as many answers as there may be calls
-    for _ in range(8):
+    assert let_out(pace) == 4  # more come back slowly: one for about as many answers as calls
+    for _ in range(4):
         end_call(pace, Effect.ANSWERED)
     assert let_out(pace) == 5
 
