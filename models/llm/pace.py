@@ -26,7 +26,7 @@ class Pace:
     """Lets calls out at the server's pace.
 
     Args:
-        most: calls in flight at most; the number starts at one and grows with answers.
+        most: calls in flight at most; their number starts at one and grows with answers.
         away_after: failures in a row, of all calls together, that open the circuit.
         pause: seconds it stays open the first time; doubles while the server stays away.
         openings: pauses without an answer after which no call goes out any more.
@@ -38,6 +38,12 @@ class Pace:
         self._limit, self._in_flight, self._was_busy = 1.0, 0, False
         self._failures = self._opened = 0
         self._closed_until, self._answered, self._stopped = 0.0, False, False
+
+    def again(self) -> Pace:
+        """A fresh one for the next run, which remembers how many calls the server could take."""
+        fresh = Pace(self.most, self.away_after, self.pause, self.openings)
+        fresh._limit, fresh._was_busy, fresh._answered = self._limit, self._was_busy, self._answered
+        return fresh
 
     @property
     def waiting(self) -> bool:

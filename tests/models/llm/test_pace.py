@@ -92,6 +92,14 @@ def test_a_server_that_never_answered_is_not_waited_for() -> None:
     assert let_out(pace) == 1
 
 
+def test_the_next_run_goes_on_at_the_pace_of_the_last() -> None:
+    pace = Pace(most=8, away_after=1, pause=60)
+    for effect in [Effect.ANSWERED] * 8 + [Effect.BUSY]:
+        end_call(pace, effect)
+    pace.stop()
+    assert let_out(pace.again()) == 4
+
+
 def test_a_call_whose_time_is_over_does_not_wait() -> None:
     pace = Pace(most=1)
     pace.enter(soon())
