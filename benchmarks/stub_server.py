@@ -108,7 +108,7 @@ class StubServer(ThreadingHTTPServer):
             super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that breaks a connection off is no fault of the server."""
+        """A client that was killed, or gave up, breaks its connections; that is no error here."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
@@ -151,7 +151,11 @@ class _Handler(BaseHTTPRequestHandler):
     wbufsize = -1
 
     def do_POST(self) -> None:
-        stub, body = self.server, json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        stub, sent = self.server, self.rfile.read(int(self.headers["Content-Length"]))
+        if len(sent) < int(self.headers["Content-Length"]):  # the client was killed while it wrote
+            self.close_connection = True
+            return
+        body = json.loads(sent)
         reply = stub.take(body, dict(self.headers), self.path, self.connection)
         gone = hung_up(self.connection, reply.delay) if reply.delay else False
         stub.end(self.connection)

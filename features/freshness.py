@@ -30,7 +30,7 @@ from features.wording import Wording
 
 Entity = tuple[EntityKind, str]
 
-WRITERS = ("facts", "product_facts", "evidence", "sentences", "wording")
+WRITERS = ("facts", "product_facts", "evidence", "sentences", "redaction", "wording")
 """Modules whose code decides what facts say: a change of it makes all of them again."""
 _DAY = 86_400.0
 

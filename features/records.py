@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, fields
+from dataclasses import fields
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -22,7 +22,7 @@ _LISTS = ("fact_ids", "aspects", "weights")
 def to_frame(records: Iterable[Record], record_type: type[Record]) -> pd.DataFrame:
     """One row per record, one column per field; times in UTC microseconds, also where there is no record."""
     names = [item.name for item in fields(record_type)]
-    rows = [{name: _stored(value) for name, value in asdict(record).items()} for record in records]
+    rows = [[_stored(getattr(record, name)) for name in names] for record in records]
     frame = pd.DataFrame(rows, columns=names)
     for name in [name for name in names if name in _TIMES]:
         frame[name] = pd.to_datetime(frame[name], utc=True).dt.as_unit("us")

@@ -8,19 +8,15 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import numpy as np
+
+from features.redaction import CONTACTS, REDACTED, Personal, redact
 
 MAX_SENTENCE = 160
 MAX_DESCRIPTION = 240
 MAX_TITLE = 60
-REDACTED = "[removed]"
-
-EMAIL = re.compile(r"[\w.+-]+\s?@\s?[\w-]+(?:\.[\w-]+)+")
-URL = re.compile(r"(?:https?://|www\.)\S+|\b[\w-]+\.(?:com|net|org|info|io)\b\S*", re.IGNORECASE)
-PHONE = re.compile(r"(?<![\w.])\+?\(?\d[\d ().-]{7,}\d(?!\w)")
-PERSONAL = (EMAIL, URL, PHONE)
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]+")
 _TAG = re.compile(r"<[^>]{0,200}>")
@@ -73,15 +69,13 @@ not no never didn't don't doesn't isn't wasn't can't couldn't won't without
 _NEGATION = frozenset(_NEGATION_TEXT.split())
 
 
-def clean(text: object, limit: int = MAX_SENTENCE) -> str:
-    """Plain text of at most `limit` characters, without mark-up, control characters, contacts or links."""
+def clean(text: object, limit: int = MAX_SENTENCE, kinds: Collection[Personal] = frozenset(Personal)) -> str:
+    """Plain text of at most `limit` characters, without mark-up, control characters or personal data."""
     if not isinstance(text, str):
         return ""
     plain = _TAG.sub(" ", html.unescape(html.unescape(text[:20_000])))
     plain = _CONTROL.sub(" ", plain)
-    for pattern in PERSONAL:
-        plain = pattern.sub(REDACTED, plain)
-    return shorten(" ".join(plain.split()), limit)
+    return shorten(" ".join(redact(plain, kinds).split()), limit)
 
 
 def shorten(text: str, limit: int) -> str:
@@ -93,7 +87,7 @@ def shorten(text: str, limit: int) -> str:
 
 def spoken_title(title: str) -> str:
     """A title as one says it: `Postino, Il (1994)` is `Il Postino`; long shop titles end at a natural break."""
-    plain = _YEAR.sub("", clean(title, 300))
+    plain = _YEAR.sub("", clean(title, 300, CONTACTS))
     aliased = _ALIAS.sub("", plain)
     plain = aliased or plain
     match = _ARTICLE.match(plain)

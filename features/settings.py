@@ -18,6 +18,32 @@ ONLINE_STORES = ("sqlite", "redis")
 
 
 @dataclass(frozen=True)
+class TokenPrice:
+    """Money per million tokens, in any currency."""
+
+    prompt: float
+    completion: float
+
+    @classmethod
+    def parse(cls, text: str) -> TokenPrice:
+        """Reads `0.15,0.60` (prompt, completion) or one price for both. Raises SettingError."""
+        try:
+            prices = [float(part) for part in text.split(",")]
+            if len(prices) not in (1, 2) or not all(0 <= price < float("inf") for price in prices):
+                raise ValueError
+        except ValueError:
+            raise SettingError(
+                f"COUNTERPOINT_LLM_PRICE is {text!r}.",
+                "It must be a price per million tokens, like 0.5, or two for prompts and answers, like 0.15,0.60.",
+            ) from None
+        return cls(prices[0], prices[-1])
+
+    def of(self, prompt_tokens: int, completion_tokens: int) -> float:
+        """What so many tokens cost."""
+        return (prompt_tokens * self.prompt + completion_tokens * self.completion) / 1e6
+
+
+@dataclass(frozen=True)
 class HostSettings:
     """Where this host keeps its state; every path below is derived from `home`."""
 
@@ -41,6 +67,8 @@ class HostSettings:
     """COUNTERPOINT_LLM_TIMEOUT: seconds until a call to it is given up and tried again."""
     texts: Path | None = None
     """COUNTERPOINT_TEXTS: a file of texts that were generated elsewhere; takes the place of a language model."""
+    llm_price: TokenPrice | None = None
+    """COUNTERPOINT_LLM_PRICE: what it takes per million tokens; `counterpoint status` then shows the spend as money."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> HostSettings:
@@ -70,6 +98,7 @@ class HostSettings:
             llm_concurrency=int(_at_least_one(env, "COUNTERPOINT_LLM_CONCURRENCY", cls.llm_concurrency)),
             llm_timeout=_at_least_one(env, "COUNTERPOINT_LLM_TIMEOUT", cls.llm_timeout),
             texts=Path(env["COUNTERPOINT_TEXTS"]).expanduser().resolve() if env.get("COUNTERPOINT_TEXTS") else None,
+            llm_price=TokenPrice.parse(price) if (price := env.get("COUNTERPOINT_LLM_PRICE", "")) else None,
         )
 
     @property

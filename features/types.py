@@ -8,11 +8,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
-from typing import Any
 
 import pandas as pd
 
@@ -218,9 +217,8 @@ class TextRequest:
 
     def canonical(self) -> str:
         """Canonical JSON of what can change the answer; the key is its hash."""
-        content: dict[str, Any] = asdict(self)
-        del content["subject"]
-        return json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        content = {part.name: getattr(self, part.name) for part in fields(self) if part.name != "subject"}
+        return json.dumps(content, default=vars, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
     @cached_property
     def key(self) -> str:

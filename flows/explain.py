@@ -8,7 +8,8 @@ as they were (`features/freshness.py`); what their requests cost is planned befo
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from prefect import flow
@@ -17,19 +18,32 @@ from features.contracts.texts import answer_frame, check_answers, check_explanat
 from features.freshness import EntityState
 from features.ledger import Ledger
 from features.records import to_frame
-from features.types import Completion, EntityKind, Explanation, Facet, Fact, ModelIdentity, Snapshot, content_hash
+from features.types import (
+    Completion,
+    EntityKind,
+    Explanation,
+    Facet,
+    Fact,
+    ModelIdentity,
+    Snapshot,
+    TextRequest,
+    content_hash,
+)
 from flows.artifacts import attach_text
 from flows.ingest import IngestResult, ingest_data, preview, read_snapshot
 from flows.prepare import STATES, Prepared, facet_config, prepare, worded_states
 from flows.quality import enforce
 from flows.recipe import ExplainSection, Recipe
-from flows.shards import Bought, buy
+from flows.shards import NOTHING, Bought, buy, joined, left
 from flows.stage import StageResult
 from flows.workspace import Workspace
-from models.explanations.facets import CONSUMER_SYSTEM, PRODUCT_SYSTEM, parse_facets
-from models.explanations.pairs import PAIR_SYSTEM, parse_pairs
+from models.explanations.facets import CONSUMER_SYSTEM, PRODUCT_SYSTEM, Parsed, parse_facets
+from models.explanations.gates import Failure
+from models.explanations.pairs import PAIR_SYSTEM, ParsedPairs, parse_pairs
 from models.explanations.plan import Plan
+from models.explanations.retry import REASON, Rejected, second_requests
 from models.llm.engines import open_engine
+from models.llm.generate import Budget
 from models.llm.imported import answerable
 
 if TYPE_CHECKING:
@@ -37,8 +51,9 @@ if TYPE_CHECKING:
 
 SHOWN_SAMPLES = 5
 
-PROMPTS = {"consumer_facets": CONSUMER_SYSTEM, "product_facets": PRODUCT_SYSTEM, "pairs": PAIR_SYSTEM}
-"""The shared part of every prompt, by kind of request; an artifact carries them."""
+PROMPTS = {"consumer_facets": CONSUMER_SYSTEM, "product_facets": PRODUCT_SYSTEM, "pairs": PAIR_SYSTEM, "again": REASON}
+"""The shared part of every prompt, by kind of request, and how a refused line is asked for again; an artifact carries
+them."""
 
 
 class ExplainResult(StageResult):
@@ -58,7 +73,11 @@ class ExplainResult(StageResult):
     written_by_model: float
     """Share of the published facets that are the model's own words; the others are worded by a template."""
     refused: dict[str, int]
-    """Lines of the model that failed a gate, by reason."""
+    """Lines of the model that failed a gate, by reason; lines asked for twice may count twice."""
+    retried: int
+    """Second requests: a refused line is asked for once more, with the reason."""
+    recovered: int
+    """Lines whose second answer passed. The other refused ones are worded by the template, or left out."""
     requests: int
     from_ledger: int
     unasked: int
@@ -129,6 +148,24 @@ def _prepare(
         return prepare(workspace.lake, ledger, world, ingested.cut_valid, section, identity, pace)
 
 
+@dataclass(frozen=True)
+class _Worded:
+    """What the model said, and what passed the gates."""
+
+    completions: Mapping[str, Completion]
+    answered: Collection[str]
+    """Keys of the first requests that have an answer, usable or not."""
+    bought: Bought
+    facets: Parsed
+    pairs: ParsedPairs
+    n_again: int
+
+    @property
+    def rejected(self) -> list[Rejected]:
+        """Lines that failed a gate."""
+        return [*self.facets.rejected, *self.pairs.rejected]
+
+
 def _explain(
     workspace: Workspace, section: ExplainSection, ingested: IngestResult, engine: TextEngine, made_from: str
 ) -> ExplainResult:
@@ -136,64 +173,88 @@ def _explain(
     snapshot, facts = prepared.snapshot, prepared.facts
     fact_frame, fact_ids = to_frame(facts, Fact), {fact.fact_id for fact in facts}
     enforce(check_facts(fact_frame, snapshot.as_of), workspace)
-    bought = _ask(workspace, section, prepared, engine)
-    completions = {**prepared.known, **bought.completions}
-    answered = {**completions, **prepared.failed, **bought.failed}
-    _check_answered(workspace, prepared, completions, answered)
-    parsed = parse_facets(facts, completions, engine.identity, facet_config(section))
-    facet_frame = to_frame(parsed.facets, Facet)
+    worded = _word(workspace, section, prepared, engine)
+    facet_frame, text_frame = to_frame(worded.facets.facets, Facet), to_frame(worded.pairs.texts, Explanation)
     enforce(check_facets(facet_frame, fact_ids, snapshot.as_of), workspace)
-    texts = parse_pairs(prepared.pairs, completions, engine.identity)
-    text_frame = to_frame(texts, Explanation)
-    if texts:
-        enforce(check_explanations(text_frame, fact_ids, snapshot.as_of, min_both=0.0), workspace)
-    state_frame = to_frame(worded_states(prepared, answered), EntityState)
-    # The states come last: with facts of another generation they count for nothing (`last_generation`).
-    for name, frame in (
-        ("facts", fact_frame),
-        ("facets", facet_frame),
-        ("pair_texts", text_frame),
-        (STATES, state_frame),
-    ):
-        workspace.lake.write(name, frame, made_from)
-    _attach_samples(parsed.facets, snapshot)
-    n_requests = len(prepared.plan.rows)
+    if n_argued := prepared.n_pairs_answered(worded.answered):
+        enforce(check_explanations(text_frame, fact_ids, snapshot.as_of, n_asked=n_argued), workspace)
+    state_frame = to_frame(worded_states(prepared, worded.answered), EntityState)
+    workspace.lake.write("facts", fact_frame, made_from)
+    workspace.lake.write("facets", facet_frame, made_from)
+    workspace.lake.write("pair_texts", text_frame, made_from)
+    workspace.lake.write(STATES, state_frame, made_from)  # last: with other facts it counts for nothing
+    _attach_samples(worded.facets.facets, snapshot)
+    _attach_refused(worded.rejected)
+    return _result(prepared, worded, engine)
+
+
+def _word(workspace: Workspace, section: ExplainSection, prepared: Prepared, engine: TextEngine) -> _Worded:
+    """Has everything worded that the budget allows, and what the gates refuse once more, with the reason."""
+    first = _ask(workspace, section, engine, [row.request for row in prepared.plan.to_make], section.budget)
+    completions = {**prepared.known, **first.completions}
+    answered = {*completions, *prepared.failed, *first.failed}
+    _check_answered(workspace, prepared, completions, answered)
+
+    def parsed(answers: Mapping[str, Completion]) -> tuple[Parsed, ParsedPairs]:
+        facets = parse_facets(prepared.facts, answers, engine.identity, facet_config(section))
+        return facets, parse_pairs(prepared.pairs, answers, engine.identity)
+
+    facets, pairs = parsed(completions)
+    again = second_requests([*facets.rejected, *pairs.rejected])
+    # What was asked twice before is in the ledger; more is bought only once everything was asked a first time.
+    complete = len(answered) == len(prepared.plan.rows)
+    second = _ask(workspace, section, engine, again, left(section.budget, first.reports) if complete else NOTHING)
+    if second.completions:
+        facets, pairs = parsed({**completions, **second.completions})
+    return _Worded(completions, answered, joined(first, second), facets, pairs, len(again))
+
+
+def _result(prepared: Prepared, worded: _Worded, engine: TextEngine) -> ExplainResult:
+    """The figures of a generation."""
+    bought, facets, texts = worded.bought, worded.facets.facets, worded.pairs.texts
     return ExplainResult(
         llm=_name(engine.identity),
-        n_facts=len(facts),
+        n_facts=len(prepared.facts),
         n_remade=len(prepared.renewal.remade),
         n_kept=len(prepared.renewal.kept),
-        n_facets=len(parsed.facets),
+        n_facets=len(facets),
         n_pairs=len(prepared.pairs),
         n_pair_texts=len(texts),
-        written_by_model=round(parsed.model_share, 4),
-        refused=dict(Counter(failure.value for line in parsed.rejected for failure in line.failures)),
-        requests=n_requests,
-        from_ledger=len(completions) - bought.made_usable,
-        unasked=n_requests - len(answered),
+        written_by_model=round(worded.facets.model_share, 4),
+        refused=dict(Counter(failure.value for line in worded.rejected for failure in line.failures)),
+        retried=worded.n_again,
+        recovered=sum(line.recovered for line in worded.rejected),
+        requests=len(prepared.plan.rows),
+        from_ledger=len(prepared.known),
+        unasked=len(prepared.plan.rows) - len(worded.answered),
         tokens=bought.prompt_tokens + bought.completion_tokens,
         seconds=round(bought.seconds, 1),
         texts_per_second=round(bought.made / bought.seconds, 2) if bought.made else 0.0,
         tokens_per_second=round(bought.completion_tokens / bought.seconds, 1) if bought.made else 0.0,
         prompt_hash=content_hash(PROMPTS),
         texts_hash=content_hash(
-            [(f.facet_id, f.text) for f in parsed.facets], [(t.consumer_id, t.product_id, t.text) for t in texts]
+            [(f.facet_id, f.text) for f in facets], [(t.consumer_id, t.product_id, t.text) for t in texts]
         ),
     )
 
 
-def _ask(workspace: Workspace, section: ExplainSection, prepared: Prepared, engine: TextEngine) -> Bought:
-    """Has what the ledger does not know answered, most valuable first, within the budget."""
+def _ask(
+    workspace: Workspace,
+    section: ExplainSection,
+    engine: TextEngine,
+    requests: Sequence[TextRequest],
+    budget: Budget,
+) -> Bought:
+    """Has requests answered in their order, by shards, within a budget; those the engine can answer."""
     url, progress = workspace.settings.ledger_url, workspace.progress
-    requests = answerable([row.request for row in prepared.plan.to_make], engine)
-    return buy(requests, engine, url, progress, section.budget, section.shard_size)
+    return buy(answerable(requests, engine), engine, url, progress, budget, section.shard_size)
 
 
 def _check_answered(
     workspace: Workspace,
     prepared: Prepared,
     completions: Mapping[str, Completion],
-    answered: Mapping[str, object],
+    answered: Collection[str],
 ) -> None:
     """The contract on answers, over all that have one, old or new; what waits for a budget is no fault."""
     requests = [row.request for row in prepared.plan.rows if row.request.key in answered]
@@ -225,3 +286,15 @@ def _attach_samples(facets: Sequence[Facet], snapshot: Snapshot) -> None:
             about = f"{facet.entity_kind.value} {name if facet.entity_kind is EntityKind.PRODUCT else facet.entity_id}"
             lines.append(f"| {about} | {facet.stance.value} | {facet.text} | {facet.model} |")
     attach_text("explanation-samples", "\n".join(lines))
+
+
+def _attach_refused(rejected: Sequence[Rejected]) -> None:
+    """Attaches the first refused lines of every reason to the run, for people to judge the gates by."""
+    lines, shown = ["| reason | refused text | about | second answer |", "|---|---|---|---|"], Counter[Failure]()
+    for line in rejected:
+        if shown[line.failures[0]] < SHOWN_SAMPLES:
+            shown[line.failures[0]] += 1
+            second = "passed" if line.recovered else "refused too" if line.second is None else "refused or not asked"
+            text = line.text.replace("|", "/")
+            lines.append(f"| {', '.join(line.failures)} | {text} | {line.request.subject} | {second} |")
+    attach_text("refused-samples", "\n".join(lines))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -20,6 +20,10 @@ from models.explanations.selection import choose_pairs
 
 STATES = "explain_state"
 """The lake's table of what each entity's facts were made from (`features/freshness.py`)."""
+
+
+PAIR = 2
+"""Entities a pair's request is about."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,11 @@ class Prepared:
     def facts(self) -> Sequence[Fact]:
         """The facts to explain from."""
         return self.renewal.facts
+
+    def n_pairs_answered(self, answered: Collection[str]) -> int:
+        """How many pairs have an answer, usable or not, to each of their requests."""
+        waiting = {item.entities for item in self.asked if item.request.key not in answered}
+        return len({item.entities for item in self.asked if len(item.entities) == PAIR} - waiting)
 
 
 def prepare(
@@ -106,7 +115,7 @@ def last_generation(lake: Lake) -> tuple[list[Fact], list[EntityState]]:
         return [], []
 
 
-def worded_states(prepared: Prepared, answered: Mapping[str, object]) -> list[EntityState]:
+def worded_states(prepared: Prepared, answered: Collection[str]) -> list[EntityState]:
     """The entities' states after a generation, given everything that has an answer, usable or not."""
     waiting: set[Entity] = set()
     for item in prepared.asked:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from models.llm.client import TextEngine
 
 
+NOTHING = Budget(calls=0)
+"""A budget for what the ledger knows already."""
+
+
 @dataclass(frozen=True)
 class Bought:
     """What the shards came to."""
@@ -33,11 +37,6 @@ class Bought:
     def made(self) -> int:
         """Answers of the model."""
         return sum(report.made for report in self.reports)
-
-    @property
-    def made_usable(self) -> int:
-        """Of these, the usable ones."""
-        return self.made - sum(sum(report.failed.values()) for report in self.reports)
 
     @property
     def prompt_tokens(self) -> int:
@@ -63,22 +62,40 @@ def buy(
     budget: Budget,
     shard_size: int,
 ) -> Bought:
-    """Has requests answered in their order, most valuable first, until the budget is used up.
+    """Has requests answered in their order, most valuable first, until the budget is used up; the ledger is free.
 
     Inside a flow run each shard is a task of its own, so its record tells how far a run came; elsewhere it is a plain
     call. Which requests a run may ask is decided by `models/explanations/plan.py`.
     """
     ask = _ask_task if in_run() else _ask
     reports: list[GenerationReport] = []
-    for start in range(0, len(requests), shard_size):
-        left = _left(budget, reports)
-        if left.calls == 0 or left.tokens == 0:
-            break
-        shard = _Shard(requests[start : start + shard_size])
-        reports.append(ask(shard, engine, ledger_url, _Part(progress, start, len(requests)), left))
     with Ledger(ledger_url) as ledger:
+        for start in range(0, len(requests), shard_size):
+            rest = left(budget, reports)
+            if rest.calls == 0 or rest.tokens == 0:
+                break
+            shard = _Shard(requests[start : start + shard_size])
+            reports.append(ask(shard, engine, ledger, _Part(progress, start, len(requests)), rest))
+        completions = {key: answer for report in reports for key, answer in report.completions.items()}
+        completions |= ledger.find(request.key for request in requests if request.key not in completions)
         failed = ledger.failed(request.key for request in requests)
-    return Bought({key: answer for report in reports for key, answer in report.completions.items()}, failed, reports)
+    return Bought(completions, failed, reports)
+
+
+def left(budget: Budget, reports: Sequence[GenerationReport]) -> Budget:
+    """What is left of a budget after some shards."""
+    calls = sum(report.made for report in reports)
+    tokens = sum(report.prompt_tokens + report.completion_tokens for report in reports)
+    return Budget(
+        calls=None if budget.calls is None else max(budget.calls - calls, 0),
+        tokens=None if budget.tokens is None else max(budget.tokens - tokens, 0),
+    )
+
+
+def joined(first: Bought, second: Bought) -> Bought:
+    """Two purchases as one."""
+    completions, failed = {**first.completions, **second.completions}, {**first.failed, **second.failed}
+    return Bought(completions, failed, [*first.reports, *second.reports])
 
 
 class _Shard:
@@ -98,19 +115,8 @@ class _Part:
         self.whole(what, self.before + done, self.total)
 
 
-def _ask(shard: _Shard, engine: TextEngine, ledger_url: str, progress: _Part, budget: Budget) -> GenerationReport:
-    with Ledger(ledger_url) as ledger:
-        return generate(shard.requests, engine, ledger, progress, budget)
+def _ask(shard: _Shard, engine: TextEngine, ledger: Ledger, progress: _Part, budget: Budget) -> GenerationReport:
+    return generate(shard.requests, engine, ledger, progress, budget)
 
 
 _ask_task = task(name="texts", cache_policy=NO_CACHE)(_ask)
-
-
-def _left(budget: Budget, reports: Sequence[GenerationReport]) -> Budget:
-    """What is left of the budget after some shards."""
-    calls = sum(report.made for report in reports)
-    tokens = sum(report.prompt_tokens + report.completion_tokens for report in reports)
-    return Budget(
-        calls=None if budget.calls is None else max(budget.calls - calls, 0),
-        tokens=None if budget.tokens is None else max(budget.tokens - tokens, 0),
-    )

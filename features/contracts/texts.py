@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import fields
 from datetime import datetime
@@ -23,6 +22,7 @@ from features.types import (
     Stance,
     TextRequest,
 )
+from features.words import content, echoes, latin_share
 
 KINDS = [kind.value for kind in EntityKind]
 SIDES = [stance.value for stance in Stance]
@@ -45,10 +45,11 @@ those is noticed here.
 CHAT_MARK = r"<\|[a-z_]+\|>|</?s>|\[/?INST\]|^(?:system|assistant|user):"
 """Traces of a chat template: the model answered past its end."""
 
-ECHO_WORDS = 8
-"""So many words in a row from the instructions are an echo; facts may be repeated, they are the evidence."""
+MAX_ECHOES = 0.25
+"""From this share of answers that repeat the worked examples, the model is not doing its task. Single ones are refused
+by the gate; an untuned 135M model does it in about 1 % of its facets and 20 % of its pair texts."""
 
-ANSWER_COLUMNS = ("request_key", "kind", "subject", "text", "system", "finish")
+ANSWER_COLUMNS = ("request_key", "kind", "subject", "text", "system", "shown", "finish")
 
 
 def check_facts(
@@ -114,11 +115,18 @@ def answer_frame(requests: Iterable[TextRequest], completions: Iterable[Completi
             request.subject,
             "" if answer is None else "\n".join(answer.lines),
             request.system,
+            _shown(request),
             "missing" if answer is None else answer.finish.value,
         )
         for request, answer in zip(requests, completions, strict=True)
     ]
     return pd.DataFrame(rows, columns=list(ANSWER_COLUMNS))
+
+
+def _shown(request: TextRequest) -> str:
+    """All a request shows beside its instructions: what an answer may repeat."""
+    slots = [f"{slot.opening}\n{slot.about}" for slot in request.slots]
+    return "\n".join([request.prompt, *(fact.text for fact in request.facts), *slots])
 
 
 def check_answers(
@@ -143,11 +151,7 @@ def check_answers(
         parsed=(frame["finish"] == FinishReason.STOP).astype(float),
         length=text.str.len().where(given),
         latin_share=text.map(latin_share).where(given),
-        # The worked examples below the instructions share turns of phrase with any good answer, so they do not count.
-        echo=[
-            float(repeats(answer, system.partition("\n\n")[0]))
-            for answer, system in zip(text, frame["system"], strict=True)
-        ],
+        echo=[float(echoes(*row)) for row in zip(text, frame["system"], frame["shown"], strict=True)],
         unknown_citations=_n_unknown(frame["citations"], known_citations) if "citations" in frame else 0,
     )
     return validate(
@@ -166,7 +170,7 @@ def check_answers(
             gxe.ExpectColumnMeanToBeBetween(
                 column="latin_share", min_value=0.95, notes="letters of the language that was asked for"
             ),
-            gxe.ExpectColumnMeanToBeBetween(column="echo", max_value=0.05, notes="share that repeats its instructions"),
+            *_at_most_echoing(gxe),
             gxe.ExpectColumnValuesToNotMatchRegex(
                 column="text", regex=CHAT_MARK, mostly=0.99, notes="no traces of the chat template"
             ),
@@ -236,7 +240,7 @@ def check_facets(
 
 
 def check_explanations(
-    frame: pd.DataFrame, fact_ids: Collection[str], as_of: datetime | None = None, min_both: float = 0.5
+    frame: pd.DataFrame, fact_ids: Collection[str], as_of: datetime | None = None, n_asked: int | None = None
 ) -> CheckReport:
     """Texts for pairs: one per stance, both stances per pair, different, cited and dated.
 
@@ -244,10 +248,13 @@ def check_explanations(
         frame: One column per field of `Explanation`. Rows of granularity `none` need no text and no citation.
         fact_ids: Ids of all facts.
         as_of: Evidence must be earlier; not checked if absent.
-        min_both: Least share of texts whose pair has both stances; the others' second answer was refused.
+        n_asked: Pairs for which both texts were asked. A pair is published with both or with none, so with this there
+            may be no rows at all, which warns; without it there must be some.
     """
     if failed := missing_columns("explanations", frame, [item.name for item in fields(Explanation)]):
         return failed
+    if n_asked and frame.empty:
+        return _nothing_passed(n_asked)
     gxe = expectations()
     said = frame["granularity"] != "none"
     pair = ["consumer_id", "product_id"]
@@ -265,12 +272,7 @@ def check_explanations(
         gxe.ExpectColumnValuesToNotBeNull(column="product_id"),
         gxe.ExpectCompoundColumnsToBeUnique(column_list=[*pair, "stance"], notes="one text per pair and stance"),
         gxe.ExpectColumnMeanToBeBetween(
-            column="both_stances",
-            min_value=min_both,
-            notes="a pair is argued for and against, whatever its rating",
-        ),
-        gxe.ExpectColumnMeanToBeBetween(
-            column="both_stances", min_value=0.95, severity=WARN, notes="one-sided pairs are refused answers"
+            column="both_stances", min_value=1.0, notes="a pair is argued for and against, whatever its rating"
         ),
         gxe.ExpectColumnValuesToBeInSet(column="granularity", value_set=GRANULARITIES),
         gxe.ExpectColumnSumToBeBetween(column="undated", max_value=0, notes="what is said has a time of evidence"),
@@ -279,24 +281,25 @@ def check_explanations(
     return validate("explanations", derived, suite + ([_evidence_before(gxe, as_of)] if as_of else []))
 
 
-def latin_share(text: str) -> float:
-    """Share of a text's letters that are Latin; 1 if it has none."""
-    letters = [letter for letter in text if letter.isalpha()]
-    return sum(letter < "\u0250" for letter in letters) / len(letters) if letters else 1.0
-
-
-def repeats(text: str, instructions: str, size: int = ECHO_WORDS) -> bool:
-    """Whether `size` words in a row of the text stand in the instructions."""
-    said, asked = _runs(text, size), _runs(instructions, size)
-    return not said.isdisjoint(asked)
-
-
 _PRIVATE = {"private": True}  # the report gives no examples
 
 
-def _runs(text: str, size: int) -> set[tuple[str, ...]]:
-    words = re.findall(r"\w+", text.lower())
-    return set(zip(*(words[shift:] for shift in range(size)), strict=False))
+def _nothing_passed(n_asked: int) -> CheckReport:
+    """A report that warns: of all pairs asked, none had two texts that passed the gates."""
+    asked = pd.DataFrame({"pairs_with_both_texts": [0.0] * n_asked})
+    some = expectations().ExpectColumnSumToBeBetween(
+        column="pairs_with_both_texts", min_value=1, severity=WARN, notes="the model argues no pair well enough"
+    )
+    return validate("explanations", asked, [some])
+
+
+def _at_most_echoing(gxe: Any) -> list[Any]:
+    """Answers take neither instructions nor the content of worked examples for their own; turns of phrase may."""
+    expected = gxe.ExpectColumnMeanToBeBetween
+    return [
+        expected(column="echo", max_value=MAX_ECHOES, notes="share that repeats instructions or worked examples"),
+        expected(column="echo", max_value=0.05, severity=WARN, notes="some answers repeat instructions or examples"),
+    ]
 
 
 def _text_suite(gxe: Any, max_length: int) -> list[Any]:
@@ -309,7 +312,7 @@ def _text_suite(gxe: Any, max_length: int) -> list[Any]:
             column="text", regex_list=list(PERSONAL.values()), meta=_PRIVATE, notes="no personal data"
         ),
         gxe.ExpectColumnSumToBeBetween(
-            column="said_on_both", max_value=0, notes="the same sentence cannot speak for and against"
+            column="said_on_both", max_value=0, notes="the two sides differ in content, not in polarity words"
         ),
         gxe.ExpectColumnValuesToBeBetween(column="n_facts", min_value=1, notes="never a claim without evidence"),
         gxe.ExpectColumnSumToBeBetween(column="unknown_facts", max_value=0, notes="cites facts that exist"),
@@ -323,8 +326,9 @@ def _evidence_before(gxe: Any, as_of: datetime) -> Any:
 
 
 def _said_on_both(frame: pd.DataFrame, keys: Sequence[str]) -> pd.Series:
-    """1 for a text that its entity or pair has under both stances; no text is not said."""
-    plain = frame.assign(text=frame["text"].str.lower().str.strip().replace("", None))
+    """1 for a text whose content its entity or pair has under both stances, words that take a side left out."""
+    said = frame["text"].map(lambda text: " ".join(sorted(content(text))) if isinstance(text, str) and text else None)
+    plain = frame.assign(text=said)
     return plain.groupby([*keys, "text"])["stance"].transform("nunique").gt(1).astype(float)
 
 

@@ -5,7 +5,8 @@ word; it only finishes the sentence. One fact per request, because a small model
 (measured: 31 % of such lines passed the gates), because a changed fact then buys one sentence and not a whole
 entity again, and because a prescribed opening costs no decoding when it is the first.
 
-A line that fails a gate is replaced by the fact's own wording with `model = "template"`.
+A line that fails a gate is asked for once more with the reason (`models/explanations/retry.py`); if that fails
+too, it is replaced by the fact's own wording with `model = "template"`.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from pydantic import BaseModel, ConfigDict
 
 from features.types import (
+    Claim,
     Completion,
     EntityKind,
     Facet,
@@ -32,7 +34,8 @@ from features.types import (
     content_hash,
 )
 from features.wording import Wording
-from models.explanations.gates import TEMPLATE, Failure, failures
+from models.explanations.gates import TEMPLATE, Failure, failures, miscites, turned_round
+from models.explanations.retry import Rejected
 
 CONSUMER_SYSTEM = """\
 You turn a fact about a person into one plain sentence. Keep names and numbers as they are and add nothing.
@@ -92,17 +95,8 @@ class FacetConfig(BaseModel):
 
 
 @dataclass(frozen=True)
-class Rejected:
-    """A line that failed: what it was and why."""
-
-    fact_id: str
-    text: str
-    failures: tuple[Failure, ...]
-
-
-@dataclass(frozen=True)
 class Parsed:
-    """Facets, and the model's lines that were refused."""
+    """Facets, and the model's lines that were refused, second ones included."""
 
     facets: tuple[Facet, ...]
     rejected: tuple[Rejected, ...]
@@ -177,39 +171,82 @@ def parse_facets(
 
     Args:
         facts: as given to `facet_requests`.
-        completions: answers by request key; a missing or unfinished one means the template.
+        completions: answers by request key, those to second requests included; a missing or unfinished one
+            means the template.
         identity: as given to `facet_requests`.
         config: as given to `facet_requests`.
     """
     config = config or FacetConfig()
-    facets, rejected = [], []
+    facets: list[Facet] = []
+    rejected: list[Rejected] = []
     for group in by_entity(facts).values():
-        chosen, ranks = select(group, config), Counter[Stance]()
-        if not chosen:
-            continue
-        request = request_for(chosen, identity, config)
-        lines = _lines(request, completions.get(request.key))
-        for (stance, fact), slot, line in zip(chosen, request.slots, lines, strict=True):
-            text, failed = read_line(slot, line, stance, fact)
-            if failed:
-                rejected.append(Rejected(fact.fact_id, text, tuple(failed)))
-            facets.append(_facet(fact, stance, ranks[stance], "" if failed else text, request, config))
-            ranks[stance] += 1
+        chosen = select(group, config)
+        if chosen:
+            request = request_for(chosen, identity, config)
+            made, refused = _parse_entity(chosen, request, completions, config)
+            facets += made
+            rejected += refused
     return Parsed(tuple(facets), tuple(rejected))
 
 
-def _lines(request: TextRequest, completion: Completion | None) -> Sequence[str]:
-    """One line per slot; all empty where there is no finished answer."""
+def _parse_entity(
+    chosen: Sequence[tuple[Stance, Fact]],
+    request: TextRequest,
+    completions: Mapping[str, Completion],
+    config: FacetConfig,
+) -> tuple[list[Facet], list[Rejected]]:
+    """The facets of one entity, and its lines that were refused."""
+    lines = [_read_twice(request, place, fact, completions) for place, (_, fact) in enumerate(chosen)]
+    same = turned_round([(stance, line.text) for (stance, _), line in zip(chosen, lines, strict=True)])
+    ranks, facets, rejected = Counter[Stance](), list[Facet](), list[Rejected]()
+    for place, ((stance, fact), line) in enumerate(zip(chosen, lines, strict=True)):
+        rejected += line.rejected
+        if line.text and place in same:
+            rejected.append(Rejected(line.request, place, line.text, (Failure.CONTRAST,)))
+        text = "" if place in same else line.text
+        facets.append(_facet(fact, stance, ranks[stance], text, line.request, config))
+        ranks[stance] += 1
+    return facets, rejected
+
+
+@dataclass(frozen=True)
+class _Line:
+    """What was read for one slot: the text that passed or nothing, the request it answers, and what was refused."""
+
+    request: TextRequest
+    text: str = ""
+    rejected: tuple[Rejected, ...] = ()
+
+
+def _read_twice(request: TextRequest, place: int, fact: Fact, completions: Mapping[str, Completion]) -> _Line:
+    """The line of the first answer, or that of the second if the first was refused and asked for again."""
+    text, failed = read_line(request, place, claims_in(request, completions.get(request.key))[place], fact)
+    if not failed:
+        return _Line(request, text)
+    refused = Rejected(request, place, text, tuple(failed))
+    second = refused.second
+    if second is None or second.key not in completions:
+        return _Line(request, "", (refused,))
+    text, failed = read_line(second, 0, claims_in(second, completions[second.key])[0], fact)
+    if failed:
+        return _Line(request, "", (refused, Rejected(second, 0, text, tuple(failed))))
+    return _Line(second, text, (replace(refused, recovered=True),))
+
+
+def claims_in(request: TextRequest, completion: Completion | None) -> Sequence[Claim]:
+    """One claim per slot; all empty where there is no finished answer."""
     usable = completion is not None and completion.finish is FinishReason.STOP
-    return completion.lines if completion is not None and usable else [""] * len(request.slots)
+    return completion.claims if completion is not None and usable else [Claim("")] * len(request.slots)
 
 
-def read_line(slot: Slot, line: str, stance: Stance, fact: Fact) -> tuple[str, list[Failure]]:
-    """One line of an answer and the gates it fails. A line cut short holds its opening alone."""
-    text = tidy(line)
+def read_line(request: TextRequest, place: int, claim: Claim, fact: Fact) -> tuple[str, list[Failure]]:
+    """One claim of an answer and the gates it fails. A line cut short holds its opening alone."""
+    slot, text = request.slots[place], tidy(claim.text)
     if not text or text == tidy(slot.opening):
         return "", [Failure.EMPTY]
-    return text, failures(text, stance, [fact.fact_id], [fact], slot.opening, slot.about)
+    stance = slot.stance or Stance.FOR
+    found = failures(text, stance, [fact.fact_id], [fact], slot.opening, request.system)
+    return text, list(dict.fromkeys([*found, *miscites(claim, slot, [shown.label for shown in request.facts])]))
 
 
 def _facet(fact: Fact, stance: Stance, rank: int, text: str, request: TextRequest, config: FacetConfig) -> Facet:

@@ -1,19 +1,27 @@
 """Gates: what a text must pass before anyone sees it or learns from it. Each failure has a name.
 
-A gate never repairs. A text that fails is dropped, and its place is taken by the template wording of its fact,
-which says so in `Facet.model` or `Explanation.model`.
+A gate never repairs. A line that fails is asked for once more with the reason (`models/explanations/retry.py`); if it
+fails again, its place is taken by the template wording of its fact, which says so in `Facet.model`, or it is left out.
+
+Words are compared, not meanings: a text may use the words of its evidence and a small vocabulary of function words,
+neighbouring words must be neighbours in the evidence too, and numbers and negations stay beside what they belong to.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
-from features.sentences import PERSONAL
-from features.types import Fact, Stance
+from features.redaction import IDENTIFIERS, personal
+from features.types import Claim, Fact, Slot, Stance
+from features.words import CONTRARY, MILD, WORD, content, echoes, has_digit, is_function, negates, stem, stems_of
 
 MIN_WORDS, MAX_WORDS, MAX_CHARACTERS = 4, 60, 400
+NEAR = 2
+"""Content words that follow each other in a text stand at most so far apart in its evidence."""
 TEMPLATE = "template"
 """`model` of texts worded by code, not by a language model."""
 
@@ -27,75 +35,112 @@ class Failure(StrEnum):
     OPENING = "opening"
     CITATION = "citation"
     GROUNDED = "grounded"
+    RECOMBINED = "recombined"
     NUMBER = "number"
     TITLE = "title"
     STANCE = "stance"
+    CONTRAST = "contrast"
+    ONE_SIDED = "one-sided"
+    ENTAILMENT = "entailment"
     ECHO = "echo"
     LOOP = "loop"
+    LANGUAGE = "language"
     PERSONAL = "personal"
 
 
-_FUNCTION_WORDS_TEXT = """
-a about above across after all also although among an and any are as at average based be because been before
-being below better between both but by can could did do does doing down each either even especially every few
-fewer find finding finds first for found from full gave get gets give given gives good had has have having he
-her here high higher highly his how however i if in including indicate indicates into is it its itself just
-kind known lean leaning less like liked likely likes low lower made make makes making many may means might
-more most much my no nor not of off often on one only or other others our out over own particularly people
-prefer quite rate rated rates rather rating ratings really received receiving receives same score scored
-scores see seem seems several she should shows since so some still such than that the their them then there
-these they this those though through to too two under up usual usually user users us very was we well went
-were what when where which while who whose why will with within without would you your yours yourself consumer
-consumers enjoy enjoys enjoyed appeal appeals star stars overall total product products example describe
-described describes feature features offer offers praise praised fault faulted someone anyone
-"""
-FUNCTION_WORDS = frozenset(_FUNCTION_WORDS_TEXT.split())
-"""Words that say nothing of their own: they need no fact behind them."""
+REASONS = {
+    Failure.EMPTY: "it said nothing",
+    Failure.LENGTH: "it was too short or too long",
+    Failure.UNFINISHED: "it did not end",
+    Failure.OPENING: "it did not begin as it should",
+    Failure.CITATION: "it did not rest on the fact",
+    Failure.GROUNDED: "it used words that the fact does not have",
+    Failure.RECOMBINED: "it joined words that do not belong together in the fact",
+    Failure.NUMBER: "it changed a number",
+    Failure.TITLE: "it changed a name",
+    Failure.STANCE: "it said the contrary of the fact",
+    Failure.CONTRAST: "it said the same for and against",
+    Failure.ONE_SIDED: "the other side had nothing to say",
+    Failure.ENTAILMENT: "it does not follow from the fact",
+    Failure.ECHO: "it repeated an example",
+    Failure.LOOP: "it repeated itself",
+    Failure.LANGUAGE: "it was not plain English",
+    Failure.PERSONAL: "it held personal data",
+}
+"""Each failure as a second request tells it to the model."""
 
-_DENYING_TEXT = """
-below lower dislike disliked rarely hate hated worse worst disappointing disappointed disappoint never
-"""
-DENYING = frozenset(_DENYING_TEXT.split())
-_PRAISING_TEXT = """
-above love loved loves favorite best excellent great wonderful praised highly
-"""
-PRAISING = frozenset(_PRAISING_TEXT.split())
-CONTRARY = {Stance.FOR: DENYING, Stance.AGAINST: PRAISING}
-"""Words that contradict a stance, unless the cited fact itself has them."""
-
-_WORD = re.compile(r"[A-Za-zÀ-ÿ]+(?:['’-][A-Za-zÀ-ÿ]+)*")
-_NAME = re.compile(r"(?<=[a-z,;] )(?:[A-Z][\w'’&-]*)(?:\s+(?:(?:of|the|and|in|a|to|for)\s+)*[A-Z0-9][\w'’&-]*)*")
-_PROMPT_WORDS = re.compile(r"\bfacts?\b|\bsentences?\b|\bpolarity\b|\bstance\b|\bexample answer\b", re.IGNORECASE)
-_SUFFIX = re.compile(r"(?:'s|’s)$|(?:ingly|edly|ings|ing|ers|ed|er|es|ly|s|e|y)$")
+_RUN = r"[A-Z][\w'’&-]*(?:\s+(?:(?:of|the|in|a|to|for|{joint})\s+)+[A-Z][\w'’&-]*|\s+[A-Z0-9&][\w'’&-]*)*"
+_NAMES = re.compile(rf"(?<=[\w,;:] ){_RUN.format(joint='and')}")
+_NAME = re.compile(_RUN.format(joint="the"))
+_UNCOMMON = re.compile(r"[^ -;=?A-Za-z\u00a1-\u00ac\u00ae-\u024f\u2010-\u2026\u20ac]")
+"""Signs that plain text in Latin script does not have: mark-up, other scripts, what cannot be seen."""
+_END = re.compile(r"[.!?][\"'”’)]*$")
+_NUMBER_OR_WORD = re.compile(r"\d+(?:[.,]\d+)*|[a-z][\w'’-]*")
 
 
-def stem(word: str) -> str:
-    """A crude stem: enough to see that `movies` is carried by `movie`."""
-    plain = word.lower().replace("’", "'")
-    previous = ""
-    while plain != previous and len(plain) > 4:
-        previous = plain
-        shorter = _SUFFIX.sub("", plain)
-        plain = shorter if len(shorter) >= 3 else plain
-    if len(plain) > 3 and plain[-1] == plain[-2]:
-        return plain[:-1]
-    return plain
+@dataclass(frozen=True)
+class Support:
+    """What a text may rest on, taken apart once."""
+
+    text: str
+    plain: str
+    words: frozenset[str]
+    stems: frozenset[str]
+    near: frozenset[tuple[str, str]]
+    """Stems that follow each other at a distance of at most `NEAR`."""
+    numbers: frozenset[tuple[str, int, str]]
+    """Number, side (0 before, 1 after) and the word that stands there."""
+    denied: frozenset[str]
+    """Stems that stand after negations only."""
 
 
-def stems(text: str) -> set[str]:
-    """Stems of a text's words; of hyphenated ones also of their parts."""
-    found: set[str] = set()
-    for word in _WORD.findall(text):
-        found.update(stem(part) for part in {word, *re.split(r"[-–]", word)} if part)
-    return found
+@lru_cache(maxsize=4096)
+def support(evidence: str) -> Support:
+    """Takes an evidence text apart."""
+    lines = [WORD.findall(line) for line in evidence.splitlines()]
+    said = [word for line in lines for word in line]
+    pairs = (pair for line in lines for pair in _near(line))
+    sides = ((number, side, word) for number, *beside in _neighbours(evidence) for side, word in enumerate(beside))
+    return Support(
+        text=evidence,
+        plain=" ".join(evidence.lower().split()),
+        words=frozenset(word.lower() for word in said),
+        stems=frozenset().union(*map(stems_of, said)),
+        near=frozenset(pairs),
+        numbers=frozenset(beside for beside in sides if beside[2]),
+        denied=frozenset().union(*map(_denied, lines)),
+    )
 
 
-_FUNCTION_STEMS = frozenset(stem(word) for word in FUNCTION_WORDS)
+def _near(said: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Stems of words, and of the parts of hyphenated ones, that follow each other closely."""
+    parts = [stem(part) for word in said for part in re.split(r"[-–]", word) if part]
+    for gap in range(1, NEAR + 1):
+        yield from zip(parts, parts[gap:], strict=False)
+
+
+def _denied(said: Sequence[str]) -> set[str]:
+    """Stems of the content words that follow negations, without those that are also said plainly."""
+    turned, plain = set[str](), set[str]()
+    for place, word in enumerate(said):
+        if not is_function(word) and not negates(word):
+            (turned if _is_denied(said, place) else plain).add(stem(word))
+    return turned - plain
+
+
+def _is_denied(said: Sequence[str], place: int) -> bool:
+    """Whether a negation stands before a word, with function words between at most."""
+    for word in reversed(said[max(0, place - 3) : place]):
+        if negates(word):
+            return True
+        if not is_function(word):
+            return False
+    return False
 
 
 def evidence_text(cited: Iterable[Fact], context: str = "") -> str:
     """All a text may rest on: the cited facts, the things they are about, and the request's own wording."""
-    return " ".join([context, *(f"{fact.text} {fact.aspect.replace('=', ' ')}" for fact in cited)])
+    return "\n".join([context, *(f"{fact.text} {fact.aspect.replace('=', ' ')}" for fact in cited)])
 
 
 def failures(
@@ -104,7 +149,7 @@ def failures(
     fact_ids: Sequence[str],
     facts: Iterable[Fact],
     opening: str = "",
-    prompt: str = "",
+    source: str = "",
     context: str = "",
 ) -> list[Failure]:
     """Names of the gates a text fails; empty if it may be used.
@@ -115,65 +160,129 @@ def failures(
         fact_ids: the facts it cites.
         facts: those that were in its request.
         opening: its prescribed opening, which counts as grounded (it was made from the facts).
-        prompt: the request's prompt; a text that repeats a long stretch of its instructions is an echo.
+        source: the instructions with their worked examples; a text that takes content from there is an echo.
         context: what else was in the request and may be named, such as the product's title.
     """
     known = {fact.fact_id: fact for fact in facts}
     if not text.strip() or text.strip() == opening.strip():
         return [Failure.EMPTY]
     cited = [known[fact_id] for fact_id in fact_ids if fact_id in known]
-    evidence = evidence_text(cited, f"{opening} {context}")
     body = text[len(opening) :] if text.startswith(opening) else text
+    miscited = not fact_ids or len(cited) < len(fact_ids)
+    found = _worded(text, body, stance, support(evidence_text(cited, f"{opening}\n{context}")), source)
+    found += [Failure.OPENING] * (not text.startswith(opening)) + [Failure.CITATION] * miscited
+    if cited and not takes_side(stance, cited) and Failure.STANCE not in found:
+        found.append(Failure.STANCE)
+    return found
+
+
+def takes_side(stance: Stance, cited: Iterable[Fact]) -> bool:
+    """Whether a fact of the stance's side is among the cited ones. What a product is speaks for it, never against."""
+    return any(fact.polarity in ((1, 0) if stance is Stance.FOR else (-1,)) for fact in cited)
+
+
+def _worded(text: str, body: str, stance: Stance, known: Support, source: str) -> list[Failure]:
+    """The gates that look at a text's wording."""
     count = len(text.split())
-    checks = {
-        Failure.LENGTH: not MIN_WORDS <= count <= MAX_WORDS or len(text) > MAX_CHARACTERS,
-        Failure.UNFINISHED: _unfinished(text.strip(), evidence),
-        Failure.OPENING: not text.startswith(opening),
-        Failure.CITATION: not fact_ids or len(cited) < len(fact_ids),
-        Failure.GROUNDED: bool(ungrounded(body, evidence)),
-        Failure.NUMBER: not numbers_agree(body, evidence),
-        Failure.TITLE: any(name not in evidence for name in _NAME.findall(text)),
-        Failure.STANCE: _contradicts(body, stance, evidence),
-        Failure.ECHO: _talks_of_the_task(body, evidence) or _repeats_instructions(body, prompt, evidence),
-        Failure.LOOP: loops(body),
-        Failure.PERSONAL: any(pattern.search(text) for pattern in PERSONAL),
+    checks: dict[Failure, Callable[[], object]] = {
+        Failure.LENGTH: lambda: not MIN_WORDS <= count <= MAX_WORDS or len(text) > MAX_CHARACTERS,
+        Failure.UNFINISHED: lambda: not _END.search(text.strip()) or f"{text.split()[-1].lower()} " in known.plain,
+        Failure.GROUNDED: lambda: ungrounded(body, stance, known),
+        Failure.RECOMBINED: lambda: recombined(text, known),
+        Failure.NUMBER: lambda: not numbers_agree(body, known),
+        Failure.TITLE: lambda: unknown_names(text, known),
+        Failure.STANCE: lambda: _contradicts(body, stance, known) or _drops_negation(text, known),
+        Failure.ECHO: lambda: echoes(body, source, known.text),
+        Failure.LOOP: lambda: loops(body),
+        Failure.LANGUAGE: lambda: set(_UNCOMMON.findall(body)) - set(known.text),
+        Failure.PERSONAL: lambda: personal(text, IDENTIFIERS),
     }
-    return [failure for failure, failed in checks.items() if failed]
+    return [failure for failure, fails in checks.items() if fails()]
 
 
-def ungrounded(text: str, evidence: str) -> list[str]:
-    """Content words of a text that the evidence does not carry."""
-    carried = stems(evidence) | _FUNCTION_STEMS
-    return [
-        word
-        for word in _WORD.findall(text)
-        if stem(word) not in carried and not stems(word) <= carried and word.lower() not in FUNCTION_WORDS
+def miscites(claim: Claim, slot: Slot, labels: Collection[str]) -> list[Failure]:
+    """Whether a claim cites what its request does not have or its slot does not allow, or takes another side."""
+    wrong = [] if slot.stance is None or claim.stance == slot.stance else [Failure.STANCE]
+    allowed = set(slot.cites) & set(labels)
+    cites_well = bool(claim.cites) and set(claim.cites) <= allowed if slot.cites else set(claim.cites) <= set(labels)
+    return wrong if cites_well else [*wrong, Failure.CITATION]
+
+
+def turned_round(texts: Sequence[tuple[Stance, str]]) -> set[int]:
+    """Places of texts that say on one side what another says on the other, but for words that take a side."""
+    about = [(stance, content(text)) for stance, text in texts]
+    return {
+        place
+        for place, (stance, said) in enumerate(about)
+        if any(other is not stance and said == theirs for other, theirs in about)
+    }
+
+
+def ungrounded(text: str, stance: Stance, known: Support) -> list[str]:
+    """Content words of a text that the evidence does not carry. Codes and negations must be its very words."""
+    return [word for word in WORD.findall(text) if not _carried(word, stance, known)]
+
+
+def _carried(word: str, stance: Stance, known: Support) -> bool:
+    if is_function(word) or word.lower() in known.words:
+        return True
+    if has_digit(word):
+        return word.replace(".", "").isdigit()  # plain numbers have a gate of their own
+    if negates(word):
+        return False
+    return word.lower() in MILD[stance] or stem(word) in known.stems or parts_carried(word, known)
+
+
+def parts_carried(word: str, known: Support) -> bool:
+    """Whether the evidence has the parts of a hyphenated word (`small-sized`)."""
+    return "-" in word and all(stem(part) in known.stems or is_function(part) for part in word.split("-") if part)
+
+
+def recombined(text: str, known: Support) -> list[tuple[str, str]]:
+    """Content words that stand side by side in a text, but nowhere in its evidence (`full volume`).
+
+    A small model joins the words of a fact anew; each word is then carried and the whole is not.
+    """
+    found = []
+    previous, end = "", -1
+    for match in re.finditer(r"[^\W_]+(?:['’.][^\W_]+)*", text):
+        word = match[0]
+        here = "" if is_function(word) or has_digit(word) or word.lower() in _SIDED else stem(word)
+        joined = previous and here and text[end : match.start()] in (" ", "-")
+        if joined and (previous, here) not in known.near:
+            found.append((previous, here))
+        previous, end = here, match.end()
+    return found
+
+
+_SIDED = MILD[Stance.FOR] | MILD[Stance.AGAINST]
+
+
+def unknown_names(text: str, known: Support) -> list[str]:
+    """Names in a text that the evidence does not have as they stand; `A and B` are two names if not one."""
+    parts = [
+        part
+        for run in _NAMES.findall(text)
+        for part in ([run] if run.lower() in known.plain else re.split(r"\s+and\s+", run))
     ]
+    return [part for part in parts if _NAME.match(part) and " ".join(part.lower().split()) not in known.plain]
 
 
-def numbers_agree(text: str, evidence: str) -> bool:
+def numbers_agree(text: str, known: Support) -> bool:
     """Whether each number of a text stands, in the evidence, beside the same word before or after it.
 
     So `2 of them 3.9 on average` fails where the fact says `2.5 of 5 on average, below their usual 3.9`.
     """
-    known = {
-        (number, side, word) for number, *sides in _neighbours(evidence) for side, word in enumerate(sides) if word
-    }
     return all(
-        any((number, side, word) in known for side, word in enumerate(sides)) for number, *sides in _neighbours(text)
+        any((number, side, word) in known.numbers for side, word in enumerate(sides))
+        for number, *sides in _neighbours(text)
     )
 
 
 def _neighbours(text: str) -> list[tuple[str, str, str]]:
     """Each number of a text with the words before and after it."""
-    tokens = re.findall(r"\d+(?:[.,]\d+)*|[a-z][\w'’-]*", text.lower())
-    padded = ["", *tokens, ""]
-    return [(padded[n], padded[n - 1], padded[n + 1]) for n in range(1, len(padded) - 1) if padded[n][0].isdigit()]
-
-
-def _unfinished(text: str, evidence: str) -> bool:
-    """Whether a text has no end, or ends at a full stop that stands inside a name (`G.I. Jane`)."""
-    return not re.search(r"[.!?][\"'”’)]*$", text) or f"{text.split()[-1]} " in evidence
+    tokens = ["", *_NUMBER_OR_WORD.findall(text.lower()), ""]
+    return [(token, tokens[n - 1], tokens[n + 1]) for n, token in enumerate(tokens) if token[:1].isdigit()]
 
 
 def loops(text: str, size: int = 4) -> bool:
@@ -184,18 +293,16 @@ def loops(text: str, size: int = 4) -> bool:
     return len(set(grams)) < len(grams) or thrice
 
 
-def _contradicts(body: str, stance: Stance, evidence: str) -> bool:
-    carried = {word.lower() for word in _WORD.findall(evidence)}
-    said = {word.lower() for word in _WORD.findall(body)}
-    return bool((said & CONTRARY[stance]) - carried)
+def _contradicts(body: str, stance: Stance, known: Support) -> bool:
+    """Whether a text has a word of the other side that the evidence has not."""
+    return any(word.lower() in CONTRARY[stance] and word.lower() not in known.words for word in WORD.findall(body))
 
 
-def _talks_of_the_task(body: str, evidence: str) -> bool:
-    return any(word.lower() not in evidence.lower() for word in _PROMPT_WORDS.findall(body))
-
-
-def _repeats_instructions(body: str, prompt: str, evidence: str, size: int = 6) -> bool:
-    """Whether six words in a row come from the prompt but not from the evidence."""
-    parts = body.lower().split()
-    grams = [" ".join(parts[n : n + size]) for n in range(len(parts) - size + 1)]
-    return any(gram in prompt.lower() and gram not in evidence.lower() for gram in grams)
+def _drops_negation(text: str, known: Support) -> bool:
+    """Whether a text says without a negation what the evidence denies (`does not break`)."""
+    if not known.denied:
+        return False
+    said = WORD.findall(text)
+    return any(
+        stem(word) in known.denied and not any(map(negates, said[max(0, n - 4) : n])) for n, word in enumerate(said)
+    )

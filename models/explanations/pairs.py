@@ -7,8 +7,9 @@ published method (LR-Recsys); the wording of the prompts is ours.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
@@ -17,17 +18,21 @@ from features.errors import InputError
 from features.sentences import spoken_title
 from features.types import (
     STANCES,
+    Claim,
     Completion,
     Explanation,
     Fact,
     FinishReason,
     ModelIdentity,
+    ShownFact,
     Slot,
     Stance,
     TextRequest,
 )
+from features.words import CONTRARY, FUNCTION_WORDS, stem, stems
 from models.explanations.facets import tidy
-from models.explanations.gates import CONTRARY, FUNCTION_WORDS, Failure, failures, stem, stems
+from models.explanations.gates import Failure, failures, miscites, turned_round
+from models.explanations.retry import Rejected
 
 PAIR_KIND = "pair_reason"
 PAIR_SYSTEM = """\
@@ -49,6 +54,10 @@ POLARITY = {Stance.FOR: "enjoy", Stance.AGAINST: "not enjoy"}
 PROMPT = "The person:\n{consumer}\nThe product, {title}:\n{product}\nWhy would this person {polarity} it?"
 OPENING = "This person would {polarity} it because"
 _CONTENTLESS = frozenset(stem(word) for word in FUNCTION_WORDS)
+_RATED_IT = re.compile(r"\bthey (?:have |had |did not )?(?:rated?|enjoy(?:ed)?|liked?|disliked?) it\b")
+"""Nobody has rated yet what is recommended to them; a small model mixes up who rated what."""
+_OF_TASTES = frozenset(("enjoy", "enjoys", "enjoyed", "like", "likes", "liked"))
+"""May be said of others on either side: `those who enjoy opera rated it below its overall 3.9`."""
 
 
 class PairConfig(BaseModel):
@@ -59,6 +68,14 @@ class PairConfig(BaseModel):
     n_facts: int = 2
     """Facts per entity and polarity."""
     max_tokens: int = 48
+
+
+@dataclass(frozen=True)
+class ParsedPairs:
+    """The texts that passed, and the model's lines that were refused."""
+
+    texts: tuple[Explanation, ...]
+    rejected: tuple[Rejected, ...]
 
 
 @dataclass(frozen=True)
@@ -81,14 +98,17 @@ def pair_requests(
     consumer, product = shown_facts(pair, config)
     texts = {"consumer": _listed(consumer), "product": _listed(product)}
     title = spoken_title(pair.title) or "unnamed"
+    shown = tuple(ShownFact(f"F{n}", fact.text) for n, fact in enumerate([*consumer, *product], 1))
+    labels = tuple(fact.label for fact in shown)
     made = [
         TextRequest(
             PAIR_KIND,
             f"{pair.consumer_id} x {pair.product_id} {stance.value}",
             PAIR_SYSTEM,
             PROMPT.format(title=title, polarity=POLARITY[stance], **texts),
-            (Slot(OPENING.format(polarity=POLARITY[stance]), config.max_tokens),),
+            (Slot(OPENING.format(polarity=POLARITY[stance]), config.max_tokens, stance=stance, cites=labels),),
             identity,
+            facts=shown,
         )
         for stance in STANCES
     ]
@@ -121,22 +141,24 @@ def parse_pair(
 ) -> tuple[Explanation | None, list[Failure]]:
     """The explanation an answer holds, or None with the gates it failed."""
     consumer, product = shown_facts(pair, config or PairConfig())
-    facts, text = [*consumer, *product], tidy(completion.lines[0]) if completion.lines else ""
-    opening = request.slots[0].opening
-    cited = cited_facts(text.removeprefix(opening), facts)
-    failed = failures(text, stance, [fact.fact_id for fact in cited], facts, opening, context=spoken_title(pair.title))
-    if not _takes_side(text.removeprefix(opening), stance, cited) and Failure.STANCE not in failed:
+    facts, claim = [*consumer, *product], next(iter(completion.claims), Claim(""))
+    text, slot = tidy(claim.text), request.slots[0]
+    cited = cited_facts(text.removeprefix(slot.opening), facts)
+    fact_ids, title = tuple(fact.fact_id for fact in cited), spoken_title(pair.title)
+    failed = failures(text, stance, fact_ids, facts, slot.opening, request.system, title)
+    failed += miscites(claim, slot, [shown.label for shown in request.facts])
+    if _argues_the_other_side(text.removeprefix(slot.opening), stance):
         failed.append(Failure.STANCE)
-    if completion.finish is not FinishReason.STOP and Failure.UNFINISHED not in failed:
+    if completion.finish is not FinishReason.STOP:
         failed.append(Failure.UNFINISHED)
     if failed:
-        return None, failed
+        return None, list(dict.fromkeys(failed))
     explanation = Explanation(
         consumer_id=pair.consumer_id,
         product_id=pair.product_id,
         stance=stance,
         text=text,
-        fact_ids=tuple(fact.fact_id for fact in cited),
+        fact_ids=fact_ids,
         evidence_time=max(fact.evidence_time for fact in cited),
         granularity="pair",
         model=request.model.name,
@@ -146,27 +168,74 @@ def parse_pair(
 
 
 def parse_pairs(
-    pairs: Sequence[Pair], completions: Mapping[str, Completion], identity: ModelIdentity
-) -> list[Explanation]:
-    """The texts that passed the gates; of some pairs one side, of some none; facets speak for the rest."""
-    texts = []
+    pairs: Sequence[Pair],
+    completions: Mapping[str, Completion],
+    identity: ModelIdentity,
+    config: PairConfig | None = None,
+) -> ParsedPairs:
+    """The texts of the pairs both of whose sides passed the gates and differ; for the others facets speak.
+
+    Args:
+        pairs: as given to `pair_requests`.
+        completions: answers by request key, those to second requests included.
+        identity: as given to `pair_requests`.
+        config: as given to `pair_requests`.
+    """
+    texts: list[Explanation] = []
+    rejected: list[Rejected] = []
     for pair in pairs:
-        for stance, request in zip(STANCES, pair_requests(pair, identity), strict=True):
-            if request.key in completions:
-                text, _ = parse_pair(pair, stance, request, completions[request.key])
-                texts += [text] if text is not None else []
-    return texts
+        requests = zip(STANCES, pair_requests(pair, identity, config), strict=True)
+        read = [
+            _read_twice(pair, stance, request, completions, config)
+            for stance, request in requests
+            if request.key in completions
+        ]
+        rejected += [line for _, lines in read for line in lines]
+        passed = [(text, request) for (text, request), _ in read if text is not None]
+        failure = _unfit(pair_texts := [text for text, _ in passed])
+        if failure is None:
+            texts += pair_texts
+        else:
+            rejected += [Rejected(request, 0, text.text, (failure,)) for text, request in passed]
+    return ParsedPairs(tuple(texts), tuple(rejected))
 
 
-def _takes_side(body: str, stance: Stance, cited: Sequence[Fact]) -> bool:
-    """Whether a reason rests on a fact of its side, and says nothing of the other's.
+def _unfit(texts: Sequence[Explanation]) -> Failure | None:
+    """Why what passed of a pair is no argument: one side alone, or both saying the same."""
+    if len(texts) < len(STANCES):
+        return Failure.ONE_SIDED
+    return Failure.CONTRAST if turned_round([(text.stance, text.text) for text in texts]) else None
+
+
+def _read_twice(
+    pair: Pair, stance: Stance, request: TextRequest, completions: Mapping[str, Completion], config: PairConfig | None
+) -> tuple[tuple[Explanation | None, TextRequest], list[Rejected]]:
+    """One side of a pair from its first answer, or from the second if the first was refused and asked for again."""
+    text, failed = parse_pair(pair, stance, request, completions[request.key], config)
+    if text is not None:
+        return (text, request), []
+    refused = Rejected(request, 0, _line(completions[request.key]), tuple(failed))
+    second = refused.second
+    if second is None or second.key not in completions:
+        return (None, request), [refused]
+    text, failed = parse_pair(pair, stance, second, completions[second.key], config)
+    if text is not None:
+        return (text, second), [replace(refused, recovered=True)]
+    return (None, request), [refused, Rejected(second, 0, _line(completions[second.key]), tuple(failed))]
+
+
+def _line(completion: Completion) -> str:
+    return completion.lines[0] if completion.lines else ""
+
+
+def _argues_the_other_side(body: str, stance: Stance) -> bool:
+    """Whether a reason has words of the other side, be they carried by a fact or not.
 
     The prompt shows both sides, so a small model argues with the wrong one: `would not enjoy it because
-    they rated such movies above their usual`. A reason against needs a fact against it.
+    they rated such movies above their usual`.
     """
-    wanted = {1, 0} if stance is Stance.FOR else {-1}
     said = {word.strip(".,;:") for word in body.lower().split()}
-    return any(fact.polarity in wanted for fact in cited) and not said & CONTRARY[stance]
+    return bool(said & (CONTRARY[stance] - _OF_TASTES)) or _RATED_IT.search(body) is not None
 
 
 def cited_facts(text: str, facts: Sequence[Fact]) -> list[Fact]:

@@ -44,7 +44,6 @@ from features.contracts.suites import (
     check_training_set,
     check_vectors,
 )
-from features.contracts.texts import latin_share, repeats
 from features.errors import CheckError
 from features.types import (
     Claim,
@@ -250,12 +249,11 @@ class TestAnswers:
     def test_fault(self, column: str, change: Change) -> None:
         caught(check_answers(change(answers()), known_citations=["f1"]), column)
 
-    def test_measures(self) -> None:
-        assert latin_share("Amélie, 1999") == 1.0
-        assert latin_share("abДД") == 0.5
-        assert latin_share("12") == 1.0
-        assert repeats("well a b c d e f g h", "A b c, d e f g h i")
-        assert not repeats("a b c d", "a b c d")
+    def test_a_few_echoes_only_warn_since_the_gate_refuses_each(self) -> None:
+        frame = answers()
+        report = check_answers(at(frame, 0, "text", "Sure: " + frame.at[0, "system"]))
+        assert report.passed
+        assert [finding.column for finding in report.warnings] == ["echo"]
 
 
 def facets() -> pd.DataFrame:
@@ -291,7 +289,7 @@ class TestFacets:
             ("unknown_facts", lambda frame: at(frame, 0, "fact_ids", ["f99"])),
             ("n_facts", lambda frame: at(frame, 0, "fact_ids", [])),
             ("both_stances", lambda frame: frame[frame["stance"] == "for"]),
-            ("said_on_both", lambda frame: at(frame, 0, "text", frame.at[1, "text"].upper())),
+            ("said_on_both", lambda frame: at(frame, 0, "text", "You enjoy dramas of the year 1.")),
             ("text", lambda frame: at(frame, 0, "text", "")),
             ("text", lambda frame: at(frame, 0, "text", "You enjoy www.example.org a lot.")),
             ("stance", lambda frame: at(frame, 0, "stance", "neutral")),
@@ -350,10 +348,14 @@ class TestExplanations:
     def test_fault(self, column: str, change: Change) -> None:
         caught(check_explanations(change(explanations()), ["f0"], AS_OF), column)
 
-    def test_one_refused_answer_only_warns(self) -> None:
-        report = check_explanations(explanations().iloc[:-1], ["f0"], AS_OF)
+    def test_a_one_sided_pair_is_refused(self) -> None:
+        caught(check_explanations(explanations().iloc[:-1], ["f0"], AS_OF), "both_stances")
+
+    def test_no_pair_that_passed_warns_where_some_were_asked(self) -> None:
+        report = check_explanations(explanations().iloc[:0], ["f0"], AS_OF, n_asked=3)
         assert report.passed
-        assert [finding.column for finding in report.warnings] == ["both_stances"]
+        assert [finding.column for finding in report.warnings] == ["pairs_with_both_texts"]
+        assert not check_explanations(explanations().iloc[:0], ["f0"], AS_OF).passed
 
 
 class TestVectors:

@@ -10,7 +10,7 @@ import pytest
 from features.errors import CheckError, InputError
 from features.ledger import Ledger
 from features.readers.dataset import Dataset
-from features.types import Interactions
+from features.types import Interactions, TextRequest
 from flows import explain, ingest
 from flows.recipe import DataSection, ExplainSection, Recipe
 from flows.workspace import Workspace
@@ -65,6 +65,23 @@ def test_what_is_refused_is_worded_by_the_template_and_counted(
     assert set(workspace.lake.read("facets")["model"]) == {"template"}
 
 
+def test_a_refused_line_is_asked_for_once_more_with_the_reason(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def learns(request: TextRequest) -> list[str]:
+        again = request.kind.endswith("_again")
+        return [f"{slot.opening}{'' if again else ' on the moon with zebras'}, you see." for slot in request.slots]
+
+    engine = ScriptedEngine(learns)
+    monkeypatch.setattr(explain, "open_engine", lambda settings: engine)
+    result = explain.explain_entities(workspace, RECIPE)
+    seconds = [request for request in engine.seen if request.kind.endswith("_again")]
+    assert result.retried == len({request.key for request in seconds}) == len(seconds) > 0
+    assert all("refused: it used words that the fact does not have" in r.slots[0].about for r in seconds)
+    assert 0 < result.recovered <= result.retried
+    assert result.written_by_model > 0
+
+
 def test_texts_rest_on_the_training_period_alone(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(explain, "open_engine", lambda settings: ScriptedEngine())
     explain.explain_entities(workspace, RECIPE)
@@ -82,4 +99,4 @@ def test_a_second_run_asks_the_ledger_alone(workspace: Workspace, monkeypatch: p
     again = explain.explain_entities(workspace, RECIPE)
     assert (len(engine.seen), again.from_ledger, again.texts_hash) == (asked, first.requests, first.texts_hash)
     with Ledger(workspace.settings.ledger_url) as ledger:
-        assert ledger.summary().answers == first.requests
+        assert ledger.summary().answers == first.requests + first.retried

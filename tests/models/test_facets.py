@@ -7,7 +7,16 @@ from datetime import UTC, datetime
 
 import pytest
 
-from features.types import Claim, Completion, EntityKind, Fact, FinishReason, ModelIdentity, Stance, TextRequest
+from features.types import (
+    Completion,
+    EntityKind,
+    Fact,
+    FinishReason,
+    ModelIdentity,
+    Stance,
+    TextRequest,
+    claims_of,
+)
 from features.wording import Wording
 from models.explanations.facets import (
     SYSTEMS,
@@ -19,6 +28,7 @@ from models.explanations.facets import (
     template,
 )
 from models.explanations.gates import TEMPLATE, Failure, failures
+from models.explanations.retry import second_requests
 
 MODEL = ModelIdentity("tiny", "1")
 CONFIG = FacetConfig(wording=Wording(many="movies"))
@@ -57,7 +67,9 @@ PRODUCT = [
 
 
 def answer(request: TextRequest, tail: str, finish: FinishReason = FinishReason.STOP) -> Completion:
-    return Completion(request.key, (Claim(request.slots[0].opening + tail),), finish, 1, 1, 0.0, MODEL)
+    return Completion(
+        request.key, claims_of(request.slots, [request.slots[0].opening + tail]), finish, 1, 1, 0.0, MODEL
+    )
 
 
 def test_stances_come_from_polarity_strongest_first() -> None:
@@ -104,8 +116,8 @@ def test_a_line_cut_short_is_worded_by_the_template_and_the_others_stand() -> No
     facts = [CONSUMER[1], CONSUMER[2]]
     (request,) = facet_requests(facts, MODEL, CONFIG)
     tails = [" such as Fargo and Casablanca, and rated 6 of them 2.0 of 5 on average.", ""]
-    lines = tuple(slot.opening + tail for slot, tail in zip(request.slots, tails, strict=True))
-    done = replace(answer(request, tails[0]), claims=tuple(map(Claim, lines)))
+    lines = [slot.opening + tail for slot, tail in zip(request.slots, tails, strict=True)]
+    done = Completion(request.key, claims_of(request.slots, lines), FinishReason.STOP, 1, 1, 0.0, MODEL)
     parsed = parse_facets(facts, {request.key: done}, MODEL, CONFIG)
     assert [facet.model for facet in parsed.facets] == ["tiny", TEMPLATE]
     assert [line.failures for line in parsed.rejected] == [(Failure.EMPTY,)]
@@ -136,6 +148,37 @@ def test_a_refused_line_is_replaced_by_a_template_that_says_so() -> None:
     assert "bore" not in parsed.facets[0].text
     assert parsed.rejected[0].failures == (Failure.GROUNDED,)
     assert parsed.model_share == 0.0
+
+
+def test_a_good_second_answer_takes_the_place_of_a_refused_one() -> None:
+    facts = [CONSUMER[1]]
+    (request,) = facet_requests(facts, MODEL, CONFIG)
+    first = {request.key: answer(request, " since they bore you to tears.")}
+    (second,) = second_requests(parse_facets(facts, first, MODEL, CONFIG).rejected)
+    good, bad = answer(second, " such as Fargo and Casablanca."), answer(second, " since they bore you so.")
+    (facet,) = (recovered := parse_facets(facts, {**first, second.key: good}, MODEL, CONFIG)).facets
+    assert (facet.model, facet.request_key) == ("tiny", second.key)
+    assert [line.recovered for line in recovered.rejected] == [True]
+    again = parse_facets(facts, {**first, second.key: bad}, MODEL, CONFIG)
+    assert again.facets[0].model == TEMPLATE
+    assert [line.recovered for line in again.rejected] == [False, False]
+
+
+def test_two_sides_with_the_same_content_leave_the_model_no_facet() -> None:
+    facts = [CONSUMER[0], replace(CONSUMER[0], fact_id="c1.genre.Drama2", polarity=-1)]
+    (request,) = facet_requests(facts, MODEL, CONFIG)
+    done = Completion(
+        request.key,
+        claims_of(request.slots, [f"{slot.opening} such as Fargo." for slot in request.slots]),
+        FinishReason.STOP,
+        1,
+        1,
+        0.0,
+        MODEL,
+    )
+    parsed = parse_facets(facts, {request.key: done}, MODEL, CONFIG)
+    assert {facet.model for facet in parsed.facets} == {TEMPLATE}
+    assert [line.failures for line in parsed.rejected] == [(Failure.CONTRAST,)] * 2
 
 
 @pytest.mark.parametrize("finish", [FinishReason.LENGTH, FinishReason.REFUSED, FinishReason.MALFORMED])
