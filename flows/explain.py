@@ -249,7 +249,7 @@ def _ask(
     requests: Sequence[TextRequest],
     budget: Budget,
 ) -> Bought:
-    """Has requests answered in their order, by shards, within a budget."""
+    """Has requests answered in their order, by shards, within a budget; those the engine can answer."""
     url, progress = workspace.settings.ledger_url, workspace.progress
     return buy(answerable(requests, engine), engine, url, progress, budget, section.shard_size)
 
