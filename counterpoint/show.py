@@ -6,14 +6,15 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from flows.evaluate import Measure
     from flows.evaluate_explanations import ExplanationQuality
-    from flows.stage import StageResult
     from services.schemas import RecommendResponse
 
 
-def show_result(result: StageResult) -> None:
-    """A stage's result as a two-column table."""
+def show_result(result: BaseModel) -> None:
+    """What a command did, as a two-column table."""
     from rich.console import Console
     from rich.table import Table
 

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.errors import InputError
-from features.types import Snapshot
+from features.types import Snapshot, content_hash
 
 ASPECT_LIMIT = 64
 """Most frequent aspects whose likers are followed; a catalog with more has too few ratings for the rest."""
@@ -86,9 +86,13 @@ class Evidence:
             )
         self.rating = frame["rating"].to_numpy(np.float64)
         self.time = frame["timestamp"].to_numpy("datetime64[us]")
-        self.source_row = frame["row"].to_numpy(np.int64)
         self.review = frame["review"].to_numpy(object)
         self.aspects, self.aspect_pairs = self._aspects(snapshot.catalog.attributes)
+
+    def event_id(self, event: int) -> str:
+        """Names an event, whatever other rows the source has; it tells nobody the consumer."""
+        consumer, product = self.consumer_ids[self.consumer[event]], self.product_ids[self.product[event]]
+        return content_hash(consumer, product)[:12]
 
     def _aspects(self, attributes: pd.DataFrame) -> tuple[list[tuple[str, str]], pd.DataFrame]:
         """Aspects (name, value), most frequent first, and the long table (product, aspect) of codes."""

@@ -172,7 +172,7 @@ class _ConsumerFacts:
             text = f'wrote of {title}, rated {whole_stars(evidence.rating[event])}: "{quoted.sentence}"'
             yield self._fact(
                 evidence.consumer[event],
-                f"review.{evidence.source_row[event]}",
+                f"review.{evidence.event_id(event)}",
                 aspect_of("term", quoted.term),
                 text,
                 quoted.polarity,

@@ -21,7 +21,7 @@ _MACHINE = re.compile(
     r"|no) instructions?"
     r"|instructed|overrid\w+|base ?64|decod\w+|rot ?13|hex|configuration|continuation|canary|compliance"
     r"|(?:new|your|the|following) tasks?|quality control|authori[sz]\w+|which rules|what you were told"
-    r"|whoever (?:reads|writes|summari[sz]es)|outdated|withdrawn|verified|evidence|invent\w*|competitors?"
+    r"|whoever (?:reads|writes|summari[sz]es)|outdated|withdrawn|verified|evidence|invent (?:any|one|some)|competitors?"
     r"|(?:the|your|this|each|every|of|a) (?:summary|summaries|answers?|outputs?|repl(?:y|ies)|explanations?"
     r"|recommendations?|continuation|sentences?|texts?|reasons?|greeting|facts?|arguments?)"
     r"|disadvantages?|downsides? and|reasons? (?:for|against)|arguments? against)\b",
@@ -73,7 +73,7 @@ _RATED = re.compile(
 )
 _SPACED = re.compile(r"(?:\b\w\b[\s.·_-]){5,}")
 _PACKED = re.compile(
-    r"(?<!\w)(?=[\w+/=-]*\d)(?=[\w+/=-]*[A-Z])(?=[\w+/=-]*[a-z])[A-Za-z0-9+/=_-]{16,}"
+    r"(?<!\w)(?=[\w+/=]*\d)(?=[\w+/=]*[A-Z])(?=[\w+/=]*[a-z])[A-Za-z0-9+/=_]{16,}"
     r"|\b(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{16,}\b"
 )
 _UNLEET = str.maketrans("013457", "oieast")
@@ -84,8 +84,8 @@ _INVISIBLE = re.compile(
 _FOREIGN_TEXT = """
 que los las por para una con está como pero siempre todas anteriores les des est une pas vous dans pour avec cet ce
 toutes aucun ne et ou und nicht ist der ein eine mit auf keine jeden alle bisherigen sie wir che non per sono delle
-tutte soltanto dei il lo uma não você com todas apenas sobre este e inclua het een niet van alle en eerdere wszystkie
-poprzednie nie jest się i ve tüm bu yok semua sebelumnya dan ini yang tulis di
+tutte soltanto dei il lo uma não você com todas apenas sobre este inclua het een niet van alle en eerdere wszystkie
+poprzednie nie jest się ve tüm bu yok semua sebelumnya dan ini yang tulis di
 """
 _FOREIGN = frozenset(_FOREIGN_TEXT.split())
 _SMALL = (

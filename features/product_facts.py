@@ -166,7 +166,7 @@ class _ProductFacts:
         for quoted in quotations(evidence, self.event, evidence.product):
             event = quoted.event
             text = f'a consumer who rated it {whole_stars(evidence.rating[event])} wrote: "{quoted.sentence}"'
-            key, aspect = f"review.{evidence.source_row[event]}", aspect_of("term", quoted.term)
+            key, aspect = f"review.{evidence.event_id(event)}", aspect_of("term", quoted.term)
             until = pd.Timestamp(evidence.time[event], tz="UTC")
             product = evidence.product[event]
             yield self._fact(product, key, aspect, text, quoted.polarity, quoted.weight, "review", until)

@@ -46,8 +46,8 @@ _TLD = (
 _AT = r"(?:\s*[\(\[{<]\s*at\s*[\)\]}>]\s*|\s+at\s+|\s*@\s*|\s*＠\s*)"
 _DOT = r"(?:\s*[\(\[{<]\s*dot\s*[\)\]}>]\s*|\s+dot\s+|\s*\.\s?)"
 _CODE = r"(?=[A-Z0-9-]*\d[A-Z0-9-]*)[A-Z0-9][A-Z0-9-]{3,}[A-Z0-9]"
-_CASED = r"(?-i:[A-ZÀ-Þ][\w'’-]+)"
-_PERSON = rf"{_CASED}(?:\s+(?-i:[A-Z]\.|[A-ZÀ-Þ][\w'’-]+)){{0,2}}"
+_CASED = r"(?-i:(?:(?:van|von|de|der|di|la|al|el|bin)[ -]){0,2}[A-ZÀ-Þ][\w'’-]+)"
+_PERSON = rf"{_CASED}(?:\s+(?:(?-i:[A-Z]\.)|{_CASED})){{0,2}}"
 _BRANDS = (
     r"(?!(?-i:Martens|Pepper|Dre|Seuss|Bronner|Scholl|Strangelove|Who|No|Coffee|Clean|Bean|Meyer|Robot"
     r"|Beams?|Pac)\b)"
@@ -128,7 +128,7 @@ def _is_phone(text: str) -> bool:
 
 
 _RULES = (
-    _rule(Personal.EMAIL, r"[\w.+-]+\s?[@＠]\s?[\w-]+(?:\s?\.\s?[\w-]+)+"),
+    _rule(Personal.EMAIL, r"[\w.+-]+\s?[@＠]\s?[\w-]+(?:\.[\w-]+)+"),
     _rule(Personal.EMAIL, rf"[\w.+-]+{_AT}[\w-]+(?:{_DOT}[\w-]+)*?{_DOT}{_TLD}\b"),
     _rule(
         Personal.EMAIL,
@@ -266,7 +266,7 @@ def _ill_person(sentence: str) -> bool:
 def _named_street(text: str) -> bool:
     """Whether what stands between number and kind of street could be a street's name, not a count of things."""
     between = text.split()[1:-1]
-    named = all(word[0].isupper() or word.isdigit() for word in between) and text.split()[-1][0].isupper()
+    named = all(word[0].isupper() or word[0].isdigit() for word in between) and text.split()[-1][0].isupper()
     plain = len(between) == 1 and between[0].isalpha() and between[0].islower() and len(text.split()[-1]) > 3
     counted = {
         "way",

@@ -102,7 +102,8 @@ def spoken_title(title: str) -> str:
 
     A title that gives orders is cut before them, and is empty if nothing is left.
     """
-    plain = _YEAR.sub("", clean(_harmless(title), 300, CONTACTS))
+    plain = " ".join(clean(_harmless(title), 300, CONTACTS).replace(REDACTED, " ").split())
+    plain = _YEAR.sub("", plain).strip(" -,;:(")
     aliased = _ALIAS.sub("", plain)
     plain = aliased or plain
     match = _ARTICLE.match(plain)
