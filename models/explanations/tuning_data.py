@@ -14,12 +14,12 @@ from random import Random
 from features.sentences import spoken_title
 from features.types import STANCES, EntityKind, Fact, Stance
 from models.explanations.gates import failures
-from models.explanations.leads import PAIR_LEADS, leads_of
+from models.explanations.leads import leads_of
 from models.explanations.matching import argue
 from models.explanations.statements import Kind, take_apart
-from models.explanations.styles import TUNED
+from models.explanations.styles import TUNED, own_side
 from models.explanations.tuning_domains import DOMAINS, Domain
-from models.explanations.tuning_targets import continuations, pair_continuations
+from models.explanations.tuning_targets import PAIR_LEADS, continuations, pair_continuations
 from models.explanations.tuning_worlds import world_facts
 
 SHARES: dict[Kind | None, float] = {
@@ -96,7 +96,7 @@ def _of_world(domain: Domain, seed: int, wanted: dict[Kind | None, int], rng: Ra
 
 def _worded(domain: Domain, fact: Fact, rng: Random) -> Example | None:
     statement = take_apart(fact)
-    stance = Stance.AGAINST if fact.polarity < 0 else Stance.FOR
+    stance = own_side(fact)
     opening = statement.fill(rng.choice(leads_of(statement, stance)))
     prompt, answers = TUNED.about(fact, stance), continuations(statement, opening)
     return _checked(domain, statement.kind, prompt, opening, answers, stance, (fact,), rng)
@@ -105,7 +105,8 @@ def _worded(domain: Domain, fact: Fact, rng: Random) -> Example | None:
 def _argued(domain: Domain, title: str, facts: tuple[Fact, ...], stance: Stance, rng: Random) -> Example | None:
     opening = rng.choice(PAIR_LEADS[stance]).format(title=title)
     answers = pair_continuations(take_apart(facts[0]), take_apart(facts[1]), stance)
-    return _checked(domain, None, TUNED.pair_prompt(title, facts, stance), opening, answers, stance, facts, rng)
+    prompt = f"pair {stance}: {title}\n" + "\n".join(f"{fact.entity_kind}: {fact.text}" for fact in facts)
+    return _checked(domain, None, prompt, opening, answers, stance, facts, rng)
 
 
 def _checked(

@@ -100,6 +100,30 @@ FAMILIES: dict[Kind, tuple[tuple[str, tuple[str, ...]], ...]] = {
     Kind.ATTRIBUTE: ((r"", ("its {name} is {value}.",)),),
 }
 
+PAIR_LEADS: dict[Stance, tuple[str, ...]] = {
+    Stance.FOR: (
+        "{title} may suit you:",
+        "You may enjoy {title}:",
+        "There is something for you in {title}:",
+        "What speaks for {title}:",
+        "{title} could be to your taste:",
+        "Your taste speaks for {title}:",
+        "In favour of {title}:",
+        "A reason to like {title}:",
+    ),
+    Stance.AGAINST: (
+        "{title} may not suit you:",
+        "{title} could leave you cool:",
+        "There may be less for you in {title}:",
+        "What speaks against {title}:",
+        "{title} may be less to your taste:",
+        "Your taste speaks against {title}:",
+        "Before you choose {title}:",
+        "A reason to pass over {title}:",
+    ),
+}
+"""Of sentences from two facts. They are learned, but not asked for: see `PromptStyle.pair_slots`."""
+
 _TASTE = "you rated {n} {phrase} {mean} {top} on average, {side} your usual {usual}"
 _AFFINITY = "the {p_n} consumers who enjoy them gave it {p_mean} {p_top}, {p_side} its overall {p_usual}."
 

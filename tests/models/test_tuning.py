@@ -12,16 +12,16 @@ from features.errors import InputError
 from features.evidence import EvidenceWindow
 from features.facts import consumer_facts, product_facts
 from features.readers.world import WorldConfig, generate_world
-from features.types import Fact, ModelIdentity, Snapshot, Stance
+from features.types import Fact, ModelIdentity, Snapshot
 from features.wording import Wording
 from models.explanations.facets import FacetConfig, facet_requests
 from models.explanations.gates import failures
-from models.explanations.leads import LEADS, PAIR_LEADS, lead, leads_of
+from models.explanations.leads import LEADS, lead, leads_of
 from models.explanations.statements import Kind, Statement, take_apart
-from models.explanations.styles import FEW_SHOT, TUNED, style_of
+from models.explanations.styles import FEW_SHOT, TUNED, own_side, style_of
 from models.explanations.tuning_data import examples
 from models.explanations.tuning_domains import DOMAINS
-from models.explanations.tuning_targets import continuations
+from models.explanations.tuning_targets import PAIR_LEADS, continuations
 
 TUNED_MODEL, UNTUNED_MODEL = ModelIdentity("tiny", "0a1b+9f8e"), ModelIdentity("tiny", "0a1b")
 
@@ -34,10 +34,6 @@ def facts() -> list[Fact]:
     snapshot, window = Snapshot(data.interactions, data.catalog, data.scale, last), EvidenceWindow()
     wording = Wording(many="headphones")
     return [*consumer_facts(snapshot, window, wording), *product_facts(snapshot, window, wording)]
-
-
-def side(fact: Fact) -> Stance:
-    return Stance.AGAINST if fact.polarity < 0 else Stance.FOR
 
 
 def test_every_fact_is_of_a_known_kind(facts: list[Fact]) -> None:
@@ -57,8 +53,8 @@ def test_the_style_follows_from_the_models_identity(facts: list[Fact]) -> None:
 
 
 def test_leads_open_in_many_ways_but_the_same_fact_always_in_one(facts: list[Fact]) -> None:
-    openings = [lead(fact, side(fact)) for fact in facts]
-    assert openings == [lead(fact, side(fact)) for fact in facts]
+    openings = [lead(fact, own_side(fact)) for fact in facts]
+    assert openings == [lead(fact, own_side(fact)) for fact in facts]
     assert commonest(openings) < 0.3
 
 
@@ -67,11 +63,13 @@ def test_every_lead_can_be_gone_on_with_in_words_that_pass_the_gates(kind: Kind,
     of_kind = [fact for fact in facts if take_apart(fact).kind is kind][:20]
     for fact in of_kind:
         statement: Statement = take_apart(fact)
-        for template in leads_of(statement, side(fact)):
+        for template in leads_of(statement, own_side(fact)):
             opening = statement.fill(template)
             made = continuations(statement, opening)
             assert made
-            assert any(not failures(f"{opening} {text}", side(fact), [fact.fact_id], [fact], opening) for text in made)
+            assert any(
+                not failures(f"{opening} {text}", own_side(fact), [fact.fact_id], [fact], opening) for text in made
+            )
 
 
 def test_a_word_must_follow_a_lead() -> None:
