@@ -8,7 +8,7 @@ from the interactions. What it cannot read counts as unsupported, and says so.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
@@ -23,7 +23,8 @@ from features.sentences import spoken_title
 from features.types import Snapshot, Stance
 from models.metrics.explanation import statements, words
 
-CATALOG_TOLERANCE = 0.1
+ROUNDING = 0.0501
+CATALOG_TOLERANCE = 0.15
 """Stars by which the catalog's mean may differ: texts give it pulled to the middle while ratings are few."""
 
 
@@ -48,20 +49,42 @@ class Reading:
     """Whether the taste that is stated is a planted one; None if the statement is of no taste."""
 
 
+Reader = Callable[[str, int], tuple[int, bool | None]]
+"""Takes a statement and the side it seems to take; gives its side and whether its taste is a planted one."""
+_QUOTING = ("_own_words", "_others_words", "_description")
+"""Readers of statements whose words after the colon are somebody else's."""
+
+
 class _Wrong(Exception):
     """What a statement says is not so."""
 
 
-_PLUS = re.compile(r"\b(?:enjoy|enjoys|like|likes|liked|love|praised|appeals to|pleased|above)\b")
 _MINUS = re.compile(
-    r"\b(?:less taken|not content|not take to|dislike|disliked|appeals less|let down|below|little known)\b"
+    r"\b(?:less|lower than|lower:|harder to please|leave you cool|fell short|falls short|not|fault\w*|complain\w*"
+    r"|against|dislike\w*|let down|below|little|few|no praise|holds little)\b",
+    re.IGNORECASE,
 )
-_QUOTE = re.compile(r"\bwrote(?: of it)?: ?[“\"]?(?P<quote>.+?)[”\"]?\.?[”\"]?$")
+_PLUS = re.compile(
+    r"\b(?:enjoy\w*|like[sd]?|lov\w+|prais\w+|appeals|pleased?|above|taste for|drawn to|get on well|higher|suit|liking"
+    r"|more|better|stood out|won|speak for)\b",
+    re.IGNORECASE,
+)
+_MINE = re.compile(r"\byour?\b", re.IGNORECASE)
+_FANS = re.compile(r"\b(?:those|consumers) who enjoy\b|\bif you enjoy\b", re.IGNORECASE)
+_OTHERS = re.compile(r"\b(?:consumer|someone|reviews|praise for it|complaints about it)\b", re.IGNORECASE)
+_DESCRIBED = re.compile(
+    r"^(?:It is |In it, |What it is|In short|What to expect|In its own words|.{0,12}\b[Ii]ts (?:own )?description)"
+)
+_ATTRIBUTE = re.compile(r"\bits [\w ]+ is (?P<value>.+?)\.?$")
 _MEAN = re.compile(r"(?P<mean>[\d.]*\d) of 5\b")
-_GIVEN = re.compile(r"\brated it (?P<stars>[1-5])\b(?! or\b)")
-_COUNT = re.compile(r"(?P<count>\d+) of (?:them|these)\b|\brated (?P<bare>\d+) (?!of\b)|\bthe (?P<fans>\d+) consumers")
-_RATERS = re.compile(r"\b(?:from|by|only) (?P<count>\d+) consumers?\b")
-_SHARE = re.compile(r"(?P<part>\d+) of (?P<all>\d+) consumers?.*?\b(?P<edge>[1-5]) or (?P<way>lower|higher)")
+_GIVEN = re.compile(r"\brat(?:ed|ing) it (?P<stars>[1-5])\b(?! or\b)")
+_COUNT = re.compile(
+    r"(?P<count>\d+) of (?:them|these)\b|\brated (?P<bare>\d+) (?!of\b)|\b[Tt]he (?P<fans>\d+) (?:consumers|who|of)\b"
+    r"|\bOf the (?P<those>\d+) "
+)
+_RATERS = re.compile(r"\b(?P<count>\d+) consumers?\b")
+_PART = re.compile(r"(?P<part>\d+) of (?:\d+ consumers?|them)\b")
+_EDGE = re.compile(r"\b(?P<edge>[1-5]) or (?P<way>lower|higher)\b")
 _REFERENCE = {
     name: re.compile(rf"{word} (?P<mean>[\d.]*\d)")
     for name, word in (("usual", "usual"), ("overall", "overall"), ("catalog", "catalog's"))
@@ -133,35 +156,43 @@ class _Page:
     topic: str = ""
 
     def judge(self, statement: str) -> Reading:
-        """Finds the first reader that knows this kind of statement and asks it."""
+        """Asks the reader of this kind of statement, if it is a known one."""
         plain = statement.removeprefix("Of this one, ").removeprefix("yet ")
-        sign = -1 if _MINUS.search(plain) else 1 if _PLUS.search(plain) else 0
-        for pattern, reader in self._readers():
-            if pattern.search(plain):
-                try:
-                    sign, planted = reader(plain, sign)
-                except _Wrong as wrong:
-                    return Reading(statement, Verdict.FALSE, str(wrong), sign)
-                return Reading(statement, Verdict.TRUE, "", sign, planted)
-        return Reading(statement, Verdict.UNREAD, "no known form", sign)
+        reader = self._reader(plain)
+        lead = self._masked(plain if reader is None or reader.__name__ not in _QUOTING else plain.split(": ")[0])
+        sign = -1 if _MINUS.search(lead) else 1 if _PLUS.search(lead) else 0
+        if reader is None:
+            return Reading(statement, Verdict.UNREAD, "no known form", sign)
+        try:
+            sign, planted = reader(plain, sign or (1 if self.stance is Stance.FOR else -1))
+        except _Wrong as wrong:
+            return Reading(statement, Verdict.FALSE, str(wrong), sign)
+        return Reading(statement, Verdict.TRUE, "", sign, planted)
 
-    def _readers(self) -> Iterator[tuple[re.Pattern[str], Callable[[str, int], tuple[int, bool | None]]]]:
-        yield re.compile(r"^You .* wrote: "), self._own_words
-        yield re.compile(r"^[Aa] consumer who rated it \d .*wrote: "), self._others_words
-        yield re.compile(r"^You .*\brated it\b"), self._one_rating
-        yield re.compile(r"^You "), self._taste
-        yield re.compile(r" is (?:another|one)\b"), self._another
-        yield re.compile(r"\bit appeals\b|consumers who enjoy", re.IGNORECASE), self._affinity
-        yield re.compile(r"\bor (?:lower|higher)\b"), self._shares
-        yield re.compile(r"\bcatalog's\b"), self._mean
-        yield re.compile(r"\blittle known\b|\bonly \d+ consumers?\b"), self._few
-        yield re.compile(r"^It is among "), self._membership
-        yield re.compile(r"^(?:It is |Its description|In it, )"), self._description
+    def _reader(self, text: str) -> Reader | None:
+        """Who reads a statement, by what it names and counts, whatever its words."""
+        masked = self._masked(text)
+        rated, quoting = bool(_MEAN.search(masked)), ": " in text
+        known: list[tuple[object, Reader]] = [
+            (text.startswith("among them "), self._examples),
+            (_EDGE.search(masked), self._shares),
+            (rated and _FANS.search(masked), self._affinity),
+            ("catalog's" in masked or (rated and not _MINE.search(masked)), self._mean),
+            (re.search(r"\bonly \d+ consumers?\b", masked), self._few),
+            (quoting and not rated and len(self._products(text.split(": ")[0])) == 1, self._own_words),
+            (quoting and not _MINE.search(masked.split(": ")[0]) and _OTHERS.search(masked), self._others_words),
+            (re.search(r" is (?:another|one)\b", text), self._another),
+            (text.startswith("It is among ") or _ATTRIBUTE.search(masked), self._membership),
+            (_DESCRIBED.search(text), self._description),
+            (rated and len(self._products(text)) == 1 and "on average" not in text, self._one_rating),
+            (rated and _MINE.search(masked), self._taste),
+        ]
+        return next((reader for fits, reader in known if fits), None)
 
     # What the consumer did.
 
     def _own_words(self, text: str, sign: int) -> tuple[int, bool | None]:
-        product = self._only_title(text.split(" wrote: ")[0])
+        product = self._only_title(text.split(": ")[0])
         rows = self.judge_of._of_consumer.get(self.consumer_id, self.judge_of._events.iloc[:0])
         rows = rows[rows["product_id"] == product]
         self._quoted(text, rows, sign, product)
@@ -178,19 +209,22 @@ class _Page:
         return sign, None
 
     def _taste(self, text: str, sign: int) -> tuple[int, bool | None]:
-        named = re.split(r" such as | and rated |, and |:", text)[0]
-        self.topic, rows = self._only_thing(self._masked(named)), self._history()
+        self.topic, rows = self._only_thing(self._masked(text)), self._history()
         having = rows[rows["product_id"].isin(self.judge_of._has[self.topic])]
         if having.empty or (having["rating"].mean() - rows["rating"].mean()) * sign <= 0:
             raise _Wrong("the mean does not lie on that side of the usual")
-        strangers = set(self._products(text)) - set(having["product_id"])
-        if strangers:
-            raise _Wrong(f"not among what was rated: {sorted(strangers)}")
+        self._examples(text, sign)
         self._figures(self._masked(text), having["rating"], {"usual": rows["rating"].mean()})
         if self.topic not in {aspect.name for aspect in ASPECTS}:
             return sign, None
         liked = self.topic in self.judge_of._truth.consumer_likes[self.consumer_id]
         return sign, liked if sign > 0 else not liked
+
+    def _examples(self, text: str, sign: int) -> tuple[int, bool | None]:
+        having = self.judge_of._has.get(self.topic, set()) & set(self._history()["product_id"])
+        if strangers := set(self._products(text)) - having:
+            raise _Wrong(f"not among what was rated: {sorted(strangers)}")
+        return 0, None
 
     def _another(self, text: str, sign: int) -> tuple[int, bool | None]:
         if self._products(text) != [self.product_id]:
@@ -204,13 +238,13 @@ class _Page:
     def _others_words(self, text: str, sign: int) -> tuple[int, bool | None]:
         rows, stars = self._raters(), _GIVEN.search(text)
         rows = rows[rows["rating"] == float(stars["stars"])] if stars else rows
-        sign = 1 if stars and int(stars["stars"]) >= 4 else -1
+        sign = sign if stars is None else 1 if int(stars["stars"]) >= 4 else -1
         self._quoted(text, rows, sign, self.product_id)
         return sign, None
 
     def _affinity(self, text: str, sign: int) -> tuple[int, bool | None]:
         masked, judge = self._masked(text), self.judge_of
-        self.topic = self._only_thing(re.split(r":| rated ", masked)[0])
+        self.topic = self._only_thing(masked)
         enjoys = judge._evidence.enjoys(judge.aspect_codes[self.topic]) & judge._inside
         of_product = (judge._events["product_id"] == self.product_id).to_numpy()
         fans, everyone = judge._events["rating"][enjoys & of_product], self._raters()["rating"]
@@ -220,19 +254,18 @@ class _Page:
         return sign, None
 
     def _shares(self, text: str, sign: int) -> tuple[int, bool | None]:
-        found, rating = _SHARE.search(text), self._raters()["rating"]
-        if not found:
-            raise _Wrong("no count of consumers is given")
-        edge = float(found["edge"])
-        part = (rating <= edge) if found["way"] == "lower" else (rating >= edge)
-        self._equal(str(int(part.sum())), found, "part", "the count")
-        self._equal(str(len(rating)), found, "all", "the count of all")
-        return -1 if found["way"] == "lower" else 1, None
+        rating, edge = self._raters()["rating"], _EDGE.search(text)
+        low = edge is not None and edge["way"] == "lower"
+        bound = float(edge["edge"]) if edge else float("nan")
+        part = (rating <= bound) if low else (rating >= bound)
+        self._equal(str(int(part.sum())), _PART.search(text), "part", "the count")
+        self._equal(str(len(rating)), _RATERS.search(text), "count", "the count of all")
+        return -1 if low else 1, None
 
     def _mean(self, text: str, sign: int) -> tuple[int, bool | None]:
         rows, events = self._raters(), self.judge_of._events
         before = events.loc[: rows.index[-1] - 1, "rating"].mean() if len(rows) else float("nan")
-        self._equal(f"{rows['rating'].mean():.1f}", _MEAN.search(text), "mean", "the mean")
+        self._figures(_REFERENCE["catalog"].sub("", _RATERS.sub("", text)), rows["rating"], {})
         self._equal(str(len(rows)), _RATERS.search(text), "count", "the count of raters")
         self._reference(text, "catalog", before, CATALOG_TOLERANCE)
         if (rows["rating"].mean() - before) * sign <= -CATALOG_TOLERANCE:
@@ -244,7 +277,8 @@ class _Page:
         return -1, None
 
     def _membership(self, text: str, sign: int) -> tuple[int, bool | None]:
-        if self.product_id not in self.judge_of._has[self._only_thing(text)]:
+        found = _ATTRIBUTE.search(text)
+        if self.product_id not in self.judge_of._has[self._only_thing(found["value"] if found else text)]:
             raise _Wrong("it is none of those")
         return 0, None
 
@@ -252,7 +286,7 @@ class _Page:
         """Every aspect said of it is planted on that side, and no word comes from elsewhere."""
         truth = self.judge_of._truth
         self._planted_in(text, truth.product_strengths[self.product_id], truth.product_weaknesses[self.product_id])
-        described = str(self.judge_of._descriptions[self.product_id])
+        described, text = str(self.judge_of._descriptions[self.product_id]), text.split(": ")[-1]
         if strange := set(words(text)) - set(words(described)) - _DESCRIBING:
             raise _Wrong(f"its description does not say {sorted(strange)}")
         if several := [a.name for a in ASPECTS if text.count(a.name) > described.count(a.name)]:
@@ -288,11 +322,11 @@ class _Page:
     def _figures(self, text: str, ratings: pd.Series, references: Mapping[str, float]) -> None:
         """Count, mean and reference of a statement; a number that is none of these is wrong."""
         rest = text.replace(self.topic, "")
-        for pattern, true in ((_COUNT, str(len(ratings))), (_MEAN, f"{ratings.mean():.1f}")):
+        for pattern, true, tolerance in ((_COUNT, len(ratings), 0.0), (_MEAN, ratings.mean(), ROUNDING)):
             if found := pattern.search(rest):
                 said = next(group for group in found.groups() if group)
-                if said != true:
-                    raise _Wrong(f"it says {said}, it is {true}")
+                if abs(float(said) - true) > tolerance:
+                    raise _Wrong(f"it says {said}, it is {true:.4g}")
                 rest = rest.replace(found[0], "", 1)
         for name, true_mean in references.items():
             self._reference(rest, name, true_mean)
@@ -300,9 +334,9 @@ class _Page:
         if left := _NUMBER.findall(rest):
             raise _Wrong(f"numbers without a meaning: {left}")
 
-    def _reference(self, text: str, name: str, true: float, tolerance: float = 0.0) -> None:
+    def _reference(self, text: str, name: str, true: float, tolerance: float = ROUNDING) -> None:
         found = _REFERENCE[name].search(text)
-        if found and abs(float(found["mean"]) - round(true, 1)) > tolerance + 1e-9:
+        if found and abs(float(found["mean"]) - true) > tolerance:
             raise _Wrong(f"it says {name} {found['mean']}, it is {true:.1f}")
 
     @staticmethod
@@ -313,8 +347,7 @@ class _Page:
 
     def _quoted(self, text: str, rows: pd.DataFrame, sign: int, product: str) -> None:
         """Raises _Wrong if nobody wrote what is quoted, or wrote it in another spirit."""
-        found = _QUOTE.search(text)
-        quote = " ".join(words(found["quote"])) if found else ""
+        quote = " ".join(words(text.split(": ", 1)[1]))
         written = [" ".join(words(review)) for review in rows["review"] if isinstance(review, str)]
         if not quote or not any(quote in review for review in written):
             raise _Wrong("nobody wrote that")
