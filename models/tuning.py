@@ -31,7 +31,7 @@ from models.explanations.tuning_data import Example, examples
 from models.explanations.tuning_domains import DOMAINS
 from models.explanations.tuning_worlds import world_facts
 from models.llm.client import TextEngine
-from models.llm.local import best_dtype
+from models.llm.network import best_dtype
 from models.llm.weights import MODEL_NAME
 
 STATE = "training.safetensors"
@@ -188,7 +188,7 @@ class _Trainer:
 
     def _row(self, example: Example) -> _Row:
         turns = [{"role": "system", "content": TUNED_SYSTEM}, {"role": "user", "content": example.prompt}]
-        prompt = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        prompt = str(self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
         head = self._encode(prompt) + self._encode(example.opening)
         answer = [*self._encode(f" {example.answer}"), int(self.tokenizer.eos_token_id)]
         return _Row(head + answer, len(answer))

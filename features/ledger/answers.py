@@ -76,18 +76,6 @@ class LedgerSummary:
 
 
 @dataclass(frozen=True)
-class PastUse:
-    """What the usable answers of one kind took, beside the length of what was asked: the rate of an estimate."""
-
-    answers: int
-    characters: int
-    """Of the canonical requests."""
-    prompt_tokens: int
-    completion_tokens: int
-    seconds: float
-
-
-@dataclass(frozen=True)
 class Failure:
     """An answer that cannot be used, and why."""
 
@@ -212,29 +200,6 @@ class Ledger:
             ),
             failures=_by_cause(failures),
         )
-
-    def exists(self) -> bool:
-        """Whether there may be something to read; an SQLite ledger is a file, which every other method makes."""
-        import sqlalchemy as sa
-
-        url = sa.make_url(self.url)
-        return url.get_backend_name() != "sqlite" or Path(url.database or "").is_file()
-
-    def past_use(self, model: ModelIdentity) -> dict[str, PastUse]:
-        """What that model's usable answers took, by kind of request."""
-        import sqlalchemy as sa
-
-        table = self._database.answers
-        lengths = sa.func.sum(sa.func.length(table.c.request))
-        sums = [sa.func.sum(table.c[name]) for name in ("prompt_tokens", "completion_tokens", "seconds")]
-        query = sa.select(table.c.kind, sa.func.count(), lengths, *sums).group_by(table.c.kind)
-        mine = (table.c.model_name == model.name) & (table.c.model_revision == model.revision)
-        with self._database.begin("read") as connection:
-            rows = connection.execute(query.where(mine)).all()
-        return {
-            kind: PastUse(n, int(length), int(prompt), int(completion), float(seconds))
-            for kind, n, length, prompt, completion, seconds in rows
-        }
 
     def _by_kind(self) -> Any:
         import sqlalchemy as sa
