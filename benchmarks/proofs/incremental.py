@@ -43,6 +43,8 @@ from models.llm.scripted import SCRIPTED, ScriptedEngine
 
 SHARE = 0.01
 """Of the products that change."""
+BEGINNING = 30
+"""Characters of a description that tell it from others with its product."""
 ALLOWED = 1.02
 TABLES = ("facts", "facets")
 NEW_VALUE = "Unheard Of"
@@ -97,9 +99,9 @@ class Shop:
         return self.products["product_id"].tolist()[:: round(1 / SHARE)]
 
     def rename(self, chosen: Collection[str]) -> list[str]:
-        """Gives products another title and description; returns the old titles."""
+        """Gives products another title and description; returns the old titles and how the descriptions began."""
         named = self.products["product_id"].isin(chosen)
-        old = self.products["title"][named].tolist()
+        old = [*self.products["title"][named], *self.products["description"][named].str[:BEGINNING]]
         titles = "Renamed " + self.products["product_id"].str.upper()
         said = "A quiet closed model with a soft headband and a long cable, number " + self.products["product_id"]
         self.products["title"] = self.products["title"].mask(named, titles)
@@ -147,7 +149,7 @@ def measure_pairs(size: Size) -> dict[str, Any]:
         after = _planned(shop, lake, ledger)
         again = time.perf_counter() - started
         later = _plain(lake.read("facts"))
-    concerned = {subject for subject, request in asked.items() if _mentions(request, set(chosen), old)}
+    concerned = {subject for subject, request in asked.items() if _mentions(request, set(), old)}
     naming = set(facts["entity_id"][_naming(facts["text"], old)]) | set(chosen)
     keys = {item.request.subject: item.request.key for item in after.asked}
     calls = len(after.plan.to_make)
@@ -156,7 +158,7 @@ def measure_pairs(size: Size) -> dict[str, Any]:
         "requests": len(before.plan.rows),
         "changed_products": len(chosen),
         "calls": calls,
-        "oracle": len(concerned),
+        "oracle": len({asked[subject].key for subject in concerned}),
         "rows_equal": _others(facts, naming).equals(_others(later, naming))
         and all(keys.get(subject) == request.key for subject, request in asked.items() if subject not in concerned),
         "stale_mentions": int(_naming(later["text"], old).sum()),
@@ -253,7 +255,10 @@ def _kept(figures: dict[str, Any]) -> bool:
 
 
 def _mentions(request: TextRequest, products: set[str], titles: Collection[str]) -> bool:
-    """Whether a request is about one of the products, or holds one of the titles anywhere."""
+    """Whether a request is about one of the products, or holds one of the old texts anywhere.
+
+    Of a pair's request only the texts count: its facts may be about ratings alone, which a new title leaves as they are.
+    """
     if not products.isdisjoint(request.subject.split()):
         return True
     text = request.canonical()
