@@ -176,7 +176,9 @@ class Database:
         """Makes a new file with its tables elsewhere and moves it here: so an empty file here was cut off, not new."""
         if path.exists():
             if path.stat().st_size == 0:
-                raise self._broken("read", "the file is empty, so its contents were lost")
+                raise self._broken(
+                    "read", "the file is empty, its contents are lost; restore it, or remove it to begin a new one"
+                )
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
