@@ -110,7 +110,7 @@ class HttpEngine:
         waiting, pace = iter(requests), self._pace.again()
         self._pace = pace
         with (
-            httpx.Client(headers=self._headers) as client,
+            httpx.Client(headers=self._headers, limits=httpx.Limits(max_connections=self.concurrency)) as client,
             ThreadPoolExecutor(self.concurrency, thread_name_prefix="llm") as pool,
         ):
             running: set[Future[Completion]] = set()
