@@ -78,6 +78,15 @@ _END = re.compile(r"[.!?][\"'”’)]*$")
 _NUMBER_OR_WORD = re.compile(r"\d+(?:[.,]\d+)*|[a-z][\w'’-]*")
 
 
+Follows = Callable[[str, str], bool]
+"""Whether a claim (second) follows from the texts of its facts (first): the stricter check, by a model."""
+
+
+def anything(premise: str, claim: str) -> bool:
+    """No stricter check."""
+    return True
+
+
 @dataclass(frozen=True)
 class Support:
     """What a text may rest on, taken apart once."""
