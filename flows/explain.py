@@ -37,8 +37,9 @@ from flows.recipe import ExplainSection, Recipe
 from flows.shards import NOTHING, Bought, buy, joined, left
 from flows.stage import StageResult
 from flows.workspace import Workspace
+from models.explanations.entailment import claims_with_premises, open_judge
 from models.explanations.facets import Parsed, parse_facets
-from models.explanations.gates import Failure
+from models.explanations.gates import Failure, anything
 from models.explanations.pairs import ParsedPairs, parse_pairs
 from models.explanations.plan import Plan
 from models.explanations.retry import REASON, Rejected, second_requests
@@ -197,17 +198,22 @@ def _word(workspace: Workspace, section: ExplainSection, prepared: Prepared, eng
     answered = {*completions, *prepared.failed, *first.failed}
     _check_answered(workspace, prepared, completions, answered)
 
-    def parsed(answers: Mapping[str, Completion]) -> tuple[Parsed, ParsedPairs]:
-        facets = parse_facets(prepared.facts, answers, engine.identity, facet_config(section))
-        return facets, parse_pairs(prepared.pairs, answers, engine.identity)
+    judge = open_judge(section.entailment)
 
-    facets, pairs = parsed(completions)
+    def parsed(asked: Sequence[TextRequest], answers: Mapping[str, Completion]) -> tuple[Parsed, ParsedPairs]:
+        if judge is not None:
+            judge.prepare(claims_with_premises(asked, answers))
+        follows = judge or anything
+        facets = parse_facets(prepared.facts, answers, engine.identity, facet_config(section), follows)
+        return facets, parse_pairs(prepared.pairs, answers, engine.identity, follows=follows)
+
+    facets, pairs = parsed([row.request for row in prepared.plan.rows], completions)
     again = second_requests(line for line in (*facets.rejected, *pairs.rejected) if line.request.key in answered)
     # What was asked twice before is in the ledger; more is bought only once everything was asked a first time.
     complete = len(answered) == len(prepared.plan.rows)
     second = _ask(workspace, section, engine, again, left(section.budget, first.reports) if complete else NOTHING)
     if second.completions:
-        facets, pairs = parsed({**completions, **second.completions})
+        facets, pairs = parsed(again, {**completions, **second.completions})
     asked_again = second.completions.keys() | second.failed.keys()
     refused = [
         line
