@@ -34,6 +34,8 @@ class HostSettings:
     """COUNTERPOINT_LLM_MODEL: the model's name at that server."""
     llm_key: str
     """COUNTERPOINT_LLM_KEY: its API key, if it wants one; never stored or logged."""
+    llm_adapter: str = ""
+    """COUNTERPOINT_LLM_ADAPTER: folder of the embedded model's adapter; empty means the shipped one, `none` no one."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> HostSettings:
@@ -60,6 +62,7 @@ class HostSettings:
             llm_url=llm_url,
             llm_model=llm_model,
             llm_key=env.get("COUNTERPOINT_LLM_KEY", ""),
+            llm_adapter=env.get("COUNTERPOINT_LLM_ADAPTER", ""),
         )
 
     @property
