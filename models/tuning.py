@@ -32,7 +32,7 @@ from models.explanations.tuning_data import Example, examples
 from models.explanations.tuning_domains import DOMAINS
 from models.explanations.tuning_worlds import world_facts
 from models.llm.client import TextEngine
-from models.llm.local import best_dtype
+from models.llm.network import best_dtype
 from models.llm.weights import MODEL_NAME
 
 STATE = "training.safetensors"
