@@ -1,6 +1,7 @@
 """Time, memory, tokens and test metrics of a run, from the records its stages left, as one result file.
 
-The ledger's seconds are those of the model over all runs of the home, also where a stage was resumed.
+The ledger's seconds are those of the model over all runs of the home, also where a stage was resumed. The commit is the
+one the stages were run with; where they differ, all are named, and each stage has its own.
 
     python -m benchmarks.pipeline NAME [--score ../shared/bench/score.py --dataset ml-100k --split time]
 
@@ -11,22 +12,19 @@ predictions are scored by that script as well, so that the figures stand beside 
 from __future__ import annotations
 
 import json
-import platform
 import subprocess
 import sys
-from importlib.metadata import version
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from benchmarks.record import write_result
 from features.ledger import Ledger
 from features.settings import HostSettings
 from flows.stage import StageLog
 
-RESULTS = Path(__file__).resolve().parent / "results"
 STAGES = ("ingest", "explain", "materialize", "train", "evaluate", "release")
-LIBRARIES = ("torch", "transformers", "prefect", "feast", "bentoml", "great-expectations")
+KEPT_OF_STAGE = {"seconds", "peak_memory_mb", "commit"}
 
 
 def main(
@@ -43,13 +41,7 @@ def main(
     with Ledger(settings.ledger_url) as ledger:
         summary = ledger.summary()
     result: dict[str, Any] = {
-        "machine": {"cpu": _cpu(), "python": platform.python_version(), **{lib: version(lib) for lib in LIBRARIES}},
-        "commit": _git("rev-parse", "HEAD"),
-        "clean": not _git("status", "--porcelain"),
-        "stages": {
-            stage: {"seconds": record.seconds, "peak_memory_mb": record.peak_memory_mb}
-            for stage, record in records.items()
-        },
+        "stages": {stage: record.model_dump(include=KEPT_OF_STAGE) for stage, record in records.items()},
         "ingest": _kept(records["ingest"].result, ("n_consumers", "n_products", "n_interactions", "n_quarantined")),
         "explain": records["explain"].result,
         "ledger": {
@@ -68,23 +60,12 @@ def main(
         command = [sys.executable, score, "--dataset", dataset, "--split", split, "--task", "rating"]
         command.append(evaluated["predictions"])
         result["scored"] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    typer.echo(path.read_text(encoding="utf-8"))
+    commits = ", ".join(sorted({record.commit or "unknown" for record in records.values()}))
+    typer.echo(write_result(name, result, commits).read_text(encoding="utf-8"))
 
 
 def _kept(result: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     return {name: result[name] for name in names}
-
-
-def _cpu() -> str:
-    import os
-
-    return f"{platform.machine()}, {os.cpu_count()} cores"
-
-
-def _git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=False).stdout.strip()
 
 
 if __name__ == "__main__":

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import platform
-import subprocess
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from flows.stage import code_commit
 
 RESULTS = Path(__file__).parent / "results"
 LIBRARIES = ("bentoml", "feast", "great_expectations", "prefect", "torch", "transformers")
@@ -24,7 +25,7 @@ def write_result(name: str, figures: dict[str, Any], commit: str | None = None) 
     """
     path = RESULTS / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    content = {"machine": machine(), "commit": commit or current_commit(), **figures}
+    content = {"machine": machine(), "commit": commit or code_commit(), **figures}
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     return path
 
@@ -33,12 +34,3 @@ def machine() -> dict[str, str]:
     """What the figures were made on."""
     cpu = f"{platform.machine()}, {os.cpu_count()} cores"
     return {"cpu": cpu, "python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
-
-
-def current_commit() -> str:
-    """The commit of the working tree, with a `+` where it was changed since."""
-    return _git("rev-parse", "HEAD") + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
-
-
-def _git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=False).stdout.strip()

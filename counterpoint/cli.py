@@ -10,6 +10,7 @@ import atexit
 import json
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,8 +20,9 @@ from features.errors import CounterpointError
 from features.settings import HostSettings
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from flows.recipe import Recipe
-    from flows.stage import StageResult
 
 app = typer.Typer(
     name="counterpoint",
@@ -61,29 +63,53 @@ def _end_quietly() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
-def open_settings() -> HostSettings:
+def open_settings(make_folders: bool = True) -> HostSettings:
     """Reads the host settings and prepares the environment of the libraries."""
     from flows.workspace import prepare_environment
 
     settings = HostSettings.from_environment()
-    prepare_environment(settings)
+    prepare_environment(settings, make_folders)
     return settings
 
 
-def choose_recipe(recipe: str, data: str = "", interactions: str = "", catalog: str = "", mapping: str = "") -> Recipe:
-    """The recipe of the arguments, or the one this home was last run with."""
-    from flows.recipe import choose_recipe as choose
+def do_stage(
+    stage: str,
+    as_json: bool,
+    recipe: str,
+    data: str,
+    interactions: str = "",
+    catalog: str = "",
+    mapping: str = "",
+    max_calls: int | None = None,
+    max_tokens: int | None = None,
+) -> None:
+    """Runs the flow `flows.<stage>.<stage>` and prints its result.
 
-    return choose(HostSettings.from_environment().home, recipe, data, interactions, catalog, mapping)
+    The recipe is the one of the arguments, or the one this home was last run with; a budget holds for this run alone.
+    """
+    settings = open_settings()  # before the flow's libraries are imported: they read their environment then
+    from flows.recipe import choose_recipe
+
+    flow = getattr(import_module(f"flows.{stage}"), stage)
+    chosen = choose_recipe(settings.home, recipe, data, interactions, catalog, mapping)
+    show(flow(chosen.within(max_calls, max_tokens)), as_json)
 
 
-def report(result: StageResult, as_json: bool) -> None:
-    """Prints what a stage returned."""
-    from counterpoint.show import show_result
+def look_only(recipe: str, data: str) -> tuple[HostSettings, Recipe]:
+    """The settings and the recipe of a command that runs no flow; nothing is made or remembered."""
+    settings = open_settings(make_folders=False)
+    from flows.recipe import choose_recipe
 
+    return settings, choose_recipe(settings.home, recipe, data, "", "", "", remember=False)
+
+
+def show(result: BaseModel, as_json: bool) -> None:
+    """Prints what was done."""
     if as_json:
         typer.echo(result.model_dump_json(indent=1))
     else:
+        from counterpoint.show import show_result
+
         show_result(result)
 
 
@@ -105,11 +131,7 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Do the whole job: ingest, explain, materialize, train, evaluate, release. Resumes where it stopped."""
-    open_settings()
-    chosen = choose_recipe(recipe, data, interactions, catalog, mapping)
-    from flows.run import run as run_flow
-
-    report(run_flow(chosen), as_json)
+    do_stage("run", as_json, recipe, data, interactions, catalog, mapping)
 
 
 @app.command()
@@ -122,61 +144,109 @@ def ingest(
     as_json: JsonOption = False,
 ) -> None:
     """Read and check the interactions and the catalog."""
-    open_settings()
-    chosen = choose_recipe(recipe, data, interactions, catalog, mapping)
-    from flows.ingest import ingest as flow
-
-    report(flow(chosen), as_json)
+    do_stage("ingest", as_json, recipe, data, interactions, catalog, mapping)
 
 
 @app.command()
-def explain(recipe: RecipeOption = "", data: DataOption = "", as_json: JsonOption = False) -> None:
-    """Gather facts and have the language model argue for and against."""
-    open_settings()
-    chosen = choose_recipe(recipe, data)
-    from flows.explain import explain as flow
+def explain(
+    recipe: RecipeOption = "",
+    data: DataOption = "",
+    max_calls: Annotated[int | None, typer.Option(help="Most model calls of this run; 0 is no limit.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Most tokens of this run; 0 is no limit.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the plan and its cost; ask and write nothing.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Gather facts and have the language model argue for and against, most valuable texts first."""
+    if not dry_run:
+        return do_stage("explain", as_json, recipe, data, max_calls=max_calls, max_tokens=max_tokens)
+    settings, chosen = look_only(recipe, data)
+    from counterpoint.plan import read_plan, show_plan
 
-    report(flow(chosen), as_json)
+    plan = read_plan(settings, chosen.within(max_calls, max_tokens))
+    return typer.echo(plan.model_dump_json(indent=1)) if as_json else show_plan(plan)
+
+
+@app.command()
+def export_requests(
+    file: Annotated[Path, typer.Argument(help="Where to write them, one JSON object a line.")],
+    model: Annotated[str, typer.Option(help="The model that will answer them elsewhere.")],
+    revision: Annotated[str, typer.Option(help="Its revision; another one asks everything again.")] = "unknown",
+    batch: Annotated[bool, typer.Option("--batch", help="Write the lines of an OpenAI or vLLM batch job.")] = False,
+    recipe: RecipeOption = "",
+    data: DataOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Write the requests that have no answer yet, to be answered on another machine."""
+    settings, chosen = look_only(recipe, data)
+    from counterpoint.elsewhere import export_requests as export
+
+    show(export(settings, chosen, file, model, revision, batch), as_json)
+
+
+@app.command()
+def import_texts(
+    file: Annotated[Path, typer.Argument(help="Answers, one JSON object a line.")],
+    recipe: RecipeOption = "",
+    data: DataOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Check texts that were generated elsewhere and keep them in the ledger."""
+    settings, chosen = look_only(recipe, data)
+    from counterpoint.elsewhere import import_texts as take_in
+
+    show(take_in(settings, chosen, file), as_json)
 
 
 @app.command()
 def materialize(recipe: RecipeOption = "", data: DataOption = "", as_json: JsonOption = False) -> None:
     """Embed the texts, build the feature tables and fill the online store."""
-    open_settings()
-    chosen = choose_recipe(recipe, data)
-    from flows.materialize import materialize as flow
-
-    report(flow(chosen), as_json)
+    do_stage("materialize", as_json, recipe, data)
 
 
 @app.command()
 def train(recipe: RecipeOption = "", data: DataOption = "", as_json: JsonOption = False) -> None:
     """Fit the method, its control without explanations and the baseline on point-in-time features."""
-    open_settings()
-    chosen = choose_recipe(recipe, data)
-    from flows.train import train as flow
-
-    report(flow(chosen), as_json)
+    do_stage("train", as_json, recipe, data)
 
 
 @app.command()
 def evaluate(recipe: RecipeOption = "", data: DataOption = "", as_json: JsonOption = False) -> None:
     """Score the held-out interactions, with and without explanations."""
-    open_settings()
-    chosen = choose_recipe(recipe, data)
-    from flows.evaluate import evaluate as flow
+    do_stage("evaluate", as_json, recipe, data)
 
-    report(flow(chosen), as_json)
+
+@app.command()
+def evaluate_explanations(
+    recipe: RecipeOption = "",
+    data: DataOption = "",
+    pairs: Annotated[int, typer.Option(help="How many held-out pairs are judged.")] = 300,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge the published texts: grounded, recognisable, faithful, varied; beside texts that know nothing."""
+    settings = open_settings()
+    from counterpoint.show import show_quality
+    from flows.evaluate_explanations import evaluate_explanations as flow
+    from flows.recipe import choose_recipe
+
+    judged = flow(choose_recipe(settings.home, recipe, data, "", "", ""), pairs)
+    if as_json:
+        typer.echo(judged.model_dump_json(indent=1))
+    else:
+        show_quality(judged)
 
 
 @app.command()
 def release(recipe: RecipeOption = "", data: DataOption = "", as_json: JsonOption = False) -> None:
     """Pass the gate, bind model, features and texts into a release and make it live."""
-    open_settings()
-    chosen = choose_recipe(recipe, data)
-    from flows.release import release as flow
+    do_stage("release", as_json, recipe, data)
 
-    report(flow(chosen), as_json)
+
+@app.command()
+def refresh(recipe: RecipeOption = "", data: DataOption = "", as_json: JsonOption = False) -> None:
+    """Read the source again and remake only what changed: texts, features, online rows; the model stays."""
+    do_stage("refresh", as_json, recipe, data)
 
 
 @app.command()

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from flows.stage import StageResult
+    from pydantic import BaseModel
+
+    from flows.evaluate import Measure
+    from flows.evaluate_explanations import ExplanationQuality
     from services.schemas import RecommendResponse
 
 
-def show_result(result: StageResult) -> None:
-    """A stage's result as a two-column table."""
+def show_result(result: BaseModel) -> None:
+    """What a command did, as a two-column table."""
     from rich.console import Console
     from rich.table import Table
 
@@ -27,6 +31,30 @@ def _readable(value: object) -> str:
     if isinstance(value, list):
         return "\n".join(_readable(item) for item in value)
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def show_quality(judged: ExplanationQuality) -> None:
+    """The measures of explanations, one row each, beside those of texts that know nothing of their pair."""
+    from rich.console import Console
+    from rich.table import Table
+
+    title = f"{judged.texts} texts of {judged.pairs} held-out pairs, release {judged.release_id} (in %, 95 % interval)"
+    table = Table(title=title, title_justify="left")
+    table.add_column("measure")
+    for source in judged.metrics:
+        table.add_column(source, justify="right")
+    for name in next(iter(judged.metrics.values())):
+        table.add_row(name, *(_percent(each.get(name)) for each in judged.metrics.values()))
+    console = Console()
+    console.print(table)
+    console.print(f"Sides on which nothing was known to say: {judged.silent:.1%}. Plot: {judged.plot}")
+
+
+def _percent(measure: Measure | None) -> str:
+    if measure is None or math.isnan(measure.value):
+        return ""
+    spread = f" ({100 * measure.low:.1f} to {100 * measure.high:.1f})" if measure.low < measure.high else ""
+    return f"{100 * measure.value:.1f}{spread}"
 
 
 def show_answer(answer: RecommendResponse) -> None:

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.errors import InputError
-from features.types import Snapshot
+from features.types import Snapshot, content_hash
 
 ASPECT_LIMIT = 64
 """Most frequent aspects whose likers are followed; a catalog with more has too few ratings for the rest."""
@@ -24,6 +24,12 @@ SHRINK = 5.0
 """Pseudo-events with which every difference is pulled to zero and every mean to the overall one."""
 TASTE_EVENTS, TASTE_STRENGTH = 3, 0.2
 """From how many events, and from which shrunken difference in stars, a consumer counts as enjoying an aspect."""
+MIN_DIFFERENCE, SPREAD = 0.3, 1.0
+"""On a scale of five stars: the least difference of averages worth saying, and how far single ratings lie from what
+was to be expected. A difference of n ratings must also exceed SPREAD / sqrt(n), its own standard error. SPREAD is a
+constant and not estimated, so that a new rating changes no fact of others."""
+BOOKKEEPING = frozenset({"year", "decade", "date", "release_date", "release_year", "id", "asin", "sku", "rank"})
+"""Attributes that keep books on a product and are no taste: nobody enjoys `1994 movies`."""
 
 Numbers = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -86,13 +92,18 @@ class Evidence:
             )
         self.rating = frame["rating"].to_numpy(np.float64)
         self.time = frame["timestamp"].to_numpy("datetime64[us]")
-        self.source_row = frame["row"].to_numpy(np.int64)
         self.review = frame["review"].to_numpy(object)
         self.aspects, self.aspect_pairs = self._aspects(snapshot.catalog.attributes)
 
+    def event_id(self, event: int) -> str:
+        """Names an event, whatever other rows the source has; it tells nobody the consumer."""
+        consumer, product = self.consumer_ids[self.consumer[event]], self.product_ids[self.product[event]]
+        return content_hash(consumer, product)[:12]
+
     def _aspects(self, attributes: pd.DataFrame) -> tuple[list[tuple[str, str]], pd.DataFrame]:
         """Aspects (name, value), most frequent first, and the long table (product, aspect) of codes."""
-        long = attributes.drop_duplicates(["product_id", "name", "value"])
+        said = attributes[~attributes["name"].astype(str).str.lower().isin(BOOKKEEPING)]
+        long = said.drop_duplicates(["product_id", "name", "value"])
         counts = long.groupby(["name", "value"]).size().sort_values(ascending=False, kind="stable")
         codes = {pair: code for code, pair in enumerate(counts.index)}
         pairs = pd.DataFrame(
@@ -136,8 +147,20 @@ class Evidence:
         return table
 
     def enjoys(self, aspect: int) -> NDArray[np.bool_]:
-        """(N,) whether the event's consumer had, before it, shown to enjoy the aspect."""
+        """(N,) whether the event's consumer had, before it, shown to enjoy the aspect: more than other things, and so
+        much that the average counts as liked."""
         has = self.has_aspect[self.product, aspect].astype(np.float64)
         count = earlier_sum(has, self.consumer)
         strength = earlier_sum(has * self.surprise, self.consumer) / (count + SHRINK)
-        return np.asarray((count >= TASTE_EVENTS) & (strength > TASTE_STRENGTH))
+        mean = earlier_sum(has * self.rating, self.consumer) / np.maximum(count, 1)
+        return np.asarray((count >= TASTE_EVENTS) & (strength > TASTE_STRENGTH) & (mean >= self.liked_from))
+
+    @property
+    def liked_from(self) -> float:
+        """Average from which things count as liked: what rounds to a liked rating."""
+        return self.scale.like_from - 0.5
+
+    def telling(self, difference: pd.Series, count: pd.Series) -> pd.Series:
+        """Whether differences of averages over `count` ratings are large enough to be said."""
+        stars = (self.scale.high - self.scale.low) / 4
+        return difference.abs() >= stars * np.maximum(MIN_DIFFERENCE, SPREAD / np.sqrt(count))

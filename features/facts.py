@@ -93,11 +93,13 @@ class _ConsumerFacts:
         difference = table["mean"].round(1) - table["usual"].round(1)
         table["polarity"] = np.sign(strength).astype(int)
         table["weight"] = strength.abs() * np.sqrt(table["n"] / (table["n"] + SHRINK))
-        table = table[(table["n"] >= 2) & (difference * table["polarity"] > 0)]
+        liked = (table["polarity"] < 0) | (table["mean"] >= self.evidence.liked_from)
+        said = self.evidence.telling(difference, table["n"]) & (difference * table["polarity"] > 0)
+        table = table[(table["n"] >= 2) & said & liked]
         table = _strongest(table, "consumer")
         examples = self._examples(long, table)
         for row in rows(table):
-            yield self._aspect_fact(row, examples[(row.consumer, row.aspect)])
+            yield self._aspect_fact(row, examples.get((row.consumer, row.aspect), []))
 
     def _examples(self, long: pd.DataFrame, table: pd.DataFrame) -> dict[tuple[int, int], list[str]]:
         """Titles per (consumer, aspect): the most telling ratings first, then the best-known products."""
@@ -143,9 +145,12 @@ class _ConsumerFacts:
             polarity=np.sign(difference).astype(int),
             weight=0.5 * frame["surprise"].abs() / (1 + SHRINK),
         )
-        table = table[(table["polarity"] != 0) & (table["surprise"] * table["polarity"] > 0)]
+        liked = (table["polarity"] < 0) | (table["rating"] >= self.evidence.liked_from)
+        table = table[(table["polarity"] != 0) & (table["surprise"] * table["polarity"] > 0) & liked]
         for row in rows(_strongest(table, "consumer", 2)):
             title = spoken_title(self.evidence.titles[row.product])
+            if not title:
+                continue
             product = self.evidence.product_ids[row.product]
             side = "above" if row.polarity > 0 else "below"
             text = f"rated {title} {whole_stars(row.rating)} {of_top(scale)}, {side} their usual {stars(row.usual)}"
@@ -170,7 +175,7 @@ class _ConsumerFacts:
             text = f'wrote of {title}, rated {whole_stars(evidence.rating[event])}: "{quoted.sentence}"'
             yield self._fact(
                 evidence.consumer[event],
-                f"review.{evidence.source_row[event]}",
+                f"review.{evidence.event_id(event)}",
                 aspect_of("term", quoted.term),
                 text,
                 quoted.polarity,

@@ -65,6 +65,10 @@ class Lake:
                 remedy="Delete the file and run the stage again; language-model answers are in the ledger.",
             ) from error
 
+    def delete(self, name: str) -> None:
+        """Takes a table away, if it is there."""
+        self.path(name).unlink(missing_ok=True)
+
     def made_from(self, name: str) -> str:
         """The hash a table was written with, or an empty string if there is no readable table."""
         try:

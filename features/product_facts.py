@@ -96,10 +96,11 @@ class _ProductFacts:
     def of_ratings(self) -> Iterator[Fact]:
         """'rated by 243 consumers, 4.5 of 5 on average, above the catalog's 3.5', and who differs."""
         scale = self.evidence.scale
-        for row in rows(self.table):
-            until, difference = row.until, round(row.mean, 1) - round(row.overall, 1)
-            who = _consumers(row.n)
-            if difference:
+        differences = self.table["mean"].round(1) - self.table["overall"].round(1)
+        told = self.evidence.telling(differences, self.table["n"])
+        for row, difference, telling in zip(rows(self.table), differences, told, strict=True):
+            until, who = row.until, _consumers(row.n)
+            if telling:
                 side, weight = ("above", 1) if difference > 0 else ("below", -1)
                 text = (
                     f"rated by {who}, {stars(row.mean)} {of_top(scale)} on average, "
@@ -149,6 +150,7 @@ class _ProductFacts:
         table = table.assign(strength=strength, polarity=np.sign(difference).astype(int))
         middle = (evidence.scale.low + evidence.scale.high) / 2
         said = (table["polarity"] < 0) | (table["mean"] >= middle)  # 1.8 of 5 praises nothing
+        said &= evidence.telling(difference, table["n"])
         return table[said & (table["n"] >= MIN_AFFINITY) & (difference * strength > 0)]
 
     def _affinity_fact(self, row: Any, name: str, value: str) -> Fact:
@@ -166,7 +168,7 @@ class _ProductFacts:
         for quoted in quotations(evidence, self.event, evidence.product):
             event = quoted.event
             text = f'a consumer who rated it {whole_stars(evidence.rating[event])} wrote: "{quoted.sentence}"'
-            key, aspect = f"review.{evidence.source_row[event]}", aspect_of("term", quoted.term)
+            key, aspect = f"review.{evidence.event_id(event)}", aspect_of("term", quoted.term)
             until = pd.Timestamp(evidence.time[event], tz="UTC")
             product = evidence.product[event]
             yield self._fact(product, key, aspect, text, quoted.polarity, quoted.weight, "review", until)

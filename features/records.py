@@ -1,27 +1,31 @@
-"""Facts, facets and explanations as frames for the lake, and back."""
+"""Facts, facets, explanations and entities' states as frames for the lake, and back."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, fields
+from dataclasses import fields
 from enum import StrEnum
 from typing import Any, TypeVar
 
 import pandas as pd
 
+from features.freshness import EntityState
 from features.types import EntityKind, Explanation, Facet, Fact, Stance
 
-Record = TypeVar("Record", Fact, Facet, Explanation)
+Record = TypeVar("Record", Fact, Facet, Explanation, EntityState)
 
 _ENUMS: dict[str, type[StrEnum]] = {"entity_kind": EntityKind, "stance": Stance}
+_TIMES = ("evidence_time", "made_at", "worded_at")
+_LISTS = ("fact_ids", "aspects", "weights")
 
 
 def to_frame(records: Iterable[Record], record_type: type[Record]) -> pd.DataFrame:
     """One row per record, one column per field; times in UTC microseconds, also where there is no record."""
     names = [item.name for item in fields(record_type)]
-    rows = [{name: _stored(value) for name, value in asdict(record).items()} for record in records]
+    rows = [[_stored(getattr(record, name)) for name in names] for record in records]
     frame = pd.DataFrame(rows, columns=names)
-    frame["evidence_time"] = pd.to_datetime(frame["evidence_time"], utc=True).dt.as_unit("us")
+    for name in [name for name in names if name in _TIMES]:
+        frame[name] = pd.to_datetime(frame[name], utc=True).dt.as_unit("us")
     return frame
 
 
@@ -41,8 +45,8 @@ def _stored(value: object) -> object:
 def _restored(name: str, value: Any) -> Any:
     if name in _ENUMS:
         return _ENUMS[name](value)
-    if name == "fact_ids":
+    if name in _LISTS:
         return tuple(value)
-    if name == "evidence_time":
+    if name in _TIMES:
         return None if pd.isna(value) else value.to_pydatetime()
     return value

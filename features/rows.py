@@ -2,13 +2,13 @@
 
 `VIEWS` is the one description of the views. Feast's objects (`features/definitions.py`), the reads
 (`features/store.py`) and the arrays (`features/assemble.py`) are all derived from it, so that both sides of the
-store have the same columns of the same types. Every row has a `version`, unique per entity and content.
+store have the same columns of the same types. Every row has a `version`, unique per entity and
+content: it changes whenever the row does, so that only what changed is written to the online store.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,8 @@ VERSION = "version"
 TIME_TYPE = pa.timestamp("us", tz="UTC")
 
 _STRINGS, _FLOATS = pa.list_(pa.string()), pa.list_(pa.float32())
+_PROTO_FIELDS = {pa.string(): "string_val", pa.int64(): "int64_val", pa.float32(): "float_val"}
+_PROTO_LISTS = {_STRINGS: "string_list_val", _FLOATS: "float_list_val"}
 
 
 @dataclass(frozen=True)
@@ -196,6 +198,20 @@ def row_keys(frame: pd.DataFrame, view: View, versions: pd.Series) -> pd.Series:
     return texts
 
 
+def keep_rows(view: View, before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
+    """The newer table of a view, with the rows of versions that were there before as they were, bit for bit.
+
+    The same text coded in a batch of another size may differ in its last bits; a row that did not change must not.
+    """
+    if before.empty or after.empty:
+        return after
+    known = before.assign(key=row_keys(before, view, before[VERSION]).to_numpy()).drop_duplicates("key")
+    keys = pd.Index(row_keys(after, view, after[VERSION]))
+    kept = keys.isin(known["key"])
+    older = known.set_index("key").loc[keys[kept], list(after.columns)]
+    return pd.concat([older.set_index(after.index[kept]), after[~kept]]).sort_index()
+
+
 def unambiguous(keys: pd.Series, table: pa.Table, view: View) -> tuple[pd.Series, pa.Table]:
     """Keeps the earliest of an id's rows with one version, so that none looks later than it was known.
 
@@ -221,19 +237,23 @@ def _text(value: Any) -> Any:
     return value.tobytes() if isinstance(value, np.ndarray) and value.dtype != object else str(value)
 
 
-def blank_rows(view: View, known: pa.Table, universe: pd.DataFrame) -> pa.Table:
-    """Rows that say "nothing known" for the ids without a row: an empty version and no values."""
-    ids = known.select(view.keys).to_pandas()
-    missing = universe.merge(ids, how="left", on=list(view.keys), indicator=True)
-    missing = missing[missing["_merge"] == "left_only"]
-    columns = [
-        pa.array(missing[item.name], pa.string()) if item.name in view.keys else _blank_column(item, len(missing))
-        for item in view.schema
-    ]
-    return pa.table(columns, schema=view.schema)
+def answered_rows(view: View, vectors: dict[str, Any]) -> ViewRows:
+    """The rows of one view out of Feast's answer to an online read; without a version, nothing is known."""
+    versions = vectors[f"{view.name}__{VERSION}"]
+    present = [n for n, value in enumerate(versions.values) if value.string_val]
+    index = np.full(len(versions.values), -1, np.int32)
+    index[present] = np.arange(len(present))
+    times = [versions.event_timestamps[n].ToMicroseconds() for n in present]
+    columns = [pa.array(times, pa.int64()).cast(TIME_TYPE)]
+    for name, kind in view.features:
+        values = vectors[f"{view.name}__{name}"].values
+        columns.append(pa.array([_value(values[n], kind) for n in present], kind))
+    return ViewRows(pa.table(columns, schema=view.columns), index)
 
 
-def _blank_column(item: pa.Field, n_rows: int) -> pa.Array:
-    if item.name == EVENT_TIMESTAMP:
-        return pa.array([datetime(1970, 1, 1, tzinfo=UTC)] * n_rows, TIME_TYPE)
-    return pa.array([""] * n_rows, item.type) if item.name == VERSION else pa.nulls(n_rows, item.type)
+def _value(value: Any, kind: pa.DataType) -> Any:
+    """A protobuf value as Arrow takes it; None where the field is not set."""
+    if kind in _PROTO_LISTS:
+        return list(getattr(value, _PROTO_LISTS[kind]).val)
+    field = _PROTO_FIELDS[kind]
+    return getattr(value, field) if value.HasField(field) else None

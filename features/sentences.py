@@ -12,18 +12,20 @@ from collections.abc import Collection, Iterable
 
 import numpy as np
 
+from features.instructions import foreign, instructs, orders, suspect
 from features.redaction import CONTACTS, REDACTED, Personal, redact
 
 MAX_SENTENCE = 160
 MAX_DESCRIPTION = 240
 MAX_TITLE = 60
+MAX_TEXT = 20_000
+MAX_NAME = 6
+"""A title of more words that commands, or is in another language, is looked at part by part."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]+")
 _TAG = re.compile(r"<[^>]{0,200}>")
-_INSTRUCTION = re.compile(
-    r"\b(?:ignore|disregard|forget)\b.{0,40}\b(?:instruction|prompt|above|previous)|<\||\bsystem prompt\b",
-    re.IGNORECASE,
-)
+_TAGS = re.compile(r"</?(?:br|p|b|i|em|strong|ul|ol|li|u|h[1-6]|div|table|tr|td|a)\b[^>]{0,200}>", re.IGNORECASE)
+"""Mark-up that sellers' texts have; other tags make a text suspicious."""
 _END = re.compile(r"(?<=[.!?])\s*(?=[A-Z\"'])|[.!?]\s+|\s{2,}|\n")
 _ARTICLE = re.compile(
     r"^(?P<rest>.+), (?P<article>The|A|An|Il|Lo|La|Le|Les|L'|El|Los|Las|Der|Die|Das|Un|Une)(?P<tail>$| \()"
@@ -49,13 +51,13 @@ COMMON = frozenset(_COMMON_TEXT.split())
 _PRAISE_TEXT = """
 accurate amazing awesome beautiful beautifully best better bright clean clear comfortable crisp durable easily
 easy enjoy excellent fantastic favorite fine fits flawless flawlessly full good great happy impressed love
-loved loves nice nicely perfect perfectly pleased quality recommend rich smooth solid stable sturdy superb
+loved loves nice nicely perfect perfectly pleased recommend rich smooth solid stable sturdy superb
 warm well wonderful worth
 """
 PRAISE = frozenset(_PRAISE_TEXT.split())
 _BLAME_TEXT = """
 annoying awful bad broke broken cheap cheaply complaint difficult disappointed disappointing downside failed
-fell flimsy hard hate horrible issue issues junk lack lacks loose lousy muddy noise noisy poor poorly problem
+fell flimsy hard hate horrible issue issues junk lack lacks loose lousy muddy noisy poor poorly problem
 problems returned rough sadly stiff stopped terrible tinny too trouble uncomfortable unfortunately useless
 waste weak worse worst wrong wish
 """
@@ -66,16 +68,26 @@ PANNING = frozenset(
 _NEGATION_TEXT = """
 not no never didn't don't doesn't isn't wasn't can't couldn't won't without
 """
+_SHRUG = re.compile(
+    r"\bothers (?:may|might|will)\b|\bhardly (?:notice|care|matter)|\bno opinion\b"
+    r"|\b(?:not that it|doesn't|does not) matter|\b(?:don't|do not) care\b",
+    re.IGNORECASE,
+)
+"""How people say that something is nothing to them, with words that would pass for praise."""
 _NEGATION = frozenset(_NEGATION_TEXT.split())
 
 
 def clean(text: object, limit: int = MAX_SENTENCE, kinds: Collection[Personal] = frozenset(Personal)) -> str:
     """Plain text of at most `limit` characters, without mark-up, control characters or personal data."""
+    return shorten(" ".join(redact(_unmarked(text), kinds).split()), limit)
+
+
+def _unmarked(text: object) -> str:
+    """The text without mark-up and control characters."""
     if not isinstance(text, str):
         return ""
-    plain = _TAG.sub(" ", html.unescape(html.unescape(text[:20_000])))
-    plain = _CONTROL.sub(" ", plain)
-    return shorten(" ".join(redact(plain, kinds).split()), limit)
+    plain = _TAG.sub(" ", html.unescape(html.unescape(text[:MAX_TEXT])))
+    return _CONTROL.sub(" ", plain)
 
 
 def shorten(text: str, limit: int) -> str:
@@ -86,8 +98,12 @@ def shorten(text: str, limit: int) -> str:
 
 
 def spoken_title(title: str) -> str:
-    """A title as one says it: `Postino, Il (1994)` is `Il Postino`; long shop titles end at a natural break."""
-    plain = _YEAR.sub("", clean(title, 300, CONTACTS))
+    """A title as one says it: `Postino, Il (1994)` is `Il Postino`; long shop titles end at a natural break.
+
+    A title that gives orders is cut before them, and is empty if nothing is left.
+    """
+    plain = " ".join(clean(_harmless(title), 300, CONTACTS).replace(REDACTED, " ").split())
+    plain = _YEAR.sub("", plain).strip(" -,;:(")
     aliased = _ALIAS.sub("", plain)
     plain = aliased or plain
     match = _ARTICLE.match(plain)
@@ -98,16 +114,38 @@ def spoken_title(title: str) -> str:
     return shorten(plain, MAX_TITLE).removesuffix("...").rstrip(" ,;:-")
 
 
+def _harmless(title: str) -> str:
+    """The parts of a title before the first that gives orders. `Say Anything` is short enough to be a name."""
+    plain = html.unescape(html.unescape(title))
+    if not instructs(plain) and not (len(plain.split()) > MAX_NAME and (orders(plain) or foreign(plain))):
+        return title
+    kept = ""
+    for part in re.split(r"(?<=[.!?:;,|()\-])\s+|\s+(?=[(|-])|\n", plain):
+        if suspect(part):
+            break
+        kept = f"{kept} {part}"
+    return kept.strip(" -|([:;,") if len(kept.split()) > 1 else ""
+
+
 def words(text: str) -> list[str]:
     """Lower-case words of a text."""
     return _WORD.findall(text.lower())
 
 
-def sentences(text: object) -> list[str]:
-    """Clean sentences of a text, without those that hold redacted parts or talk to a language model."""
-    parts = _END.split(clean(text, 4_000))
+def sentences(text: object, kinds: Collection[Personal] = frozenset(Personal)) -> list[str]:
+    """Clean sentences of a text, without those that hold personal data or give orders.
+
+    A text that talks to a language model, or hides what it says, gives none, and what stands beside an order is none
+    either: what looks harmless there may be part of the same attempt.
+    """
+    if not isinstance(text, str) or instructs(html.unescape(html.unescape(_TAGS.sub(" ", text[:MAX_TEXT])))):
+        return []
+    parts = _END.split(clean(text, 4_000, kinds))
     whole = (part.replace('"', "").strip(" .'-*,;:") for part in parts if part)
-    return [part for part in whole if REDACTED not in part and not _INSTRUCTION.search(part)]
+    plain = list(whole)
+    beside = {place + step for place, part in enumerate(plain) if orders(part) for step in (-1, 0, 1)}
+    kept = (part for place, part in enumerate(plain) if place not in beside)
+    return [part for part in kept if REDACTED not in part and not suspect(part)]
 
 
 def pans(description: str) -> bool:
@@ -116,7 +154,9 @@ def pans(description: str) -> bool:
 
 
 def mood(text: str) -> int:
-    """Praising minus blaming words; a negation turns the next three words."""
+    """Praising minus blaming words; a negation turns the next three words, and a shrug takes no side at all."""
+    if _SHRUG.search(text):
+        return 0
     score, turned = 0, 0
     for word in words(text):
         value = (word in PRAISE) - (word in BLAME)
@@ -147,7 +187,7 @@ class Terms:
 
 def key_sentence(description: str) -> str:
     """The first sentence of a description that says something, or nothing."""
-    for sentence in sentences(description):
+    for sentence in sentences(description, CONTACTS):
         if len(sentence) >= 25:
             return shorten(sentence, MAX_DESCRIPTION)
     return ""

@@ -6,6 +6,7 @@ machine. Nothing is read at import: call `HostSettings.from_environment()`.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,32 @@ from pathlib import Path
 from features.errors import SettingError
 
 ONLINE_STORES = ("sqlite", "redis")
+
+
+@dataclass(frozen=True)
+class TokenPrice:
+    """Money per million tokens, in any currency."""
+
+    prompt: float
+    completion: float
+
+    @classmethod
+    def parse(cls, text: str) -> TokenPrice:
+        """Reads `0.15,0.60` (prompt, completion) or one price for both. Raises SettingError."""
+        try:
+            prices = [float(part) for part in text.split(",")]
+            if len(prices) not in (1, 2) or not all(0 <= price < float("inf") for price in prices):
+                raise ValueError
+        except ValueError:
+            raise SettingError(
+                f"COUNTERPOINT_LLM_PRICE is {text!r}.",
+                "It must be a price per million tokens, like 0.5, or two for prompts and answers, like 0.15,0.60.",
+            ) from None
+        return cls(prices[0], prices[-1])
+
+    def of(self, prompt_tokens: int, completion_tokens: int) -> float:
+        """What so many tokens cost."""
+        return (prompt_tokens * self.prompt + completion_tokens * self.completion) / 1e6
 
 
 @dataclass(frozen=True)
@@ -34,6 +61,14 @@ class HostSettings:
     """COUNTERPOINT_LLM_MODEL: the model's name at that server."""
     llm_key: str
     """COUNTERPOINT_LLM_KEY: its API key, if it wants one; never stored or logged."""
+    llm_price: TokenPrice | None = None
+    """COUNTERPOINT_LLM_PRICE: what it takes per million tokens; `counterpoint status` then shows the spend as money."""
+    llm_concurrency: int = 8
+    """COUNTERPOINT_LLM_CONCURRENCY: calls in flight at that server at most."""
+    llm_timeout: float = 60.0
+    """COUNTERPOINT_LLM_TIMEOUT: seconds until a call to it is given up and tried again."""
+    texts: Path | None = None
+    """COUNTERPOINT_TEXTS: a file of texts that were generated elsewhere; takes the place of a language model."""
     llm_adapter: str = ""
     """COUNTERPOINT_LLM_ADAPTER: folder of the embedded model's adapter; empty means the shipped one, `none` no one."""
 
@@ -62,6 +97,10 @@ class HostSettings:
             llm_url=llm_url,
             llm_model=llm_model,
             llm_key=env.get("COUNTERPOINT_LLM_KEY", ""),
+            llm_price=TokenPrice.parse(price) if (price := env.get("COUNTERPOINT_LLM_PRICE", "")) else None,
+            llm_concurrency=int(_at_least_one(env, "COUNTERPOINT_LLM_CONCURRENCY", cls.llm_concurrency)),
+            llm_timeout=_at_least_one(env, "COUNTERPOINT_LLM_TIMEOUT", cls.llm_timeout),
+            texts=Path(env["COUNTERPOINT_TEXTS"]).expanduser().resolve() if env.get("COUNTERPOINT_TEXTS") else None,
             llm_adapter=env.get("COUNTERPOINT_LLM_ADAPTER", ""),
         )
 
@@ -99,3 +138,15 @@ class HostSettings:
     def prefect(self) -> Path:
         """PREFECT_HOME."""
         return self.home / "prefect"
+
+
+def _at_least_one(env: Mapping[str, str], name: str, default: float) -> float:
+    """A number of at least 1. Raises SettingError."""
+    given = env.get(name) or default
+    try:
+        number = float(given)
+    except ValueError:
+        number = math.nan
+    if not 1 <= number < math.inf:
+        raise SettingError(f"{name} is {given!r}.", "It must be a number of at least 1.")
+    return number

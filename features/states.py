@@ -30,6 +30,7 @@ def consumer_states(snapshot: Snapshot) -> pd.DataFrame:
     events = _sorted_events(snapshot, "consumer_id")
     last = _ends(events, "consumer_id")
     states = _running(events, "consumer_id", snapshot.scale.like_from).iloc[last].reset_index(drop=True)
+    states["version"] = _versions(states, _digests(events, "consumer_id", ["product_id", "rating"])[last])
     micros = events["micros"].to_numpy()
     first = events.groupby("consumer_id", sort=False)["micros"].transform("first").to_numpy()
     states["days_active"] = ((micros - first)[last] / _DAY).astype(np.float32)
@@ -47,13 +48,15 @@ def product_states(snapshot: Snapshot) -> pd.DataFrame:
     "name=value", the same in all rows of a product.
     """
     events = _sorted_events(snapshot, "product_id")
+    events["rater_mean"] = _rater_means(snapshot, events)
     states = _running(events, "product_id", snapshot.scale.like_from)
-    rater_mean = _rater_means(snapshot, events)
-    states["mean_consumer_rating"] = _running_mean(rater_mean, events["product_id"])[0].astype(np.float32)
-    states = states.iloc[_ends(events, "product_id")]
-    states = pd.concat([_unrated(snapshot), states], ignore_index=True)
+    states["mean_consumer_rating"] = _running_mean(events["rater_mean"], events["product_id"])[0].astype(np.float32)
+    states["digest"] = _digests(events, "product_id", ["rating", "rater_mean"])
+    states = pd.concat([_unrated(snapshot), states.iloc[_ends(events, "product_id")]], ignore_index=True)
     states = states.sort_values(["product_id", "event_timestamp"], kind="stable", ignore_index=True)
     states["attributes"] = _attributes(snapshot, states["product_id"])
+    listed = states["attributes"].map("\x1f".join).to_numpy(object)
+    states["version"] = _versions(states, states.pop("digest").to_numpy(np.uint64) + pd.util.hash_array(listed))
     return states
 
 
@@ -63,6 +66,20 @@ def _sorted_events(snapshot: Snapshot, entity: str) -> pd.DataFrame:
     frame = frame.sort_values([entity, "timestamp"], kind="stable", ignore_index=True)
     micros = frame["timestamp"].dt.as_unit("us").astype("int64").to_numpy()
     return frame.assign(rating=frame["rating"].astype("float64"), micros=micros)
+
+
+def _digests(events: pd.DataFrame, entity: str, columns: list[str]) -> NDArray[np.uint64]:
+    """(N,) one number for all events of the entity up to each: it changes if any of them is edited, moved or gone."""
+    place = events.groupby(entity, sort=False).cumcount()
+    content = events[[*columns, "micros"]].assign(place=place)
+    own = pd.util.hash_pandas_object(content, index=False)
+    return np.asarray(own.groupby(events[entity], sort=False).cumsum(), np.uint64)
+
+
+def _versions(states: pd.DataFrame, digests: NDArray[np.uint64]) -> list[str]:
+    """The time of each state and the digest of what it rests on."""
+    micros = states["event_timestamp"].astype("int64")
+    return [f"{time}-{digest:016x}" for time, digest in zip(micros.tolist(), digests.tolist(), strict=True)]
 
 
 def _ends(events: pd.DataFrame, entity: str) -> NDArray[np.intp]:
@@ -89,7 +106,6 @@ def _running(events: pd.DataFrame, entity: str, like_from: float) -> pd.DataFram
         {
             entity: ids,
             "event_timestamp": events["timestamp"].dt.as_unit("us"),
-            "version": events["micros"].astype(str),
             "n_interactions": events.groupby(entity, sort=False).cumcount().astype("int64") + 1,
             "mean_rating": mean.astype(np.float32),
             "sd_rating": np.sqrt(variance).astype(np.float32),
@@ -133,7 +149,7 @@ def _unrated(snapshot: Snapshot) -> pd.DataFrame:
         {
             "product_id": snapshot.catalog.products["product_id"].astype(object).unique(),
             "event_timestamp": EPOCH,
-            "version": "0",
+            "digest": np.uint64(0),
             "n_interactions": np.int64(0),
             "mean_rating": absent,
             "sd_rating": absent,

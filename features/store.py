@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +31,7 @@ import pyarrow.parquet as pq
 from features.definitions import SERVICE, SERVICES, feast_objects
 from features.errors import StoreError
 from features.lake import Lake
+from features.online import OnlineTables, Place, RedisTables, SqliteTables
 from features.rows import (
     CONSUMER_FACETS,
     CONSUMER_FEATURES,
@@ -38,7 +40,6 @@ from features.rows import (
     PRODUCT_CONTENT,
     PRODUCT_FACETS,
     PRODUCT_FEATURES,
-    TIME_TYPE,
     VERSION,
     VIEWS,
     ConsumerRows,
@@ -47,7 +48,7 @@ from features.rows import (
     ProductRows,
     View,
     ViewRows,
-    blank_rows,
+    answered_rows,
     conform,
     row_keys,
     unambiguous,
@@ -58,6 +59,8 @@ if TYPE_CHECKING:
     from feast import FeatureStore, RepoConfig
 
 PROJECT = "counterpoint"
+ENTITY_KEYS = 3
+"""Version of Feast's encoding of entity keys."""
 BEFORE = pd.Timedelta(milliseconds=1)
 """How far before a time a read looks: the finest step between two events that are told apart."""
 JOIN_ROWS = 20_000
@@ -66,17 +69,19 @@ WRITE_ROWS = 2_000
 """Rows of one online write: bounds the Python objects that Feast makes of every float."""
 
 _log = logging.getLogger(__name__)
-_PROTO_FIELDS = {pa.string(): "string_val", pa.int64(): "int64_val", pa.float32(): "float_val"}
-_PROTO_LISTS = {pa.list_(pa.string()): "string_list_val", pa.list_(pa.float32()): "float_list_val"}
 
 
 @dataclass(frozen=True)
 class Materialized:
-    """What a materialisation wrote for one view: rows known, and ids blanked because nothing is known of them."""
+    """What a materialisation did for one view."""
 
     view: str
     n_rows: int
-    n_blank: int
+    """Rows that the online store holds now."""
+    n_written: int
+    """Those of them that were new or had changed."""
+    n_deleted: int
+    """Rows taken away because nothing is known of their ids any more."""
     newest: datetime | None
 
 
@@ -103,7 +108,7 @@ class FeatureRows:
             },
             offline_store={"type": "duckdb"},
             online_store=_online_store(self.settings),
-            entity_key_serialization_version=3,
+            entity_key_serialization_version=ENTITY_KEYS,
         )
 
     def apply(self) -> None:
@@ -114,13 +119,20 @@ class FeatureRows:
         self.__dict__.pop("_registered", None)
 
     def materialize(self, as_of: datetime) -> tuple[Materialized, ...]:
-        """Writes the rows that are the latest strictly before `as_of` to the online store, replacing older ones.
+        """Makes the online store hold the rows that are the latest strictly before `as_of`, and no others.
 
-        Ids that have no row in a view (any more, or not yet at `as_of`) are blanked, so the online store never
-        serves what is not in the lake; ids that are in no view at all are left as they are. Reads go on
-        meanwhile. The last writer wins whatever the event time, so run one at a time. Raises StoreError.
+        What the store holds is compared by version: only new and changed rows are written, and rows of ids that
+        have none (any more, or not yet at `as_of`) are deleted. So a store that lost rows is mended by the same
+        call. Reads go on meanwhile. The last writer wins whatever the event time, so run one at a time. Raises
+        StoreError.
         """
-        return tuple(self._write(view, self._known(view, as_of), self._universe(view)) for view in self._views)
+        with _as_store_error("compare the online store with the lake"):
+            tables = self._online_tables()
+        report = tuple(self._write(tables, view, self._known(view, as_of)) for view in self._views)
+        if any(item.n_deleted for item in report):
+            with _as_store_error("compact the online store"):
+                tables.compact()
+        return report
 
     def historical(self, entities: pd.DataFrame) -> JoinedRows:
         """Feature rows as they were strictly before each row's `event_timestamp`, in the order of `entities`.
@@ -271,26 +283,30 @@ class FeatureRows:
         latest = frame.sort_values(EVENT_TIMESTAMP, kind="stable").drop_duplicates(list(view.keys), keep="last")
         return table.take(np.sort(latest.index.to_numpy(np.int64)))
 
-    def _universe(self, view: View) -> pd.DataFrame:
-        """All ids a view could have rows for: those of the lake, at any time, in any table of the same keys."""
-        tables = [other for other in self._views if other.keys == view.keys]
-        frames = [
-            pq.read_table(self.lake.path(other.table), columns=list(view.keys)).to_pandas()
-            for other in tables
-            if self._n_rows(other)
-        ]
-        return pd.concat(frames).drop_duplicates() if frames else pd.DataFrame(columns=list(view.keys))
-
-    def _write(self, view: View, known: pa.Table, universe: pd.DataFrame) -> Materialized:
-        blank = blank_rows(view, known, universe)
-        rows = pa.concat_tables([known, blank])
+    def _write(self, tables: OnlineTables, view: View, known: pa.Table) -> Materialized:
+        place, wanted = _place(view), _entity_keys(view, known)
         with _as_store_error(f"write {view.name} to the online store"):
+            stored = tables.versions(place)
+            versions = [_encoded(version) for version in known[VERSION].to_pylist()]
+            changed = [stored.get(key) != version for key, version in zip(wanted, versions, strict=True)]
+            gone = sorted(stored.keys() - set(wanted))
+            rows = known.filter(pa.array(changed, pa.bool_()))
             for start in range(0, rows.num_rows, WRITE_ROWS):
                 chunk = rows.slice(start, WRITE_ROWS).to_pandas()
                 self._registered.write_to_online_store(view.name, df=chunk)
+            if gone:
+                tables.delete(place, gone)
         newest = known[EVENT_TIMESTAMP].to_pandas().max() if known.num_rows else None
-        _log.info("materialized view=%s rows=%d blank=%d", view.name, known.num_rows, blank.num_rows)
-        return Materialized(view.name, known.num_rows, blank.num_rows, newest and newest.to_pydatetime())
+        _log.info("materialized view=%s rows=%d deleted=%d", view.name, rows.num_rows, len(gone))
+        return Materialized(view.name, known.num_rows, rows.num_rows, len(gone), newest and newest.to_pydatetime())
+
+    def _online_tables(self) -> OnlineTables:
+        from feast.infra.online_stores.redis import RedisOnlineStore
+
+        config = self.config().online_store
+        if self.settings.online_store == "redis":
+            return RedisTables(RedisOnlineStore()._get_client(config))  # reads the connection string as Feast does
+        return SqliteTables(Path(config.path))
 
     def _online(self, views: Sequence[View], keys: dict[str, list[str]]) -> tuple[ViewRows, ...]:
         """One read of several views with the same keys."""
@@ -301,7 +317,7 @@ class FeatureRows:
         with _as_store_error("read the online store"):
             answer = self._registered.get_online_features(references, keys, full_feature_names=True).proto
         vectors = dict(zip(answer.metadata.feature_names.val, answer.results, strict=True))
-        return tuple(_online_rows(view, vectors) for view in views)
+        return tuple(answered_rows(view, vectors) for view in views)
 
 
 def _online_store(settings: HostSettings) -> dict[str, Any]:
@@ -328,30 +344,39 @@ def _as_store_error(action: str) -> Iterator[None]:
         ) from error
 
 
+def _place(view: View) -> Place:
+    """Where Feast puts the rows of a view."""
+    from feast.infra.online_stores.helpers import _mmh3, _redis_key_prefix
+
+    return Place(
+        table=f"{PROJECT}_{view.name}",
+        prefix=_redis_key_prefix(list(view.keys)),
+        suffix=PROJECT.encode(),
+        version_field=_mmh3(f"{view.name}:{VERSION}"),
+        fields=(f"_ts:{view.name}".encode(), *(_mmh3(f"{view.name}:{name}") for name, _ in view.features)),
+    )
+
+
+def _entity_keys(view: View, table: pa.Table) -> list[bytes]:
+    """The rows' entity keys as Feast stores them."""
+    from feast.infra.key_encoding_utils import serialize_entity_key
+    from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+    from feast.protos.feast.types.Value_pb2 import Value
+
+    rows = zip(*(table[key].to_pylist() for key in view.keys), strict=True)
+    keys = (EntityKey(join_keys=view.keys, entity_values=[Value(string_val=it) for it in row]) for row in rows)
+    return [serialize_entity_key(key, ENTITY_KEYS) for key in keys]
+
+
+def _encoded(version: str) -> bytes:
+    """A version as Feast stores it."""
+    from feast.protos.feast.types.Value_pb2 import Value
+
+    return bytes(Value(string_val=version).SerializeToString())
+
+
 def _ids(ids: Sequence[str]) -> Any:
     """(N,) object array of the ids."""
     array = np.empty(len(ids), object)
     array[:] = list(ids)
     return array
-
-
-def _online_rows(view: View, vectors: dict[str, Any]) -> ViewRows:
-    """The rows of one view out of Feast's answer; an empty version means that nothing is known."""
-    versions = vectors[f"{view.name}__{VERSION}"]
-    present = [n for n, value in enumerate(versions.values) if value.string_val]
-    index = np.full(len(versions.values), -1, np.int32)
-    index[present] = np.arange(len(present))
-    times = [versions.event_timestamps[n].ToMicroseconds() for n in present]
-    columns = [pa.array(times, pa.int64()).cast(TIME_TYPE)]
-    for name, kind in view.features:
-        values = vectors[f"{view.name}__{name}"].values
-        columns.append(pa.array([_value(values[n], kind) for n in present], kind))
-    return ViewRows(pa.table(columns, schema=view.columns), index)
-
-
-def _value(value: Any, kind: pa.DataType) -> Any:
-    """A protobuf value as Arrow takes it; None where the field is not set."""
-    if kind in _PROTO_LISTS:
-        return list(getattr(value, _PROTO_LISTS[kind]).val)
-    field = _PROTO_FIELDS[kind]
-    return getattr(value, field) if value.HasField(field) else None

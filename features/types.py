@@ -8,10 +8,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from functools import cached_property
 
 import pandas as pd
 
@@ -217,11 +217,10 @@ class TextRequest:
 
     def canonical(self) -> str:
         """Canonical JSON of what can change the answer; the key is its hash."""
-        content: dict[str, Any] = asdict(self)
-        del content["subject"]
-        return json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        content = {part.name: getattr(self, part.name) for part in fields(self) if part.name != "subject"}
+        return json.dumps(content, default=vars, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
-    @property
+    @cached_property
     def key(self) -> str:
         """sha256 of the canonical JSON, in hex."""
         return hashlib.sha256(self.canonical().encode()).hexdigest()

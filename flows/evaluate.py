@@ -77,7 +77,7 @@ def _evaluate(workspace: Workspace, recipe: Recipe) -> EvaluateResult:
     measured = {name: evaluate_predictions(name, item) for name, item in predicted.items()}
     method, control = recipe.method.name, CONTROL if CONTROL in predicted else BASELINE
     gain = compare_predictions(predicted[control], predicted[method])
-    metrics = {name: _measures(item.metrics) for name, item in measured.items()}
+    metrics = {name: measures(item.metrics) for name, item in measured.items()}
     attach_table(
         "metrics", [{"model": name, **{k: m.value for k, m in item.items()}} for name, item in metrics.items()]
     )
@@ -92,14 +92,15 @@ def _evaluate(workspace: Workspace, recipe: Recipe) -> EvaluateResult:
         known_consumers=round(float(known.mean()), 4),
         with_both_facets=round(float(both.mean()), 4),
         metrics=metrics,
-        gain=_measures(gain),
-        over_baseline=_measures(compare_predictions(predicted[BASELINE], predicted[method])),
+        gain=measures(gain),
+        over_baseline=measures(compare_predictions(predicted[BASELINE], predicted[method])),
         plot=str(plot),
         predictions=str(_write_predictions(workspace, test, predicted[method])),
     )
 
 
-def _measures(metrics: dict[str, Interval]) -> dict[str, Measure]:
+def measures(metrics: dict[str, Interval]) -> dict[str, Measure]:
+    """Metrics as they are stored: rounded."""
     return {
         name: Measure(value=round(i.value, 5), low=round(i.low, 5), high=round(i.high, 5))
         for name, i in metrics.items()

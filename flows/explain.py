@@ -1,36 +1,51 @@
 """Stage 2: facts are gathered, the language model argues from them, and its arguments are checked.
 
 Facts rest on the training period alone, and of each entity on the earlier share of it (`evidence_share`), so
-that what the texts say was known before the interactions the ranker learns from.
+that what the texts say was known before the interactions the ranker learns from. Facts that nothing happened to stay
+as they were (`features/freshness.py`); what their requests cost is planned before (`models/explanations/plan.py`).
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from prefect import flow
 
 from features.contracts.texts import answer_frame, check_answers, check_explanations, check_facets, check_facts
-from features.facts import EvidenceWindow, consumer_facts, product_facts
+from features.freshness import EntityState
 from features.ledger import Ledger
 from features.records import to_frame
-from features.types import EntityKind, Explanation, Facet, Fact, Snapshot, TextRequest, content_hash
+from features.types import (
+    Completion,
+    EntityKind,
+    Explanation,
+    Facet,
+    Fact,
+    ModelIdentity,
+    Snapshot,
+    TextRequest,
+    content_hash,
+)
 from flows.artifacts import attach_text
-from flows.ingest import IngestResult, ingest_data, read_snapshot
+from flows.ingest import IngestResult, ingest_data, preview, read_snapshot
+from flows.prepare import STATES, Prepared, facet_config, prepare, worded_states
 from flows.quality import enforce
 from flows.recipe import ExplainSection, Recipe
+from flows.shards import NOTHING, Bought, buy, joined, left
 from flows.stage import StageResult
 from flows.workspace import Workspace
-from models.explanations.facets import FacetConfig, facet_requests, parse_facets
+from models.explanations.facets import Parsed, parse_facets
 from models.explanations.gates import Failure
-from models.explanations.pairs import pair_requests, parse_pairs
+from models.explanations.pairs import ParsedPairs, parse_pairs
+from models.explanations.plan import Plan
 from models.explanations.retry import REASON, Rejected, second_requests
-from models.explanations.selection import choose_pairs
 from models.explanations.styles import PROMPTS as ASKED
 from models.llm.engines import open_engine
-from models.llm.generate import Budget, GenerationReport, generate
+from models.llm.generate import Budget
+from models.llm.imported import answerable
 
 if TYPE_CHECKING:
     from models.llm.client import TextEngine
@@ -47,6 +62,10 @@ class ExplainResult(StageResult):
 
     llm: str
     n_facts: int
+    n_remade: int
+    """Consumers and products whose facts were made now; those of the others stayed as they were."""
+    n_kept: int
+    """Those whose facts would be others by now, but too little happened to make them again."""
     n_facets: int
     n_pairs: int
     """Pairs for which both texts were asked."""
@@ -62,6 +81,8 @@ class ExplainResult(StageResult):
     """Lines whose second answer passed. The other refused ones are worded by the template, or left out."""
     requests: int
     from_ledger: int
+    made: int
+    """Answers bought in this run."""
     unasked: int
     """Requests left over because the budget was used up; the next run makes them."""
     tokens: int
@@ -76,97 +97,184 @@ class ExplainResult(StageResult):
 
 @flow(name="explain")
 def explain(recipe: Recipe) -> ExplainResult:
-    """Makes the facts, facets and (if the recipe asks for some) pair texts. Raises CheckError, GenerationError."""
-    return explain_entities(Workspace.open(), recipe)
+    """Makes the facts, facets and (if the recipe asks for some) pair texts. Raises CheckError, GenerationError.
+
+    Where the last run's budget left requests over, it goes on with these.
+    """
+    return explain_entities(Workspace.open(), recipe, go_on=True)
 
 
-def explain_entities(workspace: Workspace, recipe: Recipe) -> ExplainResult:
-    """The work of the flow, callable without Prefect."""
+def explain_entities(
+    workspace: Workspace, recipe: Recipe, go_on: bool = False, engine: TextEngine | None = None
+) -> ExplainResult:
+    """The work of the flow, callable without Prefect.
+
+    Args:
+        workspace: the home.
+        recipe: what is asked, and within which budget.
+        go_on: buys more where a finished run of the same inputs left requests over. Later stages do not: a budget is
+            spent once per run.
+        engine: answers instead of the host's.
+    """
     ingested = ingest_data(workspace, recipe)
-    engine = open_engine(workspace.settings)
-    outputs = [workspace.lake.path(name) for name in ("facts", "facets", "pair_texts")]
-    inputs = [ingested.data_hash, recipe.explain.model_dump(), str(engine.identity), PROMPTS]
+    model = engine or open_engine(workspace.settings)
+    outputs = [workspace.lake.path(name) for name in ("facts", "facets", "pair_texts", STATES)]
+    inputs = [ingested.data_hash, recipe.explain.asks(), str(model.identity), PROMPTS]
     return workspace.stages.run(
         "explain",
         inputs,
         ExplainResult,
-        lambda made_from: _explain(workspace, recipe.explain, ingested, engine, made_from),
+        lambda made_from: _explain(workspace, recipe.explain, ingested, model, made_from),
         outputs,
+        enough=lambda result: not (go_on and result.unasked),
     )
+
+
+def plan_explanations(workspace: Workspace, recipe: Recipe, identity: ModelIdentity | None = None) -> Plan:
+    """What `explain` would do and cost now: reads the sources, the lake and the ledger, asks and writes nothing.
+
+    Args:
+        workspace: the home.
+        recipe: what is asked, and within which budget.
+        identity: the model that would answer; None is the host's.
+    """
+    ingested, world = preview(recipe)
+    identity = identity or open_engine(workspace.settings).identity
+    return _prepare(workspace, recipe.explain, ingested, world, identity).plan
+
+
+def _prepare(
+    workspace: Workspace, section: ExplainSection, ingested: IngestResult, world: Snapshot, identity: ModelIdentity
+) -> Prepared:
+    pace = _seconds_per_text(workspace, identity)
+    with Ledger(workspace.settings.ledger_url) as ledger:
+        return prepare(workspace.lake, ledger, world, ingested.cut_valid, section, identity, pace)
+
+
+@dataclass(frozen=True)
+class _Worded:
+    """What the model said, and what passed the gates."""
+
+    completions: Mapping[str, Completion]
+    answered: Collection[str]
+    """Keys of the first requests that have an answer, usable or not."""
+    bought: Bought
+    facets: Parsed
+    pairs: ParsedPairs
+    n_again: int
+
+    @property
+    def rejected(self) -> list[Rejected]:
+        """Lines that failed a gate."""
+        return [*self.facets.rejected, *self.pairs.rejected]
 
 
 def _explain(
     workspace: Workspace, section: ExplainSection, ingested: IngestResult, engine: TextEngine, made_from: str
 ) -> ExplainResult:
-    snapshot = read_snapshot(workspace, ingested, ingested.cut_valid)
-    facts = gather_facts(snapshot, section)
+    prepared = _prepare(workspace, section, ingested, read_snapshot(workspace, ingested), engine.identity)
+    snapshot, facts = prepared.snapshot, prepared.facts
     fact_frame, fact_ids = to_frame(facts, Fact), {fact.fact_id for fact in facts}
     enforce(check_facts(fact_frame, snapshot.as_of), workspace)
-    config = FacetConfig(n_per_stance=section.n_per_stance, wording=section.wording)
-    pairs = choose_pairs(snapshot, facts, section.n_pairs)
-    requests = facet_requests(facts, engine.identity, config)
-    requests += [request for pair in pairs for request in pair_requests(pair, engine.identity)]
-    requests = list({request.key: request for request in requests}.values())  # equal facts are worded once
-    report = _ask(workspace, requests, engine, section)
-    enforce(check_answers(answer_frame(requests, [report.completions.get(r.key) for r in requests])), workspace)
-    parsed = parse_facets(facts, report.completions, engine.identity, config)
-    argued = parse_pairs(pairs, report.completions, engine.identity)
-    again = second_requests([*parsed.rejected, *argued.rejected]) if report.complete else []
-    if again:
-        second = _ask(workspace, again, engine, section, report.made)
-        completions = {**report.completions, **second.completions}
-        parsed = parse_facets(facts, completions, engine.identity, config)
-        argued = parse_pairs(pairs, completions, engine.identity)
-    facet_frame = to_frame(parsed.facets, Facet)
+    worded = _word(workspace, section, prepared, engine)
+    facet_frame, text_frame = to_frame(worded.facets.facets, Facet), to_frame(worded.pairs.texts, Explanation)
     enforce(check_facets(facet_frame, fact_ids, snapshot.as_of), workspace)
-    texts, rejected = argued.texts, [*parsed.rejected, *argued.rejected]
-    text_frame = to_frame(texts, Explanation)
-    if pairs:
-        enforce(check_explanations(text_frame, fact_ids, snapshot.as_of, n_asked=len(pairs)), workspace)
-    for name, frame in (("facts", fact_frame), ("facets", facet_frame), ("pair_texts", text_frame)):
-        workspace.lake.write(name, frame, made_from)
-    _attach_samples(parsed.facets, snapshot)
-    _attach_refused(rejected)
+    if n_argued := prepared.n_pairs_answered(worded.answered):
+        enforce(check_explanations(text_frame, fact_ids, snapshot.as_of, n_asked=n_argued), workspace)
+    state_frame = to_frame(worded_states(prepared, worded.answered), EntityState)
+    workspace.lake.write("facts", fact_frame, made_from)
+    workspace.lake.write("facets", facet_frame, made_from)
+    workspace.lake.write("pair_texts", text_frame, made_from)
+    workspace.lake.write(STATES, state_frame, made_from)  # last: with other facts it counts for nothing
+    _attach_samples(worded.facets.facets, snapshot)
+    _attach_refused(worded.rejected)
+    return _result(prepared, worded, engine)
+
+
+def _word(workspace: Workspace, section: ExplainSection, prepared: Prepared, engine: TextEngine) -> _Worded:
+    """Has everything worded that the budget allows, and what the gates refuse once more, with the reason."""
+    first = _ask(workspace, section, engine, [row.request for row in prepared.plan.to_make], section.budget)
+    completions = {**prepared.known, **first.completions}
+    answered = {*completions, *prepared.failed, *first.failed}
+    _check_answered(workspace, prepared, completions, answered)
+
+    def parsed(answers: Mapping[str, Completion]) -> tuple[Parsed, ParsedPairs]:
+        facets = parse_facets(prepared.facts, answers, engine.identity, facet_config(section))
+        return facets, parse_pairs(prepared.pairs, answers, engine.identity)
+
+    facets, pairs = parsed(completions)
+    again = second_requests([*facets.rejected, *pairs.rejected])
+    # What was asked twice before is in the ledger; more is bought only once everything was asked a first time.
+    complete = len(answered) == len(prepared.plan.rows)
+    second = _ask(workspace, section, engine, again, left(section.budget, first.reports) if complete else NOTHING)
+    if second.completions:
+        facets, pairs = parsed({**completions, **second.completions})
+    return _Worded(completions, answered, joined(first, second), facets, pairs, len(again))
+
+
+def _result(prepared: Prepared, worded: _Worded, engine: TextEngine) -> ExplainResult:
+    """The figures of a generation."""
+    bought, facets, texts = worded.bought, worded.facets.facets, worded.pairs.texts
     return ExplainResult(
-        llm=f"{engine.identity.name}@{engine.identity.revision}",
-        n_facts=len(facts),
-        n_facets=len(parsed.facets),
-        n_pairs=len(pairs),
+        llm=_name(engine.identity),
+        n_facts=len(prepared.facts),
+        n_remade=len(prepared.renewal.remade),
+        n_kept=len(prepared.renewal.kept),
+        n_facets=len(facets),
+        n_pairs=len(prepared.pairs),
         n_pair_texts=len(texts),
-        written_by_model=round(parsed.model_share, 4),
-        refused=dict(Counter(failure.value for line in rejected for failure in line.failures)),
-        retried=len(again),
-        recovered=sum(line.recovered for line in rejected),
-        requests=report.asked,
-        from_ledger=report.from_ledger,
-        unasked=report.unasked,
-        tokens=report.prompt_tokens + report.completion_tokens,
-        seconds=round(report.seconds, 1),
-        texts_per_second=round(report.made / report.seconds, 2) if report.made else 0.0,
-        tokens_per_second=round(report.completion_tokens / report.seconds, 1) if report.made else 0.0,
+        written_by_model=round(worded.facets.model_share, 4),
+        refused=dict(Counter(failure.value for line in worded.rejected for failure in line.failures)),
+        retried=worded.n_again,
+        recovered=sum(line.recovered for line in worded.rejected),
+        requests=len(prepared.plan.rows),
+        from_ledger=len(prepared.known),
+        made=bought.made,
+        unasked=len(prepared.plan.rows) - len(worded.answered),
+        tokens=bought.prompt_tokens + bought.completion_tokens,
+        seconds=round(bought.seconds, 1),
+        texts_per_second=round(bought.made / bought.seconds, 2) if bought.made else 0.0,
+        tokens_per_second=round(bought.completion_tokens / bought.seconds, 1) if bought.made else 0.0,
         prompt_hash=content_hash(PROMPTS),
         texts_hash=content_hash(
-            [(f.facet_id, f.text) for f in parsed.facets], [(t.consumer_id, t.product_id, t.text) for t in texts]
+            [(f.facet_id, f.text) for f in facets], [(t.consumer_id, t.product_id, t.text) for t in texts]
         ),
     )
 
 
-def gather_facts(snapshot: Snapshot, section: ExplainSection) -> list[Fact]:
-    """Facts about all consumers and products of a snapshot."""
-    window = EvidenceWindow(share=section.evidence_share)
-    return [
-        *consumer_facts(snapshot, window, section.wording),
-        *product_facts(snapshot, window, section.wording),
-    ]
-
-
 def _ask(
-    workspace: Workspace, requests: list[TextRequest], engine: TextEngine, section: ExplainSection, used: int = 0
-) -> GenerationReport:
-    """Has the requests answered: from the ledger where it knows them, else by the model, within the budget."""
-    budget = Budget(calls=max(section.max_calls - used, 0)) if section.max_calls else None
-    with Ledger(workspace.settings.ledger_url) as ledger:
-        return generate(requests, engine, ledger, workspace.progress, budget)
+    workspace: Workspace,
+    section: ExplainSection,
+    engine: TextEngine,
+    requests: Sequence[TextRequest],
+    budget: Budget,
+) -> Bought:
+    """Has requests answered in their order, by shards, within a budget; those the engine can answer."""
+    url, progress = workspace.settings.ledger_url, workspace.progress
+    return buy(answerable(requests, engine), engine, url, progress, budget, section.shard_size)
+
+
+def _check_answered(
+    workspace: Workspace,
+    prepared: Prepared,
+    completions: Mapping[str, Completion],
+    answered: Collection[str],
+) -> None:
+    """The contract on answers, over all that have one, old or new; what waits for a budget is no fault."""
+    requests = [row.request for row in prepared.plan.rows if row.request.key in answered]
+    if requests:
+        enforce(check_answers(answer_frame(requests, [completions.get(r.key) for r in requests])), workspace)
+
+
+def _seconds_per_text(workspace: Workspace, identity: ModelIdentity) -> float | None:
+    """Wall clock per text of the last generation with this model."""
+    record = workspace.stages.read("explain")
+    pace = record.result.get("texts_per_second") if record and record.result.get("llm") == _name(identity) else None
+    return 1 / pace if isinstance(pace, float) and pace > 0 else None
+
+
+def _name(identity: ModelIdentity) -> str:
+    return f"{identity.name}@{identity.revision}"
 
 
 def _attach_samples(facets: Sequence[Facet], snapshot: Snapshot) -> None:

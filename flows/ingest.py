@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,16 +11,23 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from prefect import flow
 
+from features.changes import Reading, content_hashes, keep_unchanged
 from features.contracts.inputs import check_catalog, check_interactions
 from features.errors import InputError
+from features.lake import Lake
 from features.types import Catalog, Interactions, RatingScale, Snapshot, content_hash
 from flows.quality import enforce
-from flows.recipe import DataSection, Recipe
+from flows.recipe import DataSection, Recipe, remembered_recipe
 from flows.stage import StageResult
 from flows.workspace import Workspace
 
 if TYPE_CHECKING:
     from features.readers.dataset import Dataset
+    from features.readers.world import World
+
+
+TABLES = ("interactions", "products", "attributes")
+"""What a reading leaves in the lake."""
 
 
 class IngestResult(StageResult):
@@ -48,27 +56,42 @@ class IngestResult(StageResult):
 
 
 @flow(name="ingest")
-def ingest(recipe: Recipe) -> IngestResult:
-    """Reads, checks and stores interactions and catalog. Raises InputError or CheckError; then nothing is written."""
-    return ingest_data(Workspace.open(), recipe)
+def ingest(recipe: Recipe | None = None) -> IngestResult:
+    """Reads, checks and stores interactions and catalog. Raises InputError or CheckError; then nothing is written.
+
+    Args:
+        recipe: by default the one this home was last run with.
+    """
+    workspace = Workspace.open()
+    return ingest_data(workspace, recipe or remembered_recipe(workspace.settings.home))
 
 
 def ingest_data(workspace: Workspace, recipe: Recipe) -> IngestResult:
     """The work of the flow, callable without Prefect."""
-    tables = [workspace.lake.path(name) for name in ("interactions", "products", "attributes")]
+    tables = [workspace.lake.path(name) for name in TABLES]
     inputs = [recipe.data.model_dump(), source_fingerprint(recipe.data)]
     return workspace.stages.run(
         "ingest", inputs, IngestResult, lambda made_from: _read_and_store(workspace, recipe, made_from), tables
     )
 
 
+def preview(recipe: Recipe) -> tuple[IngestResult, Snapshot]:
+    """What ingesting the sources as they are now would give; nothing is checked or written. Raises InputError."""
+    dataset = _read(recipe.data)
+    ingested = _described(recipe, dataset, quarantine="")
+    return ingested, Snapshot(dataset.interactions, dataset.catalog, dataset.scale, ingested.as_of)
+
+
 def read_snapshot(workspace: Workspace, ingested: IngestResult, as_of: datetime | None = None) -> Snapshot:
     """The lake's interactions and catalog, all of them or as visible at a time."""
-    lake = workspace.lake
-    catalog = Catalog(lake.read("products"), lake.read("attributes"))
-    interactions = Interactions(lake.read("interactions"))
+    interactions, catalog = read_reading(workspace.lake)
     snapshot = Snapshot(interactions, catalog, ingested.scale, ingested.as_of)
     return snapshot if as_of is None else snapshot.before(as_of)
+
+
+def read_reading(lake: Lake) -> Reading:
+    """What the lake holds of the source."""
+    return Interactions(lake.read("interactions")), Catalog(lake.read("products"), lake.read("attributes"))
 
 
 def source_fingerprint(data: DataSection) -> str:
@@ -86,7 +109,7 @@ def source_fingerprint(data: DataSection) -> str:
 
 
 def _read_and_store(workspace: Workspace, recipe: Recipe, made_from: str) -> IngestResult:
-    dataset = _read(recipe.data)
+    dataset = _settled(workspace.lake, _read(recipe.data))
     interactions, catalog = dataset.interactions.frame, dataset.catalog
     enforce(check_interactions(interactions, dataset.scale), workspace)
     enforce(check_catalog(catalog.products, catalog.attributes), workspace)
@@ -95,6 +118,19 @@ def _read_and_store(workspace: Workspace, recipe: Recipe, made_from: str) -> Ing
     lake.write("products", catalog.products, made_from)
     lake.write("attributes", catalog.attributes, made_from)
     lake.write("interactions", interactions, made_from)
+    return _described(recipe, dataset, quarantine)
+
+
+def _settled(lake: Lake, dataset: Dataset) -> Dataset:
+    """The dataset, in which what was read before and says the same stands as it stood."""
+    if not all(map(lake.has, TABLES)):
+        return dataset
+    interactions, catalog = keep_unchanged(read_reading(lake), (dataset.interactions, dataset.catalog))
+    return replace(dataset, interactions=interactions, catalog=catalog)
+
+
+def _described(recipe: Recipe, dataset: Dataset, quarantine: str) -> IngestResult:
+    interactions, catalog = dataset.interactions.frame, dataset.catalog
     cut_valid, cut_test = _cuts(dataset)
     return IngestResult(
         name=recipe.data.name,
@@ -106,7 +142,10 @@ def _read_and_store(workspace: Workspace, recipe: Recipe, made_from: str) -> Ing
         low=dataset.scale.low,
         high=dataset.scale.high,
         like_from=dataset.scale.like_from,
-        data_hash=frame_hash(interactions, catalog.products, catalog.attributes),
+        data_hash=content_hash(
+            sorted(content_hashes(dataset.interactions, catalog).itertuples(index=False, name=None)),
+            asdict(dataset.scale),
+        ),
         cut_valid=cut_valid,
         cut_test=cut_test,
         as_of=_just_after(interactions),
@@ -118,18 +157,9 @@ def _just_after(interactions: pd.DataFrame) -> datetime:
     return (last + pd.Timedelta(milliseconds=2)).to_pydatetime()
 
 
-def frame_hash(*frames: pd.DataFrame) -> str:
-    """Hash of the frames' contents."""
-    return content_hash([pd.util.hash_pandas_object(f, index=False).to_numpy().sum().item() for f in frames])
-
-
 def _read(data: DataSection) -> Dataset:
     if data.layout == "world":
-        from features.readers.world import WorldConfig, generate_world
-
-        sizes = (data.n_consumers, data.n_products, data.n_interactions)
-        config = WorldConfig(seed=data.seed, n_consumers=sizes[0], n_products=sizes[1], n_interactions=sizes[2])
-        return generate_world(config).dataset
+        return built_in_world(data).dataset
     from features.readers.registry import read_dataset
 
     source = data.interactions or data.folder
@@ -137,6 +167,20 @@ def _read(data: DataSection) -> Dataset:
         raise InputError(f"The recipe names no data for {data.name!r}.", remedy="Give --data DIR.")
     catalog, mapping = (Path(name) if name else None for name in (data.catalog, data.mapping))
     return read_dataset(data.layout, Path(source), catalog=catalog, mapping=mapping)
+
+
+def built_in_world(data: DataSection) -> World:
+    """The world of a recipe with the layout `world`, with the truth behind it."""
+    from features.readers.world import WorldConfig, generate_world
+
+    return generate_world(
+        WorldConfig(
+            seed=data.seed,
+            n_consumers=data.n_consumers,
+            n_products=data.n_products,
+            n_interactions=data.n_interactions,
+        )
+    )
 
 
 def _write_quarantine(workspace: Workspace, dataset: Dataset) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 from prefect import flow
@@ -11,9 +12,9 @@ from prefect import flow
 from features.batch import CONTENT_WIDTH
 from features.contracts.numbers import check_feature_rows, check_vectors
 from features.contracts.outcomes import check_online_reads
-from features.rows import PAIR_CODES, VERSION, VIEWS, ViewRows
+from features.rows import CONSUMER_FACETS, PAIR_CODES, PRODUCT_FACETS, VERSION, VIEWS, ViewRows, keep_rows
 from features.states import consumer_states, product_states
-from features.store import FeatureRows
+from features.store import FeatureRows, Materialized
 from features.types import EntityKind, Snapshot, content_hash
 from flows.explain import ExplainResult, explain_entities
 from flows.ingest import IngestResult, ingest_data, read_snapshot
@@ -22,10 +23,11 @@ from flows.recipe import Recipe
 from flows.stage import StageResult
 from flows.workspace import Workspace
 from models.base import RunContext
+from models.release import ReleaseStore
 
 if TYPE_CHECKING:
     from features.contracts.report import CheckReport
-    from models.backbones.autoencoder import Autoencoder, AutoencoderReport
+    from models.backbones.autoencoder import Autoencoder
     from models.explanations.codes import Encode
 
 READ_BACK = 200
@@ -36,13 +38,20 @@ class MaterializeResult(StageResult):
     """What is in the feature store."""
 
     n_texts: int
-    reconstruction_before: float
-    """Held-out reconstruction loss of the explanation autoencoder before training, and after."""
+    autoencoder: Literal["trained", "frozen"]
+    """Frozen: the codes are those of the autoencoder that the live release was made with."""
+    reconstruction_before: float | None
+    """Held-out reconstruction loss of the explanation autoencoder before it was trained; None where it is frozen."""
     reconstruction_after: float
+    """The loss of the trained one; of a frozen one, on all texts of now."""
     rows: dict[str, int]
     """Rows by feature table."""
     online: dict[str, int]
-    """Entities written to the online store, by view."""
+    """Entities in the online store, by view."""
+    written: dict[str, int]
+    """Those of them that were new or had changed, by view."""
+    deleted: dict[str, int]
+    """Entities taken out of the online store, by view."""
     features_hash: str
 
 
@@ -64,6 +73,13 @@ def materialize_features(workspace: Workspace, recipe: Recipe) -> MaterializeRes
     )
 
 
+def fill_online(workspace: Workspace, as_of: datetime) -> tuple[Materialized, ...]:
+    """Makes the online store hold what the feature tables know before a time; mends a store that lost rows."""
+    store = FeatureRows(workspace.settings)
+    store.apply()
+    return store.materialize(as_of)
+
+
 def autoencoder_folder(workspace: Workspace) -> Path:
     """Where the explanation autoencoder lies."""
     return workspace.settings.home / "trained" / "autoencoder"
@@ -80,42 +96,61 @@ def text_encoder(workspace: Workspace) -> Encode:
 def _materialize(
     workspace: Workspace, ingested: IngestResult, explained: ExplainResult, made_from: str
 ) -> MaterializeResult:
+    from models.explanations.codes import product_texts
+
     snapshot, encode = read_snapshot(workspace, ingested), text_encoder(workspace)
     facets, pair_texts = workspace.lake.read("facets"), workspace.lake.read("pair_texts")
     texts = sorted({*facets["text"], *pair_texts["text"]})
-    autoencoder, report = _train_autoencoder(workspace, texts, encode)
+    autoencoder, before, after = _autoencoder(workspace, texts, encode)
     tables = _feature_tables(snapshot, facets, pair_texts, encode, autoencoder)
+    for view in (CONSUMER_FACETS, PRODUCT_FACETS, PAIR_CODES):
+        if workspace.lake.has(view.table):
+            tables[view.table] = keep_rows(view, workspace.lake.read(view.table), tables[view.table])
     for view in VIEWS:
         if view is PAIR_CODES and tables[view.table].empty:
             continue  # no pair has texts on both sides: entity granularity alone is a normal case
-        enforce(check_feature_rows(view.table, tables[view.table], view.keys, snapshot.as_of), workspace)
+        enforce(check_feature_rows(view.name, tables[view.table], view.keys, snapshot.as_of), workspace)
     for name, frame in tables.items():
         workspace.lake.write(name, frame, made_from)
-    store = FeatureRows(workspace.settings)
-    store.apply()
-    online = store.materialize(snapshot.as_of)
-    enforce(_read_back(store, tables, snapshot), workspace)
+    online = fill_online(workspace, snapshot.as_of)
+    enforce(_read_back(FeatureRows(workspace.settings), tables, snapshot), workspace)
+    _forget_vectors(workspace, [*texts, *product_texts(snapshot.catalog).values()])
     return MaterializeResult(
         n_texts=len(texts),
-        reconstruction_before=round(report.before, 5),
-        reconstruction_after=round(report.after, 5),
+        autoencoder="trained" if before is not None else "frozen",
+        reconstruction_before=before,
+        reconstruction_after=after,
         rows={name: len(frame) for name, frame in tables.items()},
         online={view.view: view.n_rows for view in online},
+        written={view.view: view.n_written for view in online},
+        deleted={view.view: view.n_deleted for view in online},
         features_hash=content_hash(ingested.data_hash, explained.texts_hash, autoencoder.content_hash),
     )
 
 
-def _train_autoencoder(workspace: Workspace, texts: list[str], encode: Encode) -> tuple[Autoencoder, AutoencoderReport]:
-    """Fine-tunes the autoencoder on the texts, all of which are of the training period, and saves it."""
-    from models.backbones.autoencoder import AutoencoderConfig, train_autoencoder
+def _autoencoder(workspace: Workspace, texts: list[str], encode: Encode) -> tuple[Autoencoder, float | None, float]:
+    """The autoencoder, with its reconstruction loss before it was trained and after.
 
-    vectors = encode(texts)
+    While a release is live, its model reads codes of the stored autoencoder, so that one is used as it is. Before, it
+    is fine-tuned on the texts, all of which are of the training period, and saved.
+    """
+    from models.backbones.autoencoder import Autoencoder, AutoencoderConfig, train_autoencoder
+
+    vectors, folder = encode(texts), autoencoder_folder(workspace)
     enforce(check_vectors("text_vectors", vectors, CONTENT_WIDTH), workspace)
+    if ReleaseStore(workspace.settings.releases).live_id() is not None:
+        autoencoder = Autoencoder.load(folder)
+        return autoencoder, None, round(autoencoder.reconstruction(vectors), 5)
     autoencoder, report = train_autoencoder(vectors, AutoencoderConfig(), RunContext(progress=workspace.progress))
-    folder = autoencoder_folder(workspace)
     folder.mkdir(parents=True, exist_ok=True)
     autoencoder.save(folder)
-    return autoencoder, report
+    return autoencoder, round(report.before, 5), round(report.after, 5)
+
+
+def _forget_vectors(workspace: Workspace, used: list[str]) -> None:
+    from models.text import TextEncoder, forget_vectors
+
+    forget_vectors(workspace.lake, TextEncoder(), used)
 
 
 def _feature_tables(

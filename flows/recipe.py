@@ -9,9 +9,13 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from features.errors import SettingError
+from features.freshness import DebounceRule
 from features.wording import Wording
+from models.llm.generate import Budget
 
 RECIPES = Path(__file__).resolve().parent.parent / "deployments" / "recipes"
+REMEMBERED = "recipe.json"
+"""File of a home with the recipe it was last run with."""
 
 
 class _Section(BaseModel):
@@ -55,8 +59,23 @@ class ExplainSection(_Section):
     """Training pairs for which both texts are bought from the model (pair granularity)."""
     wording: Wording = Wording()
     """What the dataset's people call its products (`movies`)."""
+    debounce: DebounceRule = DebounceRule()
+    """How much may happen to a consumer before their facts, and so their texts, are made again."""
     max_calls: int = Field(default=0, ge=0)
-    """Budget of model calls for one run; 0 is no limit. What does not fit is made by the next run."""
+    """Budget of model calls for one run; 0 is no limit. The most valuable come first, the next run goes on."""
+    max_tokens: int = Field(default=0, ge=0)
+    """Budget of tokens (of prompts and answers) for one run; 0 is no limit."""
+    shard_size: int = Field(default=2000, ge=1)
+    """Requests per Prefect task."""
+
+    @property
+    def budget(self) -> Budget:
+        """What one run may buy."""
+        return Budget(calls=self.max_calls or None, tokens=self.max_tokens or None)
+
+    def asks(self) -> dict[str, Any]:
+        """The settings that decide what is asked; the others only say how much of it at once."""
+        return self.model_dump(exclude={"max_calls", "max_tokens", "shard_size"})
 
 
 class MethodSection(_Section):
@@ -83,6 +102,14 @@ class Recipe(_Section):
     method: MethodSection = MethodSection()
     gate: GateSection = GateSection()
 
+    def within(self, max_calls: int | None, max_tokens: int | None) -> Recipe:
+        """The recipe with another budget for its texts; None leaves the recipe's own. Raises SettingError."""
+        given = {"max_calls": max_calls, "max_tokens": max_tokens}
+        budget = {name: value for name, value in given.items() if value is not None}
+        if negative := [name for name, value in budget.items() if value < 0]:
+            raise SettingError(f"{negative[0]} is {budget[negative[0]]}.", "A budget is 0 (no limit) or more.")
+        return self.model_copy(update={"explain": self.explain.model_copy(update=budget)})
+
 
 def read_recipe(name: str) -> Recipe:
     """Reads a recipe by name (`ml-100k/lr_recsys`) or path. Raises SettingError."""
@@ -103,8 +130,10 @@ def read_recipe(name: str) -> Recipe:
         ) from error
 
 
-def choose_recipe(home: Path, name: str, data: str, interactions: str, catalog: str, mapping: str) -> Recipe:
-    """The recipe the command line asks for; without arguments, the one this home was last run with.
+def choose_recipe(
+    home: Path, name: str, data: str, interactions: str, catalog: str, mapping: str, remember: bool = True
+) -> Recipe:
+    """The recipe the command line asks for, which the home then remembers; without arguments, the remembered one.
 
     Raises SettingError if nothing was asked and nothing is remembered.
     """
@@ -122,9 +151,21 @@ def choose_recipe(home: Path, name: str, data: str, interactions: str, catalog: 
     given = {"folder": data, "interactions": interactions, "catalog": catalog, "mapping": mapping}
     paths = {key: str(Path(value).expanduser().resolve()) for key, value in given.items() if value}
     recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update=paths)})
-    home.mkdir(parents=True, exist_ok=True)
-    remembered.write_text(recipe.model_dump_json(indent=1), encoding="utf-8")
+    if remember:
+        home.mkdir(parents=True, exist_ok=True)
+        (home / REMEMBERED).write_text(recipe.model_dump_json(indent=1), encoding="utf-8")
     return recipe
+
+
+def remembered_recipe(home: Path) -> Recipe:
+    """The recipe this home was last run with. Raises SettingError if it was not run before."""
+    remembered = home / REMEMBERED
+    if not remembered.exists():
+        raise SettingError(
+            "No recipe was given, and this home was not run before.",
+            remedy="Give --recipe NAME --data DIR, or --interactions FILE --catalog FILE.",
+        )
+    return Recipe.model_validate_json(remembered.read_text(encoding="utf-8"))
 
 
 def _recipe_for(folder: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from prefect import flow
@@ -12,7 +12,7 @@ from prefect import flow
 from features.contracts.docs import build_data_docs
 from features.contracts.outcomes import check_metrics
 from features.definitions import SERVICE
-from features.types import ModelIdentity
+from features.types import ModelIdentity, content_hash
 from flows.artifacts import attach_text
 from flows.evaluate import EvaluateResult, evaluate_models
 from flows.explain import PROMPTS, ExplainResult, explain_entities
@@ -65,6 +65,29 @@ def release_model(workspace: Workspace, recipe: Recipe) -> ReleaseResult:
     )
 
 
+def refresh_release(workspace: Workspace, recipe: Recipe) -> str:
+    """Makes the texts of now live with the model of the live release; returns the id of what is live, if anything.
+
+    The gate is for models: this one was judged when it was made, and texts and features have their own contracts.
+    """
+    releases = ReleaseStore(workspace.settings.releases)
+    ingested, explained, live = ingest_data(workspace, recipe), explain_entities(workspace, recipe), releases.live()
+    if live is None:
+        return ""
+    if (live.data_hash, live.text_set_hash) == (ingested.data_hash, explained.texts_hash):
+        return live.release_id
+    now = datetime.now(UTC)
+    changed = {
+        "release_id": _release_id(now, content_hash(ingested.data_hash, explained.texts_hash)),
+        "created_at": now,
+        "model_of": live.model_of or live.release_id,
+        **_about_texts(recipe, ingested, explained),
+    }
+    made = live.model_copy(update=changed)
+    releases.publish(made, _texts(workspace))
+    return releases.promote(made.release_id).release_id
+
+
 def _release(
     workspace: Workspace, recipe: Recipe, evaluated: EvaluateResult, explained: ExplainResult, made_from: str
 ) -> ReleaseResult:
@@ -72,7 +95,7 @@ def _release(
     releases = ReleaseStore(workspace.settings.releases)
     _gate(workspace, recipe, evaluated, releases, ingested)
     now = datetime.now(UTC)
-    release_id = f"{now:%Y%m%d-%H%M%S}-{made_from[:8]}"
+    release_id = _release_id(now, made_from)
     manifest = _store_artifact(workspace, recipe, evaluated, explained, release_id)
     made = _manifest(recipe, ingested, explained, evaluated, manifest, release_id, now)
     releases.publish(made, _texts(workspace))
@@ -103,7 +126,7 @@ def _gate(
     difference means little, and only what is surely worse is refused.
     """
     live = releases.live()
-    comparable = live is not None and live.data_hash == ingested.data_hash
+    comparable = live is not None and live.model_of is None and live.data_hash == ingested.data_hash
     baseline, difference = evaluated.values(BASELINE), evaluated.over_baseline
     rmse = _stars_rmse(baseline)
     candidate = {
@@ -176,7 +199,6 @@ def _manifest(
     release_id: str,
     now: datetime,
 ) -> Release:
-    name, _, revision = explained.llm.partition("@")
     return Release(
         release_id=release_id,
         created_at=now,
@@ -184,16 +206,28 @@ def _manifest(
         artifact_tag=f"{ARTIFACT_NAME}:{release_id}",
         artifact_hash=manifest.artifact_hash,
         feature_service=SERVICE,
-        text_set_hash=explained.texts_hash,
-        prompt_hash=explained.prompt_hash,
-        data_hash=ingested.data_hash,
         encoder=_encoder_identity(),
-        llm=ModelIdentity(name, revision),
         metrics=tuple(Metric(name=k, value=v) for k, v in evaluated.values(manifest.method).items()),
         scale=ingested.scale,
-        as_of=ingested.as_of,
-        wording=recipe.explain.wording,
+        **_about_texts(recipe, ingested, explained),
     )
+
+
+def _about_texts(recipe: Recipe, ingested: IngestResult, explained: ExplainResult) -> dict[str, Any]:
+    """The fields of a release that change with its texts."""
+    name, _, revision = explained.llm.partition("@")
+    return {
+        "text_set_hash": explained.texts_hash,
+        "prompt_hash": explained.prompt_hash,
+        "data_hash": ingested.data_hash,
+        "llm": ModelIdentity(name, revision),
+        "as_of": ingested.as_of,
+        "wording": recipe.explain.wording,
+    }
+
+
+def _release_id(now: datetime, made_from: str) -> str:
+    return f"{now:%Y%m%d-%H%M%S}-{made_from[:8]}"
 
 
 def _texts(workspace: Workspace) -> ReleaseTexts:

@@ -8,17 +8,25 @@ from flows.evaluate import evaluate
 from flows.explain import explain
 from flows.ingest import ingest
 from flows.materialize import materialize
-from flows.recipe import Recipe
+from flows.recipe import Recipe, remembered_recipe
 from flows.release import ReleaseResult, release
 from flows.train import train
+from flows.workspace import Workspace
 
 
 @flow(name="run")
-def run(recipe: Recipe) -> ReleaseResult:
-    """Runs every stage; each is a flow of its own and returns at once if its inputs have not changed."""
-    ingest(recipe)
-    explain(recipe)
-    materialize(recipe)
-    train(recipe)
-    evaluate(recipe)
-    return release(recipe)
+def run(recipe: Recipe | None = None) -> ReleaseResult:
+    """Runs every stage; each is a flow of its own and returns at once if its inputs have not changed.
+
+    Args:
+        recipe: by default the one this home was last run with.
+    """
+    workspace = Workspace.open()
+    recipe = recipe or remembered_recipe(workspace.settings.home)
+    with workspace.alone():
+        ingest(recipe)
+        explain(recipe)
+        materialize(recipe)
+        train(recipe)
+        evaluate(recipe)
+        return release(recipe)

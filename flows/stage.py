@@ -10,9 +10,11 @@ import json
 import logging
 import os
 import resource
+import subprocess
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,6 +23,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from features.types import content_hash
 
 logger = logging.getLogger(__name__)
+
+ROOT = Path(__file__).resolve().parent.parent
+"""Of the repository."""
 
 Result = TypeVar("Result", bound="StageResult")
 
@@ -42,9 +47,30 @@ class StageRecord(BaseModel):
     peak_memory_mb: float
     """Peak resident memory of the process up to the stage's end."""
     finished_at: datetime
+    commit: str = ""
+    """Of the code that did the work (`code_commit`)."""
     skipped: bool = False
     """Whether the last run found it done."""
     result: dict[str, object]
+
+
+@cache
+def code_commit() -> str:
+    """The commit of this code, with a `+` where it was changed since; empty where it is no git checkout.
+
+    Looked up once per process, since a process goes on with the code it started with.
+    """
+    if not (ROOT / ".git").exists():
+        return ""
+    changed = _git("status", "--porcelain", "--untracked-files=no")
+    return _git("rev-parse", "HEAD") + ("+" if changed else "")
+
+
+def _git(*arguments: str) -> str:
+    try:
+        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+    except FileNotFoundError:  # a checkout on a machine without git
+        return ""
 
 
 class StageLog:
@@ -67,6 +93,11 @@ class StageLog:
         half.write_text(json.dumps(record.model_dump(mode="json"), indent=1), encoding="utf-8")
         os.replace(half, self.folder / f"{record.stage}.json")
 
+    def worked(self, stage: str) -> bool:
+        """Whether the last run did the stage's work, and did not find it done."""
+        record = self.read(stage)
+        return record is not None and not record.skipped
+
     def run(
         self,
         stage: str,
@@ -74,6 +105,7 @@ class StageLog:
         result_type: type[Result],
         work: Callable[[str], Result],
         outputs: Sequence[Path] = (),
+        enough: Callable[[Result], bool] = lambda _: True,
     ) -> Result:
         """Does a stage's work unless its record says that the same inputs were already worked on.
 
@@ -83,6 +115,7 @@ class StageLog:
             result_type: What `work` returns.
             work: Called with the hash of the inputs.
             outputs: Files that must still exist for the record to count.
+            enough: Whether a recorded result of the same inputs will do, or the stage has to go on.
         """
         made_from = content_hash(stage, *inputs)
         record = self.read(stage)
@@ -92,8 +125,9 @@ class StageLog:
             except ValidationError:
                 logger.info("the record of stage %s is of another version; it is done again", stage)
             else:
-                self.write(record.model_copy(update={"skipped": True}))
-                return known
+                if enough(known):
+                    self.write(record.model_copy(update={"skipped": True}))
+                    return known
         started = time.perf_counter()
         result = work(made_from)
         self.write(
@@ -103,6 +137,7 @@ class StageLog:
                 seconds=round(time.perf_counter() - started, 2),
                 peak_memory_mb=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
                 finished_at=datetime.now(UTC),
+                commit=code_commit(),
                 result=result.model_dump(mode="json"),
             )
         )

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -33,17 +37,30 @@ class Workspace:
         """Opens the home that the environment names."""
         settings = HostSettings.from_environment()
         settings.home.mkdir(parents=True, exist_ok=True)
+        return cls.of(settings)
+
+    @classmethod
+    def of(cls, settings: HostSettings) -> Workspace:
+        """The home of the settings, which need not be there yet."""
         return cls(settings, Lake(settings.lake), StageLog(settings.home / "stages"), show_progress())
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Waits for other processes that are in here too: one at a time replaces the lake and the online rows."""
+        with (self.settings.home / ".lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
-def prepare_environment(settings: HostSettings) -> None:
+
+def prepare_environment(settings: HostSettings, make_folders: bool = True) -> None:
     """Sets what Prefect, BentoML, Feast and Great Expectations read from the environment, where it is unset.
 
     Called by the command line before any of them is imported: state under the home, no telemetry, and time
-    enough for Prefect's temporary server to start on a busy machine.
+    enough for Prefect's temporary server to start on a busy machine. Without `make_folders` nothing is written under
+    the home, and no flow can run: Prefect makes its folder when it is imported, so it is given one that exists.
     """
     defaults = {
-        "PREFECT_HOME": str(settings.prefect),
+        "PREFECT_HOME": str(settings.prefect) if make_folders else tempfile.gettempdir(),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_TELEMETRY_ENABLE_RESOURCE_METRICS": "false",
         "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
@@ -63,7 +80,14 @@ def prepare_environment(settings: HostSettings) -> None:
         os.environ.setdefault(name, value)
     for noisy in ("great_expectations", "py.warnings"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
-    settings.bentoml.mkdir(parents=True, exist_ok=True)
+    if make_folders:
+        settings.bentoml.mkdir(parents=True, exist_ok=True)
+
+
+def prepare_worker() -> dict[str, str]:
+    """`prepare_environment` as a step that a worker's process does before it loads a flow."""
+    prepare_environment(HostSettings.from_environment())
+    return {}
 
 
 def show_progress() -> Progress:

@@ -141,6 +141,21 @@ def compare_predictions(a: Predictions, b: Predictions, resamples: int = RESAMPL
     return differences
 
 
+def mean_with_interval(values: Column, groups: NDArray[Any], resamples: int = RESAMPLES) -> Interval:
+    """The mean of values, with the interval of a bootstrap over the groups (consumers) they belong to.
+
+    Args:
+        values: (N,); NaN counts nowhere.
+        groups: (N,) whose each value is.
+    """
+    known = ~np.isnan(values)
+    if not known.any():
+        return Interval(float("nan"), float("nan"), float("nan"))
+    names, group = np.unique(groups[known], return_inverse=True)
+    mean = _mean(values[known], group)
+    return _interval(mean(np.ones(len(names))), np.array([mean(draw) for draw in _draws(len(names), resamples)]))
+
+
 def is_better(metric: str, difference: Interval) -> bool:
     """Whether a difference is an improvement whose interval excludes zero."""
     good = difference.value < 0 if metric.startswith(LOWER_IS_BETTER) else difference.value > 0

@@ -78,6 +78,8 @@ class Release(_Record):
     """Every interaction the release knows is strictly earlier."""
     wording: Wording = Wording()
     """What the dataset's people call its products; composed reasons use it."""
+    model_of: ReleaseId | None = None
+    """The release that was made with this model and these metrics, if the texts were refreshed since."""
 
 
 @dataclass(frozen=True, eq=False)

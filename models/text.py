@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -124,9 +124,21 @@ def encode_unique(
     new = {key: text for key, text in zip(hashes, texts, strict=True) if key not in known}
     if new:
         known.update(zip(new, encoder.encode(list(new.values()), progress), strict=True))
-        frame = pd.DataFrame({"text_hash": list(known), "vector": list(known.values())})
-        lake.write(TEXT_VECTORS, frame, made_from)
+        _write_vectors(lake, known, made_from)
     return np.stack([known[key] for key in hashes]) if hashes else np.zeros((0, CONTENT_WIDTH), np.float32)
+
+
+def forget_vectors(lake: Lake, encoder: Encoder, used: Iterable[str]) -> None:
+    """Drops the kept vectors of all texts but those still used: what was deleted leaves no vector behind."""
+    identity = encoder.identity
+    made_from = content_hash(identity.name, identity.revision)
+    known, wanted = _read_vectors(lake, made_from), {content_hash(made_from, text) for text in used}
+    if known.keys() - wanted:
+        _write_vectors(lake, {key: vector for key, vector in known.items() if key in wanted}, made_from)
+
+
+def _write_vectors(lake: Lake, vectors: dict[str, NDArray[np.float32]], made_from: str) -> None:
+    lake.write(TEXT_VECTORS, pd.DataFrame({"text_hash": list(vectors), "vector": list(vectors.values())}), made_from)
 
 
 def _read_vectors(lake: Lake, made_from: str) -> dict[str, NDArray[np.float32]]:

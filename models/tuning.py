@@ -190,7 +190,7 @@ class _Trainer:
 
     def _row(self, example: Example) -> _Row:
         turns = [{"role": "system", "content": TUNED_SYSTEM}, {"role": "user", "content": example.prompt}]
-        prompt = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        prompt = str(self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
         head = self._encode(prompt) + self._encode(example.opening)
         answer = [*self._encode(f" {example.answer}"), int(self.tokenizer.eos_token_id)]
         return _Row(head + answer, len(answer))

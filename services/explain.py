@@ -1,77 +1,33 @@
-"""Both sides of the argument for any pair, from the texts of a release; no language model is asked.
-
-A text written for the pair is used as it is. Otherwise the facets of the consumer and of the product are matched
-by the similarity of their sentences and composed by `models/explanations/compose.py`.
-"""
+"""The reasons of an answer: what a release says of a pair, with the facts it rests on, in the form of the interface."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
-
-from features.records import from_frame
-from features.types import STANCES, EntityKind, Explanation, Facet, Fact, Stance
+from features.types import Explanation
 from features.wording import Wording
-from models.explanations.compose import ComposeConfig, Side, compose
+from models.explanations.published import Published
 from models.release import ReleaseTexts
 from services.schemas import FactOut, Reason
 
-Vectors = NDArray[np.float32]
-
-
-@dataclass(frozen=True, eq=False)
-class _Described:
-    """One entity as the composer wants it, with the unit vectors of its facets' texts, (n, d_t)."""
-
-    side: Side
-    vectors: Vectors | None = None
-
-    def similarity(self, other: _Described) -> Vectors:
-        """Cosines of the facets' texts, (n of self, n of other)."""
-        if self.vectors is None or other.vectors is None:
-            return np.zeros((len(self.side.facets), len(other.side.facets)), np.float32)
-        return self.vectors @ other.vectors.T
-
 
 class Reasons:
-    """The words of a release, held in memory."""
+    """The words of a release, as the service gives them out."""
 
     def __init__(self, texts: ReleaseTexts, wording: Wording | None = None) -> None:
-        """Groups the tables by what they are about; raises nothing on empty ones. `wording`: the dataset's nouns."""
-        self._config = ComposeConfig(wording=wording or Wording())
-        facts = from_frame(texts.facts, Fact)
-        self._facts = {fact.fact_id: fact for fact in facts}
-        self._described = _described(texts, facts)
-        self._written: dict[str, dict[str, dict[Stance, Explanation]]] = {}
-        for text in from_frame(texts.pair_texts, Explanation):
-            of_pair = self._written.setdefault(text.consumer_id, {}).setdefault(text.product_id, {})
-            of_pair[text.stance] = text
+        """Reads the release's tables. `wording`: the dataset's nouns."""
+        self._published = Published(texts, wording)
 
     def written_for(self, consumer_id: str) -> frozenset[str]:
         """Products for which a text was written for exactly this consumer."""
-        return frozenset(self._written.get(consumer_id, ()))
+        return self._published.written_for(consumer_id)
 
     def of(self, consumer_id: str, product_id: str) -> tuple[Reason, ...]:
         """The reasons for and against, with the facts they rest on."""
-        written = self._written.get(consumer_id, {}).get(product_id, {})
-        composed: tuple[Explanation, ...] = ()
-        if len(written) < len(STANCES):
-            composed = self._composed(consumer_id, product_id)
-        by_stance = {**{text.stance: text for text in composed}, **written}
-        return tuple(self._reason(by_stance[stance]) for stance in STANCES)
-
-    def _composed(self, consumer_id: str, product_id: str) -> tuple[Explanation, Explanation]:
-        consumer = self._described.get((EntityKind.CONSUMER, consumer_id), _Described(Side(consumer_id)))
-        product = self._described.get((EntityKind.PRODUCT, product_id), _Described(Side(product_id)))
-        return compose(consumer.side, product.side, consumer.similarity(product), self._config)
+        return tuple(map(self._reason, self._published.of(consumer_id, product_id)))
 
     def _reason(self, text: Explanation) -> Reason:
         facts = tuple(
             FactOut(fact_id=fact.fact_id, text=fact.text, source=fact.source, evidence_time=fact.evidence_time)
-            for fact in map(self._facts.get, text.fact_ids)
+            for fact in map(self._published.facts.get, text.fact_ids)
             if fact is not None
         )
         return Reason(
@@ -83,32 +39,3 @@ class Reasons:
             granularity=text.granularity,
             model=text.model,
         )
-
-
-def _described(texts: ReleaseTexts, facts: list[Fact]) -> dict[tuple[EntityKind, str], _Described]:
-    """Every entity with a facet, a fact or a title."""
-    titles = dict(zip(texts.products["product_id"].astype(str), texts.products["title"].astype(str), strict=True))
-    facts_of: dict[tuple[EntityKind, str], dict[str, Fact]] = {(EntityKind.PRODUCT, it): {} for it in titles}
-    for fact in facts:
-        facts_of.setdefault((fact.entity_kind, fact.entity_id), {})[fact.fact_id] = fact
-    facets_of = _facets(texts.facets)
-    described = {}
-    for kind, entity_id in {**facts_of, **facets_of}:
-        facets, vectors = facets_of.get((kind, entity_id), ((), None))
-        title = titles.get(entity_id, "") if kind is EntityKind.PRODUCT else ""
-        side = Side(entity_id, facets, facts_of.get((kind, entity_id), {}), title)
-        described[kind, entity_id] = _Described(side, vectors)
-    return described
-
-
-def _facets(frame: pd.DataFrame) -> dict[tuple[EntityKind, str], tuple[tuple[Facet, ...], Vectors]]:
-    """The facets of each entity with the unit vectors of their texts."""
-    if frame.empty:
-        return {}
-    vectors = np.stack([np.asarray(vector, np.float32) for vector in frame["vector"]])
-    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
-    found = {}
-    for (kind, entity_id), rows in frame.reset_index(drop=True).groupby(["entity_kind", "entity_id"], sort=False):
-        facets = tuple(from_frame(rows, Facet))
-        found[EntityKind(str(kind)), str(entity_id)] = (facets, vectors[rows.index.to_numpy()])
-    return found

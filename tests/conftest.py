@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,11 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 KEPT = ("COUNTERPOINT_DATA",)
 """Where a folder of real data lies; all other settings are those of the test."""
+
+POSTGRES = os.environ.get(
+    "COUNTERPOINT_TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432/test?connect_timeout=2"
+)
+"""A PostgreSQL server for tests; those that need it are skipped where there is none."""
 
 
 @pytest.fixture(autouse=True)
@@ -33,3 +40,29 @@ def real_data() -> Path:
     if not folder:
         pytest.skip("COUNTERPOINT_DATA is not set: no folder of real data on this machine")
     return Path(folder)
+
+
+@pytest.fixture
+def postgres_url() -> Iterator[str]:
+    """An empty schema of a PostgreSQL server."""
+    import sqlalchemy as sa
+
+    engine, schema = sa.create_engine(POSTGRES), f"t{uuid.uuid4().hex[:8]}"
+    try:
+        engine.connect().close()
+    except sa.exc.OperationalError:
+        pytest.skip("No PostgreSQL: start one with `initdb -A trust` and set COUNTERPOINT_TEST_POSTGRES to its URL.")
+    with engine.begin() as connection:
+        connection.execute(sa.schema.CreateSchema(schema))
+    yield sa.make_url(POSTGRES).update_query_dict({"options": f"-csearch_path={schema}"}).render_as_string(False)
+    with engine.begin() as connection:
+        connection.execute(sa.schema.DropSchema(schema, cascade=True))
+    engine.dispose()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where a new ledger may be made, in each kind of database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'new' / 'ledger.sqlite'}"
+    return str(request.getfixturevalue("postgres_url"))

@@ -60,6 +60,18 @@ def test_recommendations_argue_both_sides_with_facts(home: Path) -> None:
             assert reason["fact_ids"] or reason["granularity"] == "none"
 
 
+def test_what_is_published_is_judged_beside_texts_that_know_nothing(home: Path) -> None:
+    done = counterpoint(home, "evaluate-explanations", "--pairs", "15", "--json")
+    assert done.returncode == 0, done.stderr[-3000:]
+    judged = json.loads(done.stdout)
+    assert list(judged["metrics"]) == ["published", "template", "shuffled", "random"]
+    held = {name: metrics["grounded"]["value"] for name, metrics in judged["metrics"].items()}
+    assert held["published"] > 0.9 > held["shuffled"]
+    assert held["template"] == 1.0
+    assert "deletion/cited" in judged["metrics"]["published"]
+    assert Path(judged["plot"]).exists()
+
+
 def test_the_service_answers_for_known_and_unknown(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COUNTERPOINT_HOME", str(home))
     monkeypatch.setenv("BENTOML_DO_NOT_TRACK", "True")

@@ -131,12 +131,17 @@ def iter_interactions(config: WorldConfig, chunk: int = BLOCK) -> Iterator[pd.Da
 
 def write_world(world: World, folder: Path) -> None:
     """Writes `interactions.csv` and `catalog.csv` in the layout `tables`."""
+    write_tables(world.dataset, folder)
+
+
+def write_tables(dataset: Dataset, folder: Path) -> None:
+    """Writes any dataset in the layout `tables`."""
     folder.mkdir(parents=True, exist_ok=True)
-    catalog = world.dataset.catalog
+    catalog = dataset.catalog
     several = catalog.attributes.groupby(["product_id", "name"], sort=False)["value"].agg("|".join).unstack("name")
     wide = catalog.products.merge(several, left_on="product_id", right_index=True, how="left")
     wide.to_csv(folder / "catalog.csv", index=False)
-    events = world.dataset.interactions.frame.drop(columns="row")
+    events = dataset.interactions.frame.drop(columns="row")
     times = events["timestamp"].dt.strftime("%Y-%m-%dT%H:%M:%SZ")
     events.assign(timestamp=times).to_csv(folder / "interactions.csv", index=False)
 

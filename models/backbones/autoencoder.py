@@ -97,6 +97,10 @@ class Autoencoder:
             ]
         return torch.cat(parts).numpy()
 
+    def reconstruction(self, vectors: Vectors) -> float:
+        """Reconstruction loss on text vectors (N, d_t): how well the codes still tell such texts apart."""
+        return _held_out_loss(self.network, torch.tensor(vectors).float(), self.config)
+
     @property
     def content_hash(self) -> str:
         """Hash of the config and of every weight; part of the version of all codes."""

@@ -55,8 +55,8 @@ def product_content(catalog: Catalog, encode: Encode) -> pd.DataFrame:
             {
                 "product_id": product,
                 "event_timestamp": EPOCH,
-                "version": content_hash(texts[product]),
-                "vector": np.asarray(vector, np.float32),
+                "version": content_hash(texts[product], vector.tobytes().hex()),
+                "vector": vector,
             }
             for product, vector in rows
         ],
@@ -99,12 +99,13 @@ def pair_codes(explanations: pd.DataFrame, encode: Encode, autoencoder: Autoenco
         if not all(stance.value in by_stance for stance in STANCES):
             continue
         chosen = [by_stance[stance.value] for stance in STANCES]
+        known = _latest(group["evidence_time"])
         rows.append(
             {
                 "consumer_id": consumer,
                 "product_id": product,
-                "event_timestamp": _latest(group["evidence_time"]),
-                "version": content_hash(bought["text"].iloc[chosen].tolist(), model),
+                "event_timestamp": known,
+                "version": content_hash(bought["text"].iloc[chosen].tolist(), known, model),
                 "codes": codes[chosen].reshape(-1),
             }
         )
@@ -126,11 +127,12 @@ def _facet_rows(facets: pd.DataFrame, codes: NDArray[np.float32], kind: EntityKi
             vectors[side, : len(kept)] = codes[kept["place"].to_numpy(dtype=np.intp)]
             weights[side, : len(kept)] = kept["weight"]
             made_from.append([kept["text"].tolist(), kept["weight"].tolist()])
+        known = _latest(group["evidence_time"])
         rows.append(
             {
                 key: entity,
-                "event_timestamp": _latest(group["evidence_time"]),
-                "version": content_hash(made_from, model),
+                "event_timestamp": known,
+                "version": content_hash(made_from, known, model),
                 "codes": vectors.reshape(-1),
                 "weights": weights.reshape(-1),
             }

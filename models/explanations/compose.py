@@ -31,6 +31,10 @@ NOTHING = {
 }
 
 
+JOINTS = "is another; of this one; yet"
+"""Words of composition itself, which no fact carries."""
+
+
 class ComposeConfig(BaseModel):
     """When two facets count as being about the same thing."""
 
@@ -116,7 +120,7 @@ def _say(
     matches += _by_similarity(stance, consumer, product, similarity, config)
     if matches:
         return _explanation(stance, consumer, product, max(matches, key=lambda match: match.score))
-    facet = _general(product, stance)
+    facet = _general(product, stance, config.wording)
     if facet is not None:
         return _explanation(stance, consumer, product, _Match(facet.weight, facet.text, (facet,)))
     return _explanation(stance, consumer, product, _Match(0.0, NOTHING[stance], ()))
@@ -130,28 +134,37 @@ def _by_attribute(stance: Stance, consumer: Side, product: Side, config: Compose
         attribute = product.attribute(fact.aspect) if fact is not None else None
         if attribute is None or title in facet.text:
             continue
-        support = _supporting(stance, product, attribute.aspect)
+        support = _supporting(stance, product, attribute.aspect, config.wording)
         text = f"{_open_ended(facet.text)}; {title} is another." + (f" {support.text}" if support else "")
         facets = (facet, support) if support else (facet,)
         yield _Match(config.shared_aspect * _weight(facet, support), text, facets, (attribute,))
 
 
-def _supporting(stance: Stance, product: Side, aspect: str) -> Facet | None:
+def _supporting(stance: Stance, product: Side, aspect: str, wording: Wording) -> Facet | None:
     """The product's own word on that side: about the same aspect if there is one, else a general one."""
     same = (facet for _, facet in product.of(stance) if _aspect(product, facet) == aspect)
-    return next(same, None) or _general(product, stance, affinity=False)
+    return next(same, None) or _general(product, stance, wording, affinity=False)
 
 
-def _general(product: Side, stance: Stance, affinity: bool = True) -> Facet | None:
-    """The product's strongest text of a stance; what some other taste thinks of it comes last, or not at all."""
-    own = [facet for _, facet in product.of(stance)]
+def _general(product: Side, stance: Stance, wording: Wording, affinity: bool = True) -> Facet | None:
+    """What best speaks of the product alone: what it is or what someone wrote, then how it is rated.
+
+    A sentence of its own tells one product from another, which `2 of 20 consumers rated it 2 or lower` does not. What
+    some other taste thinks of it comes last, or not at all.
+    """
+    own = product.sayings(stance, wording)
     general = [facet for facet in own if not _is_affinity(product, facet)]
-    return next(iter(general or (own if affinity else [])), None)
+    telling = [facet for facet in general if _source(product, facet) in CONTENT_SOURCES]
+    return next(iter(telling or general or (own if affinity else [])), None)
 
 
 def _is_affinity(product: Side, facet: Facet) -> bool:
-    fact = product.fact(facet)
-    return fact is not None and fact.source == "affinity"
+    return _source(product, facet) == "affinity"
+
+
+def _source(side: Side, facet: Facet) -> str:
+    fact = side.fact(facet)
+    return fact.source if fact is not None else ""
 
 
 def _aspect(side: Side, facet: Facet) -> str:
@@ -192,9 +205,8 @@ def _by_similarity(
     for row, mine in consumer.of(stance):
         for column, theirs in product.of(stance):
             closeness = float(similarity[row, column])
-            fact = product.fact(theirs)
             about_itself = bool(title) and title in mine.text
-            content = fact is not None and fact.source in CONTENT_SOURCES
+            content = _source(product, theirs) in CONTENT_SOURCES
             if content and closeness >= config.min_similarity and not about_itself:
                 text = f"{mine.text} {theirs.text}"
                 yield _Match(closeness * _weight(mine, theirs), text, (mine, theirs))

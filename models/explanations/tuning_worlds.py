@@ -93,7 +93,7 @@ def _title(domain: Domain, rng: Random) -> str:
         return rng.choice(forms) + year
     brand, thing = _brand(rng), rng.choice(domain.things).title()
     code = "".join(rng.choices("ABCDEFGKLMNPRSTVX", k=rng.randint(1, 3))) + str(rng.randint(2, 990))
-    forms = (
+    names = (
         f"{brand} {noun} {code}",
         f"{brand} {code} {adjective} {thing}",
         f"{brand} {adjective} {thing} with {rng.choice(domain.things).title()}, {rng.randint(2, 12)}-Pack",
@@ -102,7 +102,7 @@ def _title(domain: Domain, rng: Random) -> str:
         f"{brand} {adjective} {noun} {thing}",
         f"The {adjective} {noun}",
     )
-    return rng.choice(forms)
+    return rng.choice(names)
 
 
 def _brand(rng: Random) -> str:

@@ -7,14 +7,19 @@ from models.llm.client import TextEngine
 
 
 def open_engine(settings: HostSettings) -> TextEngine:
-    """A server if COUNTERPOINT_LLM_URL names one, else the embedded model.
+    """The file of COUNTERPOINT_TEXTS if there is one, else the server of COUNTERPOINT_LLM_URL, else the embedded model.
 
-    Raises GenerationError, with the remedy, if neither is there.
+    Raises GenerationError, with the remedy, if none is there, and InputError if the file cannot be used.
     """
+    if settings.texts:
+        from models.llm.imported import ImportEngine
+
+        return ImportEngine(settings.texts)
     if settings.llm_url:
         from models.llm.http import HttpEngine
 
-        return HttpEngine(settings.llm_url, settings.llm_model, settings.llm_key)
+        limits = (settings.llm_concurrency, settings.llm_timeout)
+        return HttpEngine(settings.llm_url, settings.llm_model, settings.llm_key, *limits)
     from models.llm.weights import find_weights
 
     find_weights()  # before torch is loaded, so that the usual error comes at once

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import os
+import json
 import sqlite3
-import threading
-import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from features.errors import SettingError, StoreError
-from features.ledger import CHUNK, Ledger
-from features.types import Claim, Completion, FinishReason, ModelIdentity, Slot, TextRequest
+from features.ledger import Ledger
+from features.ledger.runs import CHUNK
+from features.types import Claim, Completion, FinishReason, ModelIdentity, ShownFact, Slot, TextRequest
 
-POSTGRES = os.environ.get(
-    "COUNTERPOINT_TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432/test?connect_timeout=2"
-)
 MODEL = ModelIdentity("model", "1")
 
 
@@ -32,25 +29,11 @@ def answer_to(request: TextRequest, text: str = "Likes naïve films.", finish: s
     )
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
+@pytest.fixture
+def ledger(ledger_url: str) -> Iterator[Ledger]:
     """An empty ledger in each kind of database."""
-    if request.param == "sqlite":
-        with Ledger(f"sqlite:///{tmp_path / 'new' / 'ledger.sqlite'}") as opened:
-            yield opened
-        return
-    sqlalchemy = pytest.importorskip("sqlalchemy")
-    engine = sqlalchemy.create_engine(POSTGRES)
-    try:
-        engine.connect().close()
-    except sqlalchemy.exc.OperationalError:
-        pytest.skip("No PostgreSQL: start one with `initdb -A trust` and set COUNTERPOINT_TEST_POSTGRES to its URL.")
-    prefix = f"t{uuid.uuid4().hex[:8]}_"
-    with Ledger(POSTGRES, prefix) as opened:
+    with Ledger(ledger_url) as opened:
         yield opened
-    with engine.begin() as connection:
-        connection.execute(sqlalchemy.text(f"DROP TABLE IF EXISTS {prefix}answers_v2"))
-    engine.dispose()
 
 
 def test_an_answer_comes_back_as_it_was_recorded(ledger: Ledger) -> None:
@@ -90,27 +73,6 @@ def test_the_first_usable_answer_stays_and_a_failed_one_gives_way(ledger: Ledger
     assert ledger.find([asked.key])[asked.key].lines == ("Likes the first.",)
 
 
-def test_two_runs_side_by_side_never_clash(ledger: Ledger) -> None:
-    prefix = ledger.table_name.removesuffix("answers_v2")
-    requests, errors = [request_of(n) for n in range(10)], []
-
-    def run() -> None:
-        try:
-            with Ledger(ledger.url, prefix) as mine:
-                for asked in requests:
-                    mine.record(asked, answer_to(asked))
-        except StoreError as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=run) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert errors == []
-    assert ledger.summary().answers == 10
-
-
 def test_more_keys_than_one_query_holds_are_found(ledger: Ledger) -> None:
     first, last = request_of(0), request_of(2 * CHUNK)
     for asked in (first, last):
@@ -118,23 +80,60 @@ def test_more_keys_than_one_query_holds_are_found(ledger: Ledger) -> None:
     assert set(ledger.find(request_of(n).key for n in range(2 * CHUNK + 1))) == {first.key, last.key}
 
 
-def test_the_summary_is_the_account_of_everything_bought(ledger: Ledger) -> None:
-    assert ledger.summary().answers == 0
-    for n, kind, finish in ((1, "facets", "stop"), (2, "facets", "length"), (3, "pairs", "stop")):
-        asked = request_of(n, kind)
-        ledger.record(asked, answer_to(asked, finish=finish))
+def test_the_summary_counts_everything_that_was_asked_and_bought(ledger: Ledger) -> None:
+    assert (ledger.summary().answers, ledger.summary().hit_rate) == (0, 0.0)
+    with ledger.run() as run:
+        run.account(asked=8, from_ledger=4, known_failures=1)
+        for n, kind, finish in ((1, "facets", "stop"), (2, "facets", "length"), (3, "pairs", "stop")):
+            run.record(request_of(n, kind), answer_to(request_of(n, kind), finish=finish))
     summary = ledger.summary()
-    assert (summary.answers, summary.usable, summary.prompt_tokens, summary.completion_tokens) == (3, 2, 30, 15)
+    assert (summary.runs, summary.asked, summary.from_ledger, summary.hit_rate) == (1, 8, 4, 0.5)
+    assert (summary.answers, summary.usable, summary.failed) == (3, 2, 1)
+    assert (summary.prompt_tokens, summary.completion_tokens) == (30, 15)
     assert summary.seconds == pytest.approx(3 * 0.123456789)
-    assert [(kind.kind, kind.answers) for kind in summary.kinds] == [("facets", 2), ("pairs", 1)]
-    assert dict(summary.finishes) == {FinishReason.STOP: 2, FinishReason.LENGTH: 1}
+    assert [(kind.kind, kind.answers, kind.prompt_tokens) for kind in summary.kinds] == [
+        ("facets", 2, 20),
+        ("pairs", 1, 10),
+    ]
 
 
-def test_a_forgotten_subject_leaves_nothing(ledger: Ledger) -> None:
+def test_an_answer_that_gave_way_or_came_second_is_still_paid(ledger: Ledger) -> None:
+    asked = request_of(1)
+    for text, finish in (("Bad", "length"), ("Likes the first.", "stop"), ("Likes the second.", "stop")):
+        ledger.record(asked, answer_to(asked, text, finish))
+    summary = ledger.summary()
+    assert (summary.answers, summary.usable, summary.failed, summary.prompt_tokens) == (3, 1, 1, 30)
+    assert sum(kind.answers for kind in summary.kinds) == 3
+
+
+def test_failures_are_counted_by_cause_without_their_details(ledger: Ledger) -> None:
+    notes = ["not the 2 lines that were asked for", "not the 3 lines that were asked for", "refusal: no names, please"]
+    for n, note in enumerate(notes):
+        finish = FinishReason.REFUSED if note.startswith("refusal") else FinishReason.MALFORMED
+        ledger.record(request_of(n), replace(answer_to(request_of(n)), finish=finish, note=note))
+    assert [(count.finish, count.cause, count.answers) for count in ledger.summary().failures] == [
+        (FinishReason.MALFORMED, "not the N lines that were asked for", 2),
+        (FinishReason.REFUSED, "refusal", 1),
+    ]
+
+
+def test_what_failed_up_to_a_mark_does_not_count(ledger: Ledger) -> None:
+    early, late = request_of(1), request_of(2)
+    ledger.record(early, answer_to(early, finish="length"))
+    mark = ledger.mark()
+    ledger.record(late, answer_to(late, finish="length"))
+    assert set(ledger.failed([early.key, late.key], after=mark)) == {late.key}
+
+
+def test_a_forgotten_subject_leaves_nothing_but_its_cost(ledger: Ledger) -> None:
     for n in (1, 2):
         ledger.record(request_of(n), answer_to(request_of(n)))
-    assert ledger.forget(["consumer:1", "consumer:9"]) == 1
+    refused = request_of(3)
+    ledger.record(replace(refused, subject="consumer:1"), answer_to(refused, finish="refused"))
+    assert ledger.forget(["consumer:1", "consumer:9"]) == 2
     assert set(ledger.find([request_of(1).key, request_of(2).key])) == {request_of(2).key}
+    assert ledger.failures() == []
+    assert ledger.summary().answers == 3, "what was paid stays paid"
 
 
 @pytest.mark.parametrize("column", ["claims", "finish_kept_stop", "model_name", "request"])
@@ -145,7 +144,7 @@ def test_a_damaged_answer_is_an_error_that_names_its_key(tmp_path: Path, column:
     ledger.close()
     column = "seconds" if column == "finish_kept_stop" else column
     with sqlite3.connect(path) as connection:
-        connection.execute(f"UPDATE answers_v2 SET {column} = '7'")
+        connection.execute(f"UPDATE answers_v3 SET {column} = '7'")
     connection.close()
     with ledger, pytest.raises(StoreError, match=asked.key):
         ledger.find([asked.key])
@@ -155,6 +154,33 @@ def test_an_answer_to_another_request_is_not_recorded(ledger: Ledger) -> None:
     with pytest.raises(StoreError, match="Nothing was recorded"):
         ledger.record(request_of(1), answer_to(request_of(2)))
     assert ledger.summary().answers == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": ModelIdentity("model", "2")},
+        {"model": ModelIdentity("other", "1")},
+        {"kind": "pairs"},
+        {"system": "Other."},
+        {"prompt": "Other."},
+        {"slots": (Slot("Likes", max_tokens=7),)},
+        {"slots": (Slot("Likes", cites=("F1",)),)},
+        {"facts": (ShownFact("F1", "Rated ten films."),)},
+        {"temperature": 0.5},
+        {"seed": 1},
+        {"schema": "other/1"},
+        {"tenant": "other"},
+    ],
+    ids=str,
+)
+def test_whatever_can_change_an_answer_is_part_of_its_key(change: dict[str, Any]) -> None:
+    assert replace(request_of(1), **change).key != request_of(1).key
+
+
+def test_nothing_else_is_part_of_the_key() -> None:
+    told = {name for name in request_of(1).__dataclass_fields__ if name in json.loads(request_of(1).canonical())}
+    assert told == {"kind", "system", "prompt", "slots", "model", "temperature", "seed", "facts", "tenant", "schema"}
 
 
 def test_the_subject_is_no_part_of_the_key(ledger: Ledger) -> None:

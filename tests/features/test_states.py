@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -102,3 +104,32 @@ def test_no_events_give_tables_with_all_columns() -> None:
     assert set(CONSUMER_NUMERIC) <= set(consumer_states(nothing).columns)
     assert len(consumer_states(nothing)) == 0
     assert product_states(nothing)["product_id"].tolist() == ["a", "b", "z"]
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [
+        [("u", "a", 0, 4), ("v", "a", 1, 1), ("u", "b", 2, 2)],  # another rating
+        [("v", "a", 1, 1), ("u", "b", 2, 2)],  # an event gone
+        [("u", "z", 0, 5), ("v", "a", 1, 1), ("u", "b", 2, 2)],  # another product
+    ],
+)
+def test_a_version_changes_with_anything_the_state_rests_on(edited: list[tuple[str, str, float, float]]) -> None:
+    before = consumer_states(world(("u", "a", 0, 5), ("v", "a", 1, 1), ("u", "b", 2, 2)))
+    after = consumer_states(world(*edited))
+    last = {
+        frame_name: frame.groupby("consumer_id")["version"].last()
+        for frame_name, frame in (("before", before), ("after", after))
+    }
+    assert last["before"]["u"] != last["after"]["u"]
+    assert last["before"]["v"] == last["after"]["v"]
+
+
+def test_a_products_version_changes_with_its_attributes_and_its_raters() -> None:
+    snapshot = world(("u", "a", 0, 5), ("v", "b", 1, 1))
+    before = product_states(snapshot).groupby("product_id")["version"].last()
+    renamed = Catalog(snapshot.catalog.products, snapshot.catalog.attributes.assign(value="Comedy"))
+    after = product_states(replace(snapshot, catalog=renamed)).groupby("product_id")["version"].last()
+    assert (before != after).to_dict() == {"a": True, "b": False, "z": False}
+    another = product_states(world(("u", "z", -1, 1), ("u", "a", 0, 5), ("v", "b", 1, 1)))
+    assert another.groupby("product_id")["version"].last()["a"] != before["a"]  # its rater's mean moved

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from benchmarks.proofs.kills import CONCURRENCY, child_starter, kill_runs
+from benchmarks.proofs.kills import requests_for as stub_requests
+from benchmarks.stub_server import Reply, StubServer
 from features.errors import GenerationError
 from features.ledger import Ledger
 from features.types import Completion, FinishReason, ModelIdentity, Slot, TextRequest
 from models.llm.generate import Budget, generate
 from models.llm.scripted import SCRIPTED, ScriptedEngine, continue_openings
-
-ROOT = Path(__file__).parents[3]
 
 
 def requests_for(n: int) -> list[TextRequest]:
@@ -122,42 +119,76 @@ def test_an_engine_that_forgets_or_repeats_a_request_is_found_out(ledger: Ledger
     assert ledger.summary().answers == 1
 
 
-BUYER = """
-import sys, time
-from pathlib import Path
-from features.ledger import Ledger
-from features.types import Slot, TextRequest
-from models.llm.generate import generate
-from models.llm.scripted import SCRIPTED, ScriptedEngine, continue_openings
+def test_a_key_that_another_run_holds_is_waited_for_and_taken_from_its_answer(ledger: Ledger) -> None:
+    wanted = requests_for(3)
+    other = ledger.run()
+    with other:
+        other.reserve([wanted[0].key])
 
-def counting(request):
-    with open(sys.argv[2], "a") as log:
-        log.write(request.subject + "\\n")
-    time.sleep(0.02)
-    return continue_openings(request)
+        def other_answers_meanwhile(request: TextRequest) -> Sequence[str]:
+            if request.subject == "c2":
+                other.record(wanted[0], next(ScriptedEngine().complete(wanted[:1])))
+            return continue_openings(request)
 
-wanted = [TextRequest("facets", f"c{i}", "S", f"P{i}", (Slot("Likes"),), SCRIPTED) for i in range(30)]
-with Ledger(sys.argv[1]) as ledger:
-    generate(wanted, ScriptedEngine(counting), ledger)
-"""
+        engine = ScriptedEngine(other_answers_meanwhile)
+        report = generate(wanted, engine, ledger)
+    assert [request.subject for request in engine.seen] == ["c1", "c2"]
+    assert (report.from_ledger, report.made, len(report.completions)) == (1, 2, 3)
+
+
+@pytest.mark.parametrize("retry", [False, True])
+def test_what_another_run_bought_in_vain_meanwhile_is_not_bought_again(ledger: Ledger, retry: bool) -> None:
+    wanted = requests_for(2)
+    other = ledger.run()
+    with other:
+        other.reserve([wanted[0].key])
+
+        def other_fails_meanwhile(request: TextRequest) -> Sequence[str]:
+            other.record(wanted[0], next(ScriptedEngine(lambda _: []).complete(wanted[:1])))
+            return continue_openings(request)
+
+        report = generate(wanted, ScriptedEngine(other_fails_meanwhile), ledger, retry_failed=retry)
+    assert (report.made, report.known_failures) == (1, 1)
+
+
+def test_the_meter_says_what_was_asked_found_and_bought(ledger: Ledger) -> None:
+    generate(requests_for(2), ScriptedEngine(lambda request: [] if request.subject == "c1" else ["Likes."]), ledger)
+    generate(requests_for(4), ScriptedEngine(), ledger)
+    summary = ledger.summary()
+    assert (summary.runs, summary.asked, summary.from_ledger, summary.answers, summary.failed) == (2, 6, 1, 4, 1)
 
 
 @pytest.mark.slow
-def test_after_kills_only_what_is_missing_is_bought(tmp_path: Path, ledger: Ledger) -> None:
-    log, kills = tmp_path / "bought.log", 3
-    command = [sys.executable, "-c", BUYER, ledger.url, str(log)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    for kill in range(kills):
-        child = subprocess.Popen(command, env=environment)
-        deadline = time.monotonic() + 60
-        while (log.read_text().count("\n") if log.exists() else 0) < 7 * (kill + 1):
-            assert child.poll() is None, "the child ended before it could be killed"
-            assert time.monotonic() < deadline, "the child bought nothing"
+def test_kills_lose_no_answer_and_buy_none_again(tmp_path: Path, ledger_url: str) -> None:
+    figures = kill_runs(ledger_url, tmp_path, n_requests=400, n_kills=20)
+    assert figures.kept, figures
+    assert figures.kills == 20
+
+
+@pytest.mark.slow
+def test_two_processes_side_by_side_buy_nothing_twice(tmp_path: Path, ledger_url: str) -> None:
+    n, answer = 400, Reply("Likes films.", delay=0.002)
+    with StubServer([answer]) as server, Ledger(ledger_url) as ledger:
+        start = child_starter(ledger_url, server.url, str(tmp_path / "journal"), n, 16)
+        children = [start(), start()]
+        for child in children:
+            child.join()
+        assert [child.exitcode for child in children] == [0, 0]
+        assert server.calls.total() == len(server.calls) == n
+        summary = ledger.summary()
+    assert (summary.asked, summary.answers, summary.from_ledger) == (2 * n, n, n)
+
+
+@pytest.mark.slow
+def test_the_run_beside_a_killed_one_finishes_its_work(tmp_path: Path, ledger_url: str) -> None:
+    n = 300
+    with StubServer([Reply("Likes films.", delay=0.005)]) as server, Ledger(ledger_url) as ledger:
+        start = child_starter(ledger_url, server.url, str(tmp_path / "journal"), n)
+        killed, other = start(), start()
+        while server.calls.total() < 50:
             time.sleep(0.005)
-        child.send_signal(signal.SIGKILL)
-        assert child.wait() == -signal.SIGKILL
-    subprocess.run(command, env=environment, check=True)
-    bought = log.read_text().split()
-    assert set(bought) == {f"c{i}" for i in range(30)}
-    assert len(bought) <= 30 + kills  # at most the answer in the making is bought again after each kill
-    assert ledger.summary().usable == 30
+        killed.kill()
+        other.join()
+        assert other.exitcode == 0
+        assert len(ledger.find(request.key for request in stub_requests(n))) == n
+    assert server.calls.total() <= n + CONCURRENCY

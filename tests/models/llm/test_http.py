@@ -3,124 +3,38 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from email.utils import formatdate
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import ExitStack
+from dataclasses import asdict
 from typing import Any
 
-import httpx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from benchmarks.proofs import endpoint
+from benchmarks.stub_server import Reply, StubServer
 from features.errors import GenerationError
-from features.types import Completion, FinishReason, ModelIdentity, Slot, TextRequest
-from models.llm.http import TRIES, HttpEngine, decide, describe_form, parse_lines
+from features.ledger import Ledger
+from features.types import Claim, Completion, FinishReason, ModelIdentity, Slot, Stance, TextRequest
+from models.llm.answers import Form, response_format, user_message
+from models.llm.generate import generate
+from models.llm.http import TRIES, HttpEngine
 
 SLOTS = (Slot("They like"), Slot("They avoid"))
-GOOD = "They like old films.\nThey avoid war films."
-
-
-@dataclass
-class Reply:
-    """What the stub server does with one call."""
-
-    content: str | None = GOOD
-    status: int = 200
-    headers: dict[str, str] = field(default_factory=dict)
-    body: str | None = None
-    finish: str = "stop"
-    refusal: str | None = None
-    delay: float = 0.0
-    hang_up: bool = False
-
-    def text(self) -> str:
-        """The body of the answer."""
-        if self.body is not None:
-            return self.body
-        if self.status != 200:
-            return json.dumps({"error": {"message": "stub", "code": "stub"}})
-        message = {"role": "assistant", "content": self.content, "refusal": self.refusal}
-        return json.dumps(
-            {
-                "model": "stub-2026",
-                "system_fingerprint": "fp_1",
-                "choices": [{"index": 0, "message": message, "finish_reason": self.finish}],
-                "usage": {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18},
-            }
-        )
-
-
-class Stub(ThreadingHTTPServer):
-    """Plays the given replies in order, the last one for ever; keeps what it was sent."""
-
-    daemon_threads = True
-
-    def __init__(self, replies: list[Reply]) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.replies, self.lock = replies, threading.Lock()
-        self.bodies: list[dict[str, Any]] = []
-        self.headers: list[dict[str, str]] = []
-        self.paths: list[str] = []
-        self.at_once = self.most_at_once = 0
-
-    @property
-    def url(self) -> str:
-        """Its base URL."""
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Stub
-
-    def do_POST(self) -> None:
-        stub, body = self.server, self.rfile.read(int(self.headers["Content-Length"]))
-        with stub.lock:
-            stub.bodies.append(json.loads(body))
-            stub.headers.append(dict(self.headers))
-            stub.paths.append(self.path)
-            reply = stub.replies.pop(0) if len(stub.replies) > 1 else stub.replies[0]
-            stub.at_once += 1
-            stub.most_at_once = max(stub.most_at_once, stub.at_once)
-        time.sleep(reply.delay)
-        with stub.lock:
-            stub.at_once -= 1
-        if reply.hang_up:
-            self.close_connection = True
-            return
-        data = reply.text().encode()
-        try:
-            self.send_response(reply.status)
-            for name, value in {"Content-Length": str(len(data)), **reply.headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(data)
-        except (BrokenPipeError, ConnectionResetError):  # the client's time was up
-            self.close_connection = True
-
-    def log_message(self, *args: object) -> None:
-        """Keeps the tests' output quiet."""
-
-
-Serve = Callable[..., Stub]
+CONTENT = "They like old films.\nThey avoid war films."
+GOOD = Reply(CONTENT)
+CLAIMS = (Claim("They like old films.", Stance.FOR, 0.9), Claim("They avoid war films.", Stance.AGAINST, 0.4))
+AS_JSON = json.dumps({"claims": [asdict(claim) for claim in CLAIMS]})
+Serve = Callable[..., StubServer]
 
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Starts stub servers and stops them after the test."""
-    stubs: list[Stub] = []
-
-    def start(*replies: Reply) -> Stub:
-        stub = Stub(list(replies))
-        threading.Thread(target=stub.serve_forever, args=(0.01,), daemon=True).start()
-        stubs.append(stub)
-        return stub
-
-    yield start
-    for stub in stubs:
-        stub.shutdown()
-        stub.server_close()
+    """Starts stub servers that play replies, and stops them after the test."""
+    with ExitStack() as running:
+        yield lambda *replies: running.enter_context(StubServer(replies))
 
 
 def engine_at(url: str, **settings: Any) -> HttpEngine:
@@ -132,7 +46,7 @@ def request_of(n: int = 0, slots: tuple[Slot, ...] = SLOTS) -> TextRequest:
 
 
 def test_an_answer_carries_its_lines_its_usage_and_the_servers_revision(serve: Serve) -> None:
-    stub = serve(Reply())
+    stub = serve(GOOD)
     (answer,) = engine_at(stub.url, key="secret").complete([request_of()])
     assert answer.lines == ("They like old films.", "They avoid war films.")
     assert (answer.finish, answer.request_key) == (FinishReason.STOP, request_of().key)
@@ -142,18 +56,13 @@ def test_an_answer_carries_its_lines_its_usage_and_the_servers_revision(serve: S
     assert stub.headers[0]["Authorization"] == "Bearer secret"
 
 
-def test_the_prompt_describes_the_lines_and_carries_all_settings(serve: Serve) -> None:
-    stub = serve(Reply())
+def test_a_call_carries_all_settings_of_its_request(serve: Serve) -> None:
+    stub = serve(GOOD)
     list(engine_at(stub.url).complete([request_of()]))
     body = stub.bodies[0]
-    assert body["messages"] == [
-        {"role": "system", "content": "Be brief."},
-        {
-            "role": "user",
-            "content": "Facts 0.\n\nAnswer with exactly 2 lines and nothing else. Each line is one sentence.\n"
-            "Line 1 begins with: They like\nLine 2 begins with: They avoid",
-        },
-    ]
+    said = user_message(request_of(), Form.SCHEMA)
+    assert body["messages"] == [{"role": "system", "content": "Be brief."}, {"role": "user", "content": said}]
+    assert body["response_format"] == response_format(request_of(), Form.SCHEMA)
     assert (body["model"], body["temperature"], body["seed"]) == ("stub", 0.5, 3)
     assert body["max_tokens"] >= sum(slot.max_tokens for slot in SLOTS)
     assert "Authorization" not in stub.headers[0]
@@ -161,7 +70,7 @@ def test_the_prompt_describes_the_lines_and_carries_all_settings(serve: Serve) -
 
 @pytest.mark.parametrize("tail", ["", "/", "/v1", "/v1/"])
 def test_a_base_url_may_or_may_not_end_in_v1(serve: Serve, tail: str) -> None:
-    stub = serve(Reply())
+    stub = serve(GOOD)
     list(engine_at(stub.url + tail).complete([request_of()]))
     assert stub.paths == ["/v1/chat/completions"]
 
@@ -174,19 +83,31 @@ def test_a_base_url_may_or_may_not_end_in_v1(serve: Serve, tail: str) -> None:
         Reply(status=503, body="<html>busy</html>"),
         Reply(status=408),
         Reply(hang_up=True),
-        Reply(delay=0.6),
+        Reply(reset=True),
+        Reply(CONTENT, cut=True),
+        Reply(body=Reply(CONTENT).text()[:60]),
+        Reply(body="<html>Sign in</html>"),
+        Reply(CONTENT, delay=0.6),
+        Reply(CONTENT, drip=0.1),
     ],
-    ids=["429", "500", "503", "408", "connection lost", "timeout"],
+    ids=["429", "500", "503", "408", "hung up", "reset", "cut off", "half an answer", "page", "stall", "drip"],
 )
 def test_a_passing_fault_is_tried_again(serve: Serve, fault: Reply) -> None:
-    stub = serve(fault, fault, Reply())
+    stub = serve(fault, fault, GOOD)
     (answer,) = engine_at(stub.url, timeout=0.3).complete([request_of()])
     assert answer.finish is FinishReason.STOP
     assert len(stub.bodies) == 3
 
 
+def test_a_slow_server_is_given_more_time_with_each_try(serve: Serve) -> None:
+    stub = serve(Reply(CONTENT, delay=0.5))
+    (answer,) = engine_at(stub.url, timeout=0.2).complete([request_of()])
+    assert answer.finish is FinishReason.STOP
+    assert len(stub.bodies) == 3
+
+
 def test_the_wait_a_server_asks_for_is_kept(serve: Serve) -> None:
-    stub = serve(Reply(status=429, headers={"Retry-After": "0.4"}), Reply())
+    stub = serve(Reply(status=429, headers={"Retry-After": "0.4"}), GOOD)
     started = time.monotonic()
     list(engine_at(stub.url).complete([request_of()]))
     assert time.monotonic() - started >= 0.4
@@ -201,7 +122,7 @@ def test_a_lasting_fault_is_given_up_and_says_what_to_check(serve: Serve) -> Non
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404])
+@pytest.mark.parametrize("status", [401, 403, 404])
 def test_a_refused_call_is_not_tried_again(serve: Serve, status: int) -> None:
     stub = serve(Reply(status=status))
     with pytest.raises(GenerationError, match=f"HTTP {status}"):
@@ -232,8 +153,8 @@ FILTERED = json.dumps({"error": {"code": "content_filter", "message": "no"}})
 @pytest.mark.parametrize(
     ("reply", "finish"),
     [
-        (Reply(finish="length"), FinishReason.LENGTH),
-        (Reply(finish="content_filter"), FinishReason.REFUSED),
+        (Reply(CONTENT, finish="length"), FinishReason.LENGTH),
+        (Reply(CONTENT, finish="content_filter"), FinishReason.REFUSED),
         (Reply(content=None, refusal="I cannot."), FinishReason.REFUSED),
         (Reply(content="I'm sorry, but I can't help with that."), FinishReason.REFUSED),
         (Reply(status=400, body=FILTERED), FinishReason.REFUSED),
@@ -248,8 +169,16 @@ def test_an_answer_that_cannot_be_used_says_why(serve: Serve, reply: Reply, fini
     assert answer.note
 
 
+def test_a_prompt_that_is_too_long_fails_alone(serve: Serve) -> None:
+    too_long = json.dumps({"error": {"code": "context_length_exceeded", "message": "8192 tokens at most"}})
+    first, second = engine_at(serve(Reply(status=400, body=too_long), GOOD).url).complete(
+        [request_of(0), request_of(1)]
+    )
+    assert (first.finish, second.finish) == (FinishReason.LENGTH, FinishReason.STOP)
+
+
 def test_calls_run_side_by_side_up_to_the_limit(serve: Serve) -> None:
-    stub = serve(Reply(delay=0.05))
+    stub = serve(Reply(CONTENT, delay=0.05))
     requests = [request_of(n) for n in range(8)]
     answers = list(engine_at(stub.url, concurrency=4).complete(requests))
     assert {answer.request_key for answer in answers} == {request.key for request in requests}
@@ -257,7 +186,7 @@ def test_calls_run_side_by_side_up_to_the_limit(serve: Serve) -> None:
 
 
 def test_what_was_in_flight_when_a_call_failed_is_still_handed_out(serve: Serve) -> None:
-    stub = serve(Reply(status=401), Reply(delay=0.1), Reply(delay=0.1), Reply(delay=0.1))
+    stub = serve(Reply(status=401), Reply(CONTENT, delay=0.1), Reply(CONTENT, delay=0.1), Reply(CONTENT, delay=0.1))
     answers: list[Completion] = []
     with pytest.raises(GenerationError, match="HTTP 401"):
         answers.extend(engine_at(stub.url, concurrency=3).complete([request_of(n) for n in range(9)]))
@@ -265,57 +194,144 @@ def test_what_was_in_flight_when_a_call_failed_is_still_handed_out(serve: Serve)
 
 
 def test_a_consumer_that_stops_early_stops_the_calls(serve: Serve) -> None:
-    stub = serve(Reply())
+    stub = serve(GOOD)
     answers = engine_at(stub.url, concurrency=2).complete([request_of(n) for n in range(50)])
     next(answers)
     answers.close()  # type: ignore[attr-defined]
     assert len(stub.bodies) <= 4
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        GOOD,
-        "Sure! Here are the lines:\n\n1. They like old films.\n2. They avoid war films.",
-        "- **They like** old films.\n- **They avoid** war films.".replace("**", ""),
-        'Line 1: nothing\n"They like old films."\n"they avoid war films."',
-        "They like old films. They are fun.\nThey avoid war films.\nHope this helps!",
-    ],
-)
-def test_a_lines_dressing_is_forgiven(content: str) -> None:
-    assert parse_lines(content, SLOTS) == ("They like old films.", "They avoid war films.")
+def forms_of(stub: StubServer) -> list[str]:
+    return [body.get("response_format", {}).get("type", "lines") for body in stub.bodies]
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        "They avoid war films.\nThey like old films.",
-        "They like.\nThey avoid war films.",
-        "They liked it.\nThey avoid it.",
-    ],
-    ids=["wrong order", "nothing follows", "another word"],
-)
-def test_a_missing_line_is_not_forgiven(content: str) -> None:
-    assert parse_lines(content, SLOTS) is None
+def test_a_server_that_offers_schemas_is_asked_for_one_each_time(serve: Serve) -> None:
+    stub = serve(Reply(AS_JSON))
+    first, _ = engine_at(stub.url).complete([request_of(0), request_of(1)])
+    assert forms_of(stub) == ["json_schema", "json_schema"]
+    assert first.claims == CLAIMS
+    assert first.note == "asked for json_schema"
 
 
-def test_a_slot_without_an_opening_takes_the_next_line() -> None:
-    assert parse_lines("Old films.\n", (Slot(""),)) == ("Old films.",)
-    assert describe_form((Slot(""),)) == "Answer with exactly 1 line and nothing else. Each line is one sentence."
+def test_a_server_that_refuses_forms_is_asked_in_simpler_ones_and_then_stays_with_it(serve: Serve) -> None:
+    stub = serve(Reply(status=400), Reply(status=422), GOOD)
+    engine = engine_at(stub.url)
+    assert [a.finish for a in engine.complete([request_of(0), request_of(1)])] == [FinishReason.STOP] * 2
+    assert next(iter(engine.complete([request_of(2)]))).note == "asked for lines"
+    assert forms_of(stub) == ["json_schema", "json_object", "lines", "lines", "lines"]
 
 
-def response(status: int, headers: dict[str, str] | None = None, code: str = "") -> httpx.Response:
-    return httpx.Response(status, headers=headers, json={"error": {"code": code}})
+@pytest.mark.parametrize("useless", [Reply("Dear reader,"), Reply('{"claims": [', finish="length")])
+def test_a_form_that_is_ignored_is_left_and_what_it_cost_is_counted(serve: Serve, useless: Reply) -> None:
+    stub = serve(useless, useless, GOOD)
+    (answer,) = engine_at(stub.url).complete([request_of()])
+    assert answer.finish is FinishReason.STOP
+    assert (answer.prompt_tokens, answer.completion_tokens) == (3 * 11, 3 * 7)
+    assert answer.note == "asked for lines, try 3"
 
 
-def test_retry_after_may_be_seconds_or_a_date_or_nonsense() -> None:
-    assert decide(response(429, {"Retry-After": "7"})).wait == 7.0
-    later = decide(response(503, {"Retry-After": formatdate(time.time() + 30, usegmt=True)})).wait
-    assert later is not None
-    assert 25 < later <= 30
-    assert decide(response(429, {"Retry-After": "soon"})).wait is None
+def test_a_usable_answer_in_another_form_is_kept_and_not_bought_again(serve: Serve) -> None:
+    stub = serve(GOOD)
+    answers = engine_at(stub.url, concurrency=1).complete([request_of(n) for n in range(4)])
+    assert [answer.finish for answer in answers] == [FinishReason.STOP] * 4
+    assert forms_of(stub) == ["json_schema", "json_object", "lines", "lines"]
 
 
-def test_an_empty_account_is_not_a_busy_server() -> None:
-    assert decide(response(429)).retry
-    assert not decide(response(429, code="insufficient_quota")).retry
+def test_once_a_form_has_worked_an_answer_without_it_is_malformed(serve: Serve) -> None:
+    stub = serve(Reply(AS_JSON), Reply("Dear reader,"))
+    good, bad = engine_at(stub.url).complete([request_of(0), request_of(1)])
+    assert (good.finish, bad.finish) == (FinishReason.STOP, FinishReason.MALFORMED)
+    assert forms_of(stub) == ["json_schema", "json_schema"]
+
+
+def test_a_400_that_no_form_cures_is_an_error(serve: Serve) -> None:
+    stub = serve(Reply(status=400))
+    with pytest.raises(GenerationError, match="HTTP 400"):
+        list(engine_at(stub.url).complete([request_of()]))
+    assert forms_of(stub) == ["json_schema", "json_object", "lines"]
+
+
+def test_failed_tries_that_report_usage_are_paid_for(serve: Serve) -> None:
+    billed = json.dumps({"error": {"code": "x"}, "usage": {"prompt_tokens": 5, "completion_tokens": 1}})
+    (answer,) = engine_at(serve(Reply(status=500, body=billed), GOOD).url).complete([request_of()])
+    assert (answer.prompt_tokens, answer.completion_tokens) == (11 + 5, 7 + 1)
+
+
+def test_a_server_that_is_busy_for_ever_is_given_up_at_the_deadline(serve: Serve) -> None:
+    stub = serve(Reply(status=429, headers={"Retry-After": "0.1"}))
+    started = time.monotonic()
+    with pytest.raises(GenerationError, match=r"HTTP 429.*its time was over"):
+        list(engine_at(stub.url, deadline=0.75).complete([request_of()]))
+    assert 0.5 < time.monotonic() - started < 5
+    assert len(stub.bodies) > TRIES
+
+
+def test_a_server_that_goes_away_and_comes_back_does_not_end_the_run(serve: Serve) -> None:
+    stub = serve(GOOD, *[Reply(status=502)] * 6, GOOD)
+    answers = list(engine_at(stub.url, concurrency=1, pause=0.05).complete([request_of(n) for n in range(3)]))
+    assert [answer.finish for answer in answers] == [FinishReason.STOP] * 3
+
+
+def test_a_server_that_goes_away_for_good_ends_the_run_and_keeps_what_it_gave(serve: Serve) -> None:
+    stub = serve(GOOD, Reply(status=502))
+    answers: list[Completion] = []
+    with pytest.raises(GenerationError, match="HTTP 502"):
+        answers.extend(engine_at(stub.url, pause=0.02).complete([request_of(n) for n in range(9)]))
+    assert len(answers) == 1
+    assert len(stub.bodies) < 20
+
+
+FAULTS = {
+    "rate limited": Reply(status=429, headers={"Retry-After": "0.05"}),
+    "rate limited until a date": Reply(status=429, headers={"Retry-After": "Mon, 01 Jan 2024 00:00:00 GMT"}),
+    "failing": Reply(status=500),
+    "overloaded": Reply(status=503, headers={"Retry-After": "0"}),
+    "page": Reply(status=502, body="<html>Bad gateway</html>"),
+    "stalled": Reply(AS_JSON, delay=0.4),
+    "hung up": Reply(hang_up=True),
+    "reset": Reply(reset=True),
+    "cut": Reply(AS_JSON, cut=True),
+    "half": Reply(body=Reply(AS_JSON).text()[:80]),
+    "refusal": Reply("I'm sorry, I cannot."),
+    "truncated": Reply(AS_JSON[:40], finish="length"),
+    "broken claims": Reply(AS_JSON.replace("They avoid", "We avoid")),
+    "good": Reply(AS_JSON),
+}
+UNUSABLE = {"refusal", "truncated", "broken claims"}
+
+
+@settings(max_examples=6, deadline=None)
+@given(st.lists(st.sampled_from(sorted(FAULTS)), max_size=16), st.integers(1, 4))
+def test_under_any_mix_of_faults_a_request_ends_as_one_whole_answer_or_the_run_as_an_error(
+    tmp_path_factory: pytest.TempPathFactory, faults: list[str], concurrency: int
+) -> None:
+    script, asked = iter(faults), [request_of(n) for n in range(6)]
+    passing = sum(fault not in {*UNUSABLE, "good"} for fault in faults)
+    with (
+        Ledger(f"sqlite:///{tmp_path_factory.mktemp('ledger') / 'ledger.sqlite'}") as ledger,
+        StubServer(lambda _: FAULTS[next(script, "good")]) as stub,
+    ):
+        engine = engine_at(stub.url, concurrency=concurrency, timeout=0.2, backoff=0.005, pause=0.02)
+        try:
+            report = generate(asked, engine, ledger)
+        except GenerationError:
+            assert passing >= TRIES  # fewer are never the end
+            script, before = iter(()), dict(stub.calls)
+            known = ledger.find(request.key for request in asked)
+            report = generate(asked, engine, ledger)
+            bought_again = {said for said, n in stub.calls.items() if n > before.get(said, 0)}
+            assert not bought_again & {f"Facts {n}." for n, request in enumerate(asked) if request.key in known}
+        published = ledger.find(request.key for request in asked)
+        kept_apart = ledger.failed(request.key for request in asked)
+        assert report.complete
+        assert {*published, *kept_apart} == {request.key for request in asked}
+        assert all(answer.claims == CLAIMS for answer in published.values())
+        assert len(kept_apart) <= sum(fault in UNUSABLE for fault in faults)
+        assert stub.most_at_once <= concurrency
+
+
+@pytest.mark.slow
+def test_a_server_that_fails_in_every_way_publishes_nothing_half_made() -> None:
+    figures = endpoint.measure(150)
+    assert endpoint.kept(figures)
+    assert len(figures["faults"]) > 10

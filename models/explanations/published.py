@@ -1,0 +1,107 @@
+"""What a release says of any pair: the one place where published explanations come from; no language model is asked.
+
+A text written for the pair is used as it is. Otherwise the facets of the consumer and of the product are matched
+by the similarity of their sentences and composed by `models/explanations/compose.py`. The service shows these
+explanations, and `counterpoint evaluate-explanations` judges them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from features.records import from_frame
+from features.types import STANCES, EntityKind, Explanation, Facet, Fact, Stance
+from features.wording import Wording
+from models.explanations.compose import ComposeConfig, Side, compose
+from models.explanations.fewshot import template
+from models.explanations.gates import TEMPLATE
+from models.release import ReleaseTexts
+
+Vectors = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class _Described:
+    """One entity as the composer wants it, with the unit vectors of its facets' texts, (n, d_t)."""
+
+    side: Side
+    vectors: Vectors | None = None
+
+    def similarity(self, other: _Described) -> Vectors:
+        """Cosines of the facets' texts, (n of self, n of other)."""
+        if self.vectors is None or other.vectors is None:
+            return np.zeros((len(self.side.facets), len(other.side.facets)), np.float32)
+        return self.vectors @ other.vectors.T
+
+
+class Published:
+    """The words of a release, held in memory."""
+
+    def __init__(self, texts: ReleaseTexts, wording: Wording | None = None) -> None:
+        """Groups the tables by what they are about; raises nothing on empty ones. `wording`: the dataset's nouns."""
+        self._config = ComposeConfig(wording=wording or Wording())
+        facts = from_frame(texts.facts, Fact)
+        self.facts = {fact.fact_id: fact for fact in facts}
+        self._described = _described(texts, facts)
+        self._written: dict[str, dict[str, dict[Stance, Explanation]]] = {}
+        for text in from_frame(texts.pair_texts, Explanation):
+            of_pair = self._written.setdefault(text.consumer_id, {}).setdefault(text.product_id, {})
+            of_pair[text.stance] = text
+
+    def written_for(self, consumer_id: str) -> frozenset[str]:
+        """Products for which a text was written for exactly this consumer."""
+        return frozenset(self._written.get(consumer_id, ()))
+
+    def of(self, consumer_id: str, product_id: str) -> tuple[Explanation, Explanation]:
+        """Why this consumer would like this product, and why not, in the order of `STANCES`."""
+        written = self._written.get(consumer_id, {}).get(product_id, {})
+        composed: tuple[Explanation, ...] = ()
+        if len(written) < len(STANCES):
+            composed = self._composed(consumer_id, product_id)
+        by_stance = {**{text.stance: text for text in composed}, **written}
+        return by_stance[Stance.FOR], by_stance[Stance.AGAINST]
+
+    def _composed(self, consumer_id: str, product_id: str) -> tuple[Explanation, Explanation]:
+        consumer = self._described.get((EntityKind.CONSUMER, consumer_id), _Described(Side(consumer_id)))
+        product = self._described.get((EntityKind.PRODUCT, product_id), _Described(Side(product_id)))
+        return compose(consumer.side, product.side, consumer.similarity(product), self._config)
+
+
+def in_template_words(texts: ReleaseTexts, wording: Wording) -> ReleaseTexts:
+    """The same release with every facet said by its template and no text written for a pair: what code alone says."""
+    facts = {fact.fact_id: fact for fact in from_frame(texts.facts, Fact)}
+    said = [template(facts[ids[0]], wording) for ids in texts.facets["fact_ids"]]
+    return replace(texts, facets=texts.facets.assign(text=said, model=TEMPLATE), pair_texts=texts.pair_texts.iloc[:0])
+
+
+def _described(texts: ReleaseTexts, facts: list[Fact]) -> dict[tuple[EntityKind, str], _Described]:
+    """Every entity with a facet, a fact or a title."""
+    titles = dict(zip(texts.products["product_id"].astype(str), texts.products["title"].astype(str), strict=True))
+    facts_of: dict[tuple[EntityKind, str], dict[str, Fact]] = {(EntityKind.PRODUCT, it): {} for it in titles}
+    for fact in facts:
+        facts_of.setdefault((fact.entity_kind, fact.entity_id), {})[fact.fact_id] = fact
+    facets_of = _facets(texts.facets)
+    described = {}
+    for kind, entity_id in {**facts_of, **facets_of}:
+        facets, vectors = facets_of.get((kind, entity_id), ((), None))
+        title = titles.get(entity_id, "") if kind is EntityKind.PRODUCT else ""
+        side = Side(entity_id, facets, facts_of.get((kind, entity_id), {}), title)
+        described[kind, entity_id] = _Described(side, vectors)
+    return described
+
+
+def _facets(frame: pd.DataFrame) -> dict[tuple[EntityKind, str], tuple[tuple[Facet, ...], Vectors]]:
+    """The facets of each entity with the unit vectors of their texts."""
+    if frame.empty:
+        return {}
+    vectors = np.stack([np.asarray(vector, np.float32) for vector in frame["vector"]])
+    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    found = {}
+    for (kind, entity_id), rows in frame.reset_index(drop=True).groupby(["entity_kind", "entity_id"], sort=False):
+        facets = tuple(from_frame(rows, Facet))
+        found[EntityKind(str(kind)), str(entity_id)] = (facets, vectors[rows.index.to_numpy()])
+    return found
