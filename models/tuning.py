@@ -7,6 +7,7 @@ Low-rank adaptation: Hu et al. 2022, arXiv:2106.09685.
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import time
@@ -177,6 +178,7 @@ class _Trainer:
         """Writes the adapter in peft's format, whole or not at all."""
         self.network.peft_config["default"].base_model_name_or_path = MODEL_NAME
         self.network.save_pretrained(self.part)
+        _in_order(self.part / "adapter_config.json")
         out.mkdir(parents=True, exist_ok=True)
         for name in ("adapter_config.json", "adapter_model.safetensors"):
             os.replace(self.part / name, out / name)
@@ -305,6 +307,13 @@ def _with_adapter(network: Any, config: TuningConfig) -> Any:
         r=config.rank, lora_alpha=config.alpha, target_modules=list(config.modules), task_type="CAUSAL_LM"
     )
     return get_peft_model(network, settings)
+
+
+def _in_order(config: Path) -> None:
+    """Writes a config's sets in order, so that equal trainings give equal files: their hash is the model's revision."""
+    settings = json.loads(config.read_text(encoding="utf-8"))
+    settings["target_modules"] = sorted(settings["target_modules"])
+    config.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _batches(rows: Sequence[_Row], config: TuningConfig) -> list[list[_Row]]:

@@ -87,10 +87,7 @@ FAMILIES: dict[Kind, tuple[tuple[str, tuple[str, ...]], ...]] = {
         ),
         (
             r":$",
-            (
-                "the {n} who rated it gave it {mean} {top} on average, {side} its overall {usual}.",
-                "the {n} of them rated it {mean} {top} on average, {side} its overall {usual}.",
-            ),
+            ("the {n} of them rated it {mean} {top} on average, {side} its overall {usual}.",),
         ),
         (r"", ("rated it {mean} {top} on average, {side} its overall {usual}.",)),
     ),
