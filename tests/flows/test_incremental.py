@@ -204,7 +204,7 @@ def test_a_budget_is_spent_once_per_run_and_the_stage_goes_on_when_asked(own_hom
     assert len(engine.seen) == 5
     again = explain_entities(workspace, recipe, go_on=True, engine=engine)
     assert (len(engine.seen), again.from_ledger) == (10, 5)
-    assert sum(again.refused.values()) <= 10 * len(engine.seen[0].slots)  # what waits was not refused
+    assert "empty" not in again.refused  # what waits was not refused
 
 
 @SLOW

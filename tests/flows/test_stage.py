@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-from flows.stage import StageLog, StageResult
+from flows.stage import ROOT, StageLog, StageResult, code_commit
 
 
 class Counted(StageResult):
@@ -66,3 +67,19 @@ def test_a_result_of_another_version_is_made_again(tmp_path: Path) -> None:
     log = StageLog(tmp_path)
     log.run("count", ["a"], Counted, Work())
     assert log.run("count", ["a"], Wider, lambda made_from: Wider(n=1, more=2)).more == 2
+
+
+def test_a_result_that_is_not_enough_is_worked_on_again(tmp_path: Path) -> None:
+    log, work = StageLog(tmp_path), Work()
+    log.run("count", ["a"], Counted, work)
+    assert log.run("count", ["a"], Counted, work, enough=lambda result: result.n >= 1).n == 1
+    assert log.run("count", ["a"], Counted, work, enough=lambda result: result.n >= 2).n == 2
+
+
+def test_a_record_names_the_commit_of_the_code_that_did_the_work(tmp_path: Path) -> None:
+    log = StageLog(tmp_path)
+    log.run("count", ["a"], Counted, Work())
+    record = log.read("count")
+    assert record is not None
+    assert record.commit == code_commit()
+    assert re.fullmatch(r"[0-9a-f]{40}\+?", record.commit) or not (ROOT / ".git").exists()
