@@ -32,8 +32,8 @@ UNKNOWN = "unknown"
 REFUSED_FORM = (400, 415, 422, 501)
 """What servers answer to a `response_format` they do not know."""
 UNUSABLE = {
-    "content_filter": (FinishReason.REFUSED, "content filter"),
-    "context_length_exceeded": (FinishReason.LENGTH, "the prompt is longer than the model's context"),
+    "content_filter": (FinishReason.REFUSED, "refused: by a content filter"),
+    "context_length_exceeded": (FinishReason.LENGTH, "too long: the prompt does not fit the model's context"),
 }
 """Errors that are about one request and not about the server, by their code."""
 
@@ -147,7 +147,7 @@ class HttpEngine:
                     return result
                 effect, pause, reason = result.effect, result.pause(task.tries, self.backoff), result.reason
             finally:
-                pace.leave(effect, pause)
+                pace.leave(effect, pause, reason)
             if not result.retry or (task.faults >= TRIES and not pace.waiting):
                 raise self._hopeless(reason, task)
             if effect is Effect.AWAY:

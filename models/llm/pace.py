@@ -37,6 +37,7 @@ class Pace:
         self._changed = threading.Condition()
         self._limit, self._in_flight, self._was_busy = 1.0, 0, False
         self._failures = self._opened = 0
+        self._reason = ""
         self._closed_until, self._answered, self._stopped = 0.0, False, False
 
     def again(self) -> Pace:
@@ -58,7 +59,7 @@ class Pace:
                 if self._stopped:
                     return "the run was stopped"
                 if self._opened > self.openings:
-                    return f"the server stayed away over {self.openings} pauses"
+                    return f"the server stayed away over {self.openings} pauses ({self._reason})"
                 if now >= self._closed_until and self._in_flight < int(self._limit):
                     self._in_flight += 1
                     return ""
@@ -67,8 +68,8 @@ class Pace:
                 until = self._closed_until if now < self._closed_until else deadline
                 self._changed.wait(min(until - now, threading.TIMEOUT_MAX))
 
-    def leave(self, effect: Effect, wait: float = 0.0) -> None:
-        """Ends a call; `wait` is how long a busy server is to be left alone."""
+    def leave(self, effect: Effect, wait: float = 0.0, reason: str = "") -> None:
+        """Ends a call; `wait` is how long a busy server is to be left alone, `reason` what shows that one is away."""
         with self._changed:
             self._in_flight -= 1
             if effect is Effect.ANSWERED:
@@ -78,7 +79,7 @@ class Pace:
                 if effect is Effect.BUSY:
                     self._slow_down(wait)
                 elif effect is Effect.AWAY:
-                    self._count_failure()
+                    self._count_failure(reason)
             self._changed.notify_all()
 
     def sleep(self, seconds: float) -> None:
@@ -99,8 +100,8 @@ class Pace:
         self._closed_until = time.monotonic() + wait
         self._failures = self._opened = 0
 
-    def _count_failure(self) -> None:
-        self._failures += 1
+    def _count_failure(self, reason: str) -> None:
+        self._failures, self._reason = self._failures + 1, reason
         if self._answered and (self.waiting or self._failures >= self.away_after):
             self._closed_until = time.monotonic() + self.pause * 2.0**self._opened
             self._opened += 1
