@@ -38,7 +38,7 @@ class Imported(BaseModel):
     unusable: dict[str, int]
     """Those kept apart by how they ended, never served."""
     reasons: dict[str, int]
-    """The commonest reasons."""
+    """Their commonest causes."""
     unused: int
     """Texts that answer nothing that is asked now."""
     unasked: int
@@ -104,7 +104,7 @@ def import_texts(settings: HostSettings, recipe: Recipe, file: Path) -> Imported
         kept=report.made - sum(report.failed.values()),
         known=len(known),
         unusable=dict(Counter(finish.value for finish in unusable.values())),
-        reasons=dict(Counter(notes[key].split(";")[0] for key in unusable).most_common(SHOWN_REASONS)),
+        reasons=dict(Counter(notes[key].partition(":")[0] for key in unusable).most_common(SHOWN_REASONS)),
         unused=len(engine.texts) - len(fitting),
         unasked=len({request.key for request in asked} - known - mine),
     )

@@ -55,6 +55,8 @@ FAULTS = {
     "unknown label": Reply(GOOD.replace("F2", "F7")),
     "wrong side": Reply(GOOD.replace("against", "for")),
 }
+UNUSABLE = ("refusal", "truncated", "unknown label", "wrong side")
+"""Whole answers that are kept apart; the other faults pass."""
 BUSY = ("rate limited", "rate limited until a date", "overloaded")
 RARE = 0.05
 """Weight of these beside the other faults: each halves the calls in flight, and many would leave one."""
@@ -84,13 +86,15 @@ class Moody:
         return FAULTS.get(mood, Reply(GOOD, delay=0.01))
 
 
+def request_of(n: int) -> TextRequest:
+    """A request with a prompt of its own, by which the server counts."""
+    model = ModelIdentity("stub", "unknown")
+    return TextRequest("facets", f"c{n}", "Be brief.", f"Request {n}.", SLOTS, model, facts=FACTS)
+
+
 def measure(n_requests: int, seed: int = 0) -> dict[str, Any]:
     """Has requests answered by a moody server until each has an answer; counts what must not happen."""
-    model, mood = ModelIdentity("stub", "unknown"), Moody(seed)
-    asked = [
-        TextRequest("facets", f"c{n}", "Be brief.", f"Request {n}.", SLOTS, model, facts=FACTS)
-        for n in range(n_requests)
-    ]
+    mood, asked = Moody(seed), [request_of(n) for n in range(n_requests)]
     keys = [request.key for request in asked]
     bought_again = runs = 0
     with (

@@ -44,7 +44,7 @@ class Form(StrEnum):
 
 @dataclass(frozen=True)
 class Reading:
-    """The claims of an answer, or the problem that makes it unusable."""
+    """The claims of an answer, or the problem that makes it unusable: its cause, a colon, the details."""
 
     claims: tuple[Claim, ...] = ()
     problem: str = ""
@@ -187,7 +187,7 @@ def read_answer(content: str, request: TextRequest) -> Reading:
         return _read_json(content, request)
     lines = parse_lines(content, request.slots)
     if lines is None:
-        return Reading(problem=f"neither JSON nor the {len(request.slots)} lines that were asked for")
+        return Reading(problem=f"no such form: neither JSON nor the {len(request.slots)} lines that were asked for")
     return Reading(claims_of(request.slots, lines))
 
 
@@ -204,27 +204,28 @@ def _read_json(content: str, request: TextRequest) -> Reading:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(step) for step in first["loc"]) or "the answer"
-        return Reading(problem=f"{place}: {first['msg']}"[:200])
+        return Reading(problem=f"not the schema: {place}: {first['msg']}"[:200])
     if len(given) != len(request.slots):
-        return Reading(problem=f"{len(given)} claims where {len(request.slots)} were asked for")
+        return Reading(problem=f"wrong number: {len(given)} claims where {len(request.slots)} were asked for")
     read = []
     for n, (claim, slot) in enumerate(zip(given, request.slots, strict=True), 1):
-        problem, text = _problem(claim, slot, request), _sentence(" ".join(claim.text.split()), slot.opening.strip())
-        if problem or not text:
-            return Reading(problem=f"claim {n} {problem or f'does not begin with {slot.opening.strip()!r} and go on'}")
+        text = _sentence(" ".join(claim.text.split()), slot.opening.strip())
+        if problem := _problem(claim, text, slot, allowed_labels(slot, request)):
+            return Reading(problem=f"{problem} (claim {n})")
         read.append(Claim(text, claim.stance, claim.weight, tuple(dict.fromkeys(claim.cites))))
     return Reading(tuple(read))
 
 
-def _problem(claim: _ClaimJson, slot: Slot, request: TextRequest) -> str:
-    """What is wrong with a claim's side or citations, if anything."""
-    allowed = allowed_labels(slot, request)
+def _problem(claim: _ClaimJson, text: str, slot: Slot, allowed: Sequence[str]) -> str:
+    """What is wrong with a claim, if anything."""
     foreign = [label for label in claim.cites if label not in allowed]
     if slot.stance is not None and claim.stance is not slot.stance:
-        return f"takes the side {claim.stance and claim.stance.value!r} instead of {slot.stance.value!r}"
+        return f"wrong side: {claim.stance and claim.stance.value!r} instead of {slot.stance.value!r}"
     if foreign:
-        return f"cites {foreign[0][:40]!r}, which is none of {', '.join(allowed) or 'its facts: it has none'}"
-    return "cites nothing" if allowed and not claim.cites else ""
+        return f"unknown fact: {foreign[0][:40]!r} is none of {', '.join(allowed) or 'its facts, of which it has none'}"
+    if allowed and not claim.cites:
+        return f"no citation: one of {', '.join(allowed)} was expected"
+    return "" if text else f"wrong opening: it does not begin with {slot.opening.strip()!r} and go on"
 
 
 def parse_lines(content: str, slots: Sequence[Slot]) -> tuple[str, ...] | None:

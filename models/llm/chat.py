@@ -88,12 +88,12 @@ def judge(request: TextRequest, choice: Choice) -> tuple[FinishReason, tuple[Cla
     """How an answer ended, its claims (of an unusable one its lines, to be looked at), and why it is unusable."""
     kept = tuple(map(Claim, choice.content.splitlines()))
     if choice.message.refusal or choice.finish_reason == "content_filter":
-        return FinishReason.REFUSED, kept, choice.message.refusal or "content filter"
+        return FinishReason.REFUSED, kept, f"refused: {choice.message.refusal or 'by a content filter'}"[:200]
     if choice.finish_reason == "length":
-        return FinishReason.LENGTH, kept, "the server cut the answer"
+        return FinishReason.LENGTH, kept, "cut off: the answer reached its limit of tokens"
     reading = read_answer(choice.content, request)
     if not reading.problem:
         return FinishReason.STOP, reading.claims, ""
     if _REFUSAL.match(choice.content):
-        return FinishReason.REFUSED, kept, choice.content[:200]
+        return FinishReason.REFUSED, kept, f"refused: {choice.content}"[:200]
     return FinishReason.MALFORMED, kept, reading.problem

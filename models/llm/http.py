@@ -32,8 +32,8 @@ UNKNOWN = "unknown"
 REFUSED_FORM = (400, 415, 422, 501)
 """What servers answer to a `response_format` they do not know."""
 UNUSABLE = {
-    "content_filter": (FinishReason.REFUSED, "content filter"),
-    "context_length_exceeded": (FinishReason.LENGTH, "the prompt is longer than the model's context"),
+    "content_filter": (FinishReason.REFUSED, "refused: by a content filter"),
+    "context_length_exceeded": (FinishReason.LENGTH, "too long: the prompt does not fit the model's context"),
 }
 """Errors that are about one request and not about the server, by their code."""
 
@@ -138,7 +138,7 @@ class HttpEngine:
         task, reason = _Task(request, time.monotonic() + self.deadline, self.timeout), ""
         while True:
             if why_not := pace.enter(task.deadline):
-                raise self._hopeless(" and then ".join(dict.fromkeys(filter(None, [reason, why_not]))), task)
+                raise self._hopeless(" and then ".join(filter(None, [reason, why_not])), task)
             effect, pause = Effect.NONE, 0.0
             try:
                 result = self._try(client, task)

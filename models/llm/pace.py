@@ -37,8 +37,8 @@ class Pace:
         self._changed = threading.Condition()
         self._limit, self._in_flight, self._was_busy = 1.0, 0, False
         self._failures = self._opened = 0
+        self._reason = ""
         self._closed_until, self._answered, self._stopped = 0.0, False, False
-        self._why_away = ""
 
     def again(self) -> Pace:
         """A fresh one for the next run, which remembers how many calls the server could take."""
@@ -59,7 +59,7 @@ class Pace:
                 if self._stopped:
                     return "the run was stopped"
                 if self._opened > self.openings:
-                    return f"the server stayed away over {self.openings} pauses, lastly with {self._why_away}"
+                    return f"the server stayed away over {self.openings} pauses ({self._reason})"
                 if now >= self._closed_until and self._in_flight < int(self._limit):
                     self._in_flight += 1
                     return ""
@@ -69,10 +69,9 @@ class Pace:
                 self._changed.wait(min(until - now, threading.TIMEOUT_MAX))
 
     def leave(self, effect: Effect, wait: float = 0.0, reason: str = "") -> None:
-        """Ends a call; `wait` is how long a busy server is to be left alone, `reason` why it failed."""
+        """Ends a call; `wait` is how long a busy server is to be left alone, `reason` what shows that one is away."""
         with self._changed:
             self._in_flight -= 1
-            self._why_away = reason if effect is Effect.AWAY else self._why_away
             if effect is Effect.ANSWERED:
                 self._answered, self._failures, self._opened = True, 0, 0
                 self._limit = min(self.most, self._limit + (1 / self._limit if self._was_busy else 1))
@@ -80,7 +79,7 @@ class Pace:
                 if effect is Effect.BUSY:
                     self._slow_down(wait)
                 elif effect is Effect.AWAY:
-                    self._count_failure()
+                    self._count_failure(reason)
             self._changed.notify_all()
 
     def sleep(self, seconds: float) -> None:
@@ -101,8 +100,8 @@ class Pace:
         self._closed_until = time.monotonic() + wait
         self._failures = self._opened = 0
 
-    def _count_failure(self) -> None:
-        self._failures += 1
+    def _count_failure(self, reason: str) -> None:
+        self._failures, self._reason = self._failures + 1, reason
         if self._answered and (self.waiting or self._failures >= self.away_after):
             self._closed_until = time.monotonic() + self.pause * 2.0**self._opened
             self._opened += 1

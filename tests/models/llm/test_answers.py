@@ -122,22 +122,22 @@ def test_an_answer_in_lines_takes_side_and_citations_from_its_slots() -> None:
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (claims()[:-9], "the answer: Invalid JSON"),
-        ("[1, 2]", "neither JSON nor the 2 lines"),
-        ('{"claims": []}', "0 claims where 2 were asked for"),
-        (json.dumps({"claims": json.loads(claims())["claims"] * 2}), "4 claims where 2"),
-        (claims(cites=["F9"]), "claim 2 cites 'F9', which is none of F2"),
-        (claims(cites=["F1"]), "claim 2 cites 'F1', which is none of F2"),
-        (claims(cites=[]), "claim 2 cites nothing"),
-        (claims(stance="for"), "claim 2 takes the side 'for' instead of 'against'"),
-        (claims(stance="neutral"), "claims.1.stance: Input should be"),
-        (claims(weight=1.1), "claims.1.weight: Input should be less"),
-        (claims(weight=-0.1), "claims.1.weight: Input should be greater"),
-        (claims(weight="0.5"), "claims.1.weight: Input should be a valid number"),
-        (claims(weight=None), "claims.1.weight"),
-        (claims(text="War films."), "claim 2 does not begin with 'They avoid'"),
-        (claims(text="They avoid"), "claim 2 does not begin with 'They avoid' and go on"),
-        (claims(text=["They avoid"]), "claims.1.text"),
+        (claims()[:-9], "not the schema: the answer: Invalid JSON"),
+        ("[1, 2]", "no such form: neither JSON nor the 2 lines"),
+        ('{"claims": []}', "wrong number: 0 claims where 2 were asked for"),
+        (json.dumps({"claims": json.loads(claims())["claims"] * 2}), "wrong number: 4 claims where 2"),
+        (claims(cites=["F9"]), "unknown fact: 'F9' is none of F2 (claim 2)"),
+        (claims(cites=["F1"]), "unknown fact: 'F1' is none of F2 (claim 2)"),
+        (claims(cites=[]), "no citation: one of F2 was expected (claim 2)"),
+        (claims(stance="for"), "wrong side: 'for' instead of 'against' (claim 2)"),
+        (claims(stance="neutral"), "not the schema: claims.1.stance: Input should be"),
+        (claims(weight=1.1), "not the schema: claims.1.weight: Input should be less"),
+        (claims(weight=-0.1), "not the schema: claims.1.weight: Input should be greater"),
+        (claims(weight="0.5"), "not the schema: claims.1.weight: Input should be a valid number"),
+        (claims(weight=None), "not the schema: claims.1.weight"),
+        (claims(text="War films."), "wrong opening: it does not begin with 'They avoid'"),
+        (claims(text="They avoid"), "wrong opening: it does not begin with 'They avoid' and go on (claim 2)"),
+        (claims(text=["They avoid"]), "not the schema: claims.1.text"),
     ],
 )
 def test_an_answer_with_any_fault_is_not_used_and_says_which(content: str, problem: str) -> None:
@@ -151,7 +151,7 @@ def test_not_a_number_is_no_weight() -> None:
 
 
 def test_a_request_without_facts_allows_no_citation() -> None:
-    assert "it has none" in read_answer(claims(), request_of(SLOTS, ())).problem
+    assert "of which it has none" in read_answer(claims(), request_of(SLOTS, ())).problem
 
 
 def test_a_claim_is_its_first_sentence_with_the_opening_as_prescribed() -> None:

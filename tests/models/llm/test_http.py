@@ -281,35 +281,16 @@ def test_a_server_that_goes_away_for_good_ends_the_run_and_keeps_what_it_gave(se
     assert len(stub.bodies) < 20
 
 
-FAULTS = {
-    "rate limited": Reply(status=429, headers={"Retry-After": "0.05"}),
-    "rate limited until a date": Reply(status=429, headers={"Retry-After": "Mon, 01 Jan 2024 00:00:00 GMT"}),
-    "failing": Reply(status=500),
-    "overloaded": Reply(status=503, headers={"Retry-After": "0"}),
-    "page": Reply(status=502, body="<html>Bad gateway</html>"),
-    "stalled": Reply(AS_JSON, delay=0.4),
-    "hung up": Reply(hang_up=True),
-    "reset": Reply(reset=True),
-    "cut": Reply(AS_JSON, cut=True),
-    "half": Reply(body=Reply(AS_JSON).text()[:80]),
-    "refusal": Reply("I'm sorry, I cannot."),
-    "truncated": Reply(AS_JSON[:40], finish="length"),
-    "broken claims": Reply(AS_JSON.replace("They avoid", "We avoid")),
-    "good": Reply(AS_JSON),
-}
-UNUSABLE = {"refusal", "truncated", "broken claims"}
-
-
 @settings(max_examples=6, deadline=None)
-@given(st.lists(st.sampled_from(sorted(FAULTS)), max_size=16), st.integers(1, 4))
+@given(st.lists(st.sampled_from(["good", *endpoint.FAULTS]), max_size=16), st.integers(1, 4))
 def test_under_any_mix_of_faults_a_request_ends_as_one_whole_answer_or_the_run_as_an_error(
     tmp_path_factory: pytest.TempPathFactory, faults: list[str], concurrency: int
 ) -> None:
-    script, asked = iter(faults), [request_of(n) for n in range(6)]
-    passing = sum(fault not in {*UNUSABLE, "good"} for fault in faults)
+    script, asked = iter(faults), [endpoint.request_of(n) for n in range(6)]
+    passing, good = sum(fault not in (*endpoint.UNUSABLE, "good") for fault in faults), Reply(endpoint.GOOD)
     with (
         Ledger(f"sqlite:///{tmp_path_factory.mktemp('ledger') / 'ledger.sqlite'}") as ledger,
-        StubServer(lambda _: FAULTS[next(script, "good")]) as stub,
+        StubServer(lambda _: endpoint.FAULTS.get(next(script, "good"), good)) as stub,
     ):
         engine = engine_at(stub.url, concurrency=concurrency, timeout=0.2, backoff=0.005, pause=0.02)
         try:
@@ -320,13 +301,13 @@ def test_under_any_mix_of_faults_a_request_ends_as_one_whole_answer_or_the_run_a
             known = ledger.find(request.key for request in asked)
             report = generate(asked, engine, ledger)
             bought_again = {said for said, n in stub.calls.items() if n > before.get(said, 0)}
-            assert not bought_again & {f"Facts {n}." for n, request in enumerate(asked) if request.key in known}
+            assert not bought_again & {request.prompt for request in asked if request.key in known}
         published = ledger.find(request.key for request in asked)
         kept_apart = ledger.failed(request.key for request in asked)
         assert report.complete
         assert {*published, *kept_apart} == {request.key for request in asked}
-        assert all(answer.claims == CLAIMS for answer in published.values())
-        assert len(kept_apart) <= sum(fault in UNUSABLE for fault in faults)
+        assert all(answer.claims == endpoint.CLAIMS for answer in published.values())
+        assert len(kept_apart) <= len(faults) - passing - faults.count("good")
         assert stub.most_at_once <= concurrency
 
 

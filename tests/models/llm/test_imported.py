@@ -68,7 +68,11 @@ def test_a_line_may_hold_plain_text_and_name_the_entity(tmp_path: Path, changed:
 
 @pytest.mark.parametrize(
     ("claim", "problem"),
-    [({**CLAIM, "cites": ["F9"]}, "cites 'F9'"), ({**CLAIM, "stance": "against"}, "side"), ({"text": "x"}, "stance")],
+    [
+        ({**CLAIM, "cites": ["F9"]}, "unknown fact: 'F9'"),
+        ({**CLAIM, "stance": "against"}, "wrong side: "),
+        ({"text": "x"}, "stance"),
+    ],
 )
 def test_a_claim_is_judged_as_that_of_a_server(tmp_path: Path, claim: dict[str, Any], problem: str) -> None:
     (answer,) = engine_of(tmp_path, line(claims=[claim])).complete([request_of()])

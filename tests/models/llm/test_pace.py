@@ -24,9 +24,9 @@ def let_out(pace: Pace) -> int:
     return n
 
 
-def end_call(pace: Pace, effect: Effect, wait: float = 0.0) -> None:
+def end_call(pace: Pace, effect: Effect, wait: float = 0.0, reason: str = "") -> None:
     assert pace.enter(soon(5)) == ""
-    pace.leave(effect, wait)
+    pace.leave(effect, wait, reason)
 
 
 def test_one_call_goes_out_until_the_server_answers_then_more_up_to_the_limit() -> None:
@@ -80,8 +80,8 @@ def test_failures_in_a_row_open_the_circuit_and_one_call_tries_it() -> None:
 def test_a_server_that_stays_away_gets_no_call_any_more() -> None:
     pace = Pace(most=4, away_after=2, pause=0.01, openings=2)
     for effect in [Effect.ANSWERED, *[Effect.AWAY] * 4]:
-        end_call(pace, effect)
-    assert pace.enter(soon()) == "the server stayed away over 2 pauses"
+        end_call(pace, effect, reason="HTTP 502")
+    assert pace.enter(soon()) == "the server stayed away over 2 pauses (HTTP 502)"
 
 
 def test_a_server_that_never_answered_is_not_waited_for() -> None:
