@@ -73,7 +73,14 @@ def loaded(folder: Path, device: str = "cpu") -> tuple[EmbeddedEngine, dict[str,
     engine = EmbeddedEngine(folder, device=device)
     dtype = str(engine._model.network.embedding.dtype)
     seconds = round(time.perf_counter() - started, 2)
-    return engine, {"dtype": dtype, "cold_load_seconds": seconds, "weights_were_converted_before": converted}
+    figures = {"dtype": dtype, "cold_load_seconds": seconds, "weights_were_converted_before": converted}
+    return engine, {**figures, "bf16_units": bf16_units()}
+
+
+def bf16_units(cpuinfo: Path = Path("/proc/cpuinfo")) -> list[str]:
+    """The processor's instructions that multiply bf16, by which the speed differs between machines."""
+    flags = cpuinfo.read_text().split() if cpuinfo.is_file() else []
+    return sorted({"avx512_bf16", "amx_bf16"}.intersection(flags))
 
 
 def forced(engine: EmbeddedEngine, batch_size: int, threads: int, texts: int, repeats: int) -> Speed:
