@@ -60,7 +60,7 @@ NEGATING = frozenset(("no", "not", "never", "nor", "none", "nobody", "nothing", 
 WORD = re.compile(r"[^\W_]+(?:['’.-][^\W_]+)*")
 """A word in any script; `EJ45`, `G.I` and `12-string` are one word each."""
 _SUFFIX = re.compile(r"(?:'s|’s)$|(?:ingly|edly|ings|ing|ers|ed|er|es|ly|s|e|y)$")
-_PART = re.compile(r"[-–.]")
+PART = re.compile(r"[-–.]")
 
 
 @lru_cache(maxsize=65_536)
@@ -82,7 +82,7 @@ def stem(word: str) -> str:
 @lru_cache(maxsize=65_536)
 def stems_of(word: str) -> frozenset[str]:
     """Stems of one word; of a hyphenated one also of its parts."""
-    parts = _PART.split(word)
+    parts = PART.split(word)
     return frozenset(stem(part) for part in ((word, *parts) if len(parts) > 1 else parts) if part)
 
 
@@ -91,16 +91,19 @@ def stems(text: str) -> set[str]:
     return set().union(*map(stems_of, WORD.findall(text)))
 
 
+@lru_cache(maxsize=65_536)
 def is_function(word: str) -> bool:
     """Whether a word says nothing of its own."""
     return word.lower().replace("’", "'").removesuffix("'s") in FUNCTION_WORDS
 
 
+@lru_cache(maxsize=65_536)
 def has_digit(word: str) -> bool:
     """Whether a word is a number or a code such as `EJ45`."""
     return not word.isalpha() and any(letter.isdigit() for letter in word)
 
 
+@lru_cache(maxsize=65_536)
 def negates(word: str) -> bool:
     """Whether a word turns what it stands by into its contrary."""
     plain = word.lower().replace("’", "'")

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from features.errors import SettingError
 from features.freshness import DebounceRule
 from features.wording import Wording
+from models.explanations.entailment import EntailmentConfig
 from models.llm.generate import Budget
 
 RECIPES = Path(__file__).resolve().parent.parent / "deployments" / "recipes"
@@ -59,6 +60,8 @@ class ExplainSection(_Section):
     """Training pairs for which both texts are bought from the model (pair granularity)."""
     wording: Wording = Wording()
     """What the dataset's people call its products (`movies`)."""
+    entailment: EntailmentConfig = EntailmentConfig()
+    """A model that judges whether claims follow from their facts, stricter than the gates; none by default."""
     debounce: DebounceRule = DebounceRule()
     """How much may happen to a consumer before their facts, and so their texts, are made again."""
     max_calls: int = Field(default=0, ge=0)

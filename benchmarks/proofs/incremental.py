@@ -257,7 +257,7 @@ def _kept(figures: dict[str, Any]) -> bool:
 def _mentions(request: TextRequest, products: set[str], titles: Collection[str]) -> bool:
     """Whether a request is about one of the products, or holds one of the old texts anywhere.
 
-    Of a pair's request only the texts count: its facts may be about ratings alone, which a new title leaves as they are.
+    Of a pair's request only the texts count: its facts may be about ratings alone, which a new title leaves be.
     """
     if not products.isdisjoint(request.subject.split()):
         return True

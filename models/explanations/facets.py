@@ -33,7 +33,7 @@ from features.types import (
 )
 from features.wording import Wording
 from models.explanations.fewshot import template
-from models.explanations.gates import TEMPLATE, Failure, failures, miscites, turned_round
+from models.explanations.gates import TEMPLATE, Failure, Follows, anything, failures, miscites, turned_round
 from models.explanations.retry import Rejected
 from models.explanations.styles import shown_facts, style_of
 
@@ -123,6 +123,7 @@ def parse_facets(
     completions: Mapping[str, Completion],
     identity: ModelIdentity,
     config: FacetConfig | None = None,
+    follows: Follows = anything,
 ) -> Parsed:
     """Turns answers into facets, in order of entity, stance and rank; what fails is worded by the template.
 
@@ -132,6 +133,7 @@ def parse_facets(
             means the template.
         identity: as given to `facet_requests`.
         config: as given to `facet_requests`.
+        follows: the stricter check of what passed the gates.
     """
     config = config or FacetConfig()
     facets: list[Facet] = []
@@ -140,7 +142,7 @@ def parse_facets(
         chosen = select(group, config)
         if chosen:
             request = request_for(chosen, identity, config)
-            made, refused = _parse_entity(chosen, request, completions, config)
+            made, refused = _parse_entity(chosen, request, completions, config, follows)
             facets += made
             rejected += refused
     return Parsed(tuple(facets), tuple(rejected))
@@ -151,9 +153,10 @@ def _parse_entity(
     request: TextRequest,
     completions: Mapping[str, Completion],
     config: FacetConfig,
+    follows: Follows,
 ) -> tuple[list[Facet], list[Rejected]]:
     """The facets of one entity, and its lines that were refused."""
-    lines = [read_twice(request, place, fact, completions) for place, (_, fact) in enumerate(chosen)]
+    lines = [read_twice(request, place, fact, completions, follows) for place, (_, fact) in enumerate(chosen)]
     same = turned_round([(stance, line.text) for (stance, _), line in zip(chosen, lines, strict=True)])
     ranks, facets, rejected = Counter[Stance](), list[Facet](), list[Rejected]()
     for place, ((stance, fact), line) in enumerate(zip(chosen, lines, strict=True)):
@@ -175,16 +178,18 @@ class Line:
     rejected: tuple[Rejected, ...] = ()
 
 
-def read_twice(request: TextRequest, place: int, fact: Fact, completions: Mapping[str, Completion]) -> Line:
+def read_twice(
+    request: TextRequest, place: int, fact: Fact, completions: Mapping[str, Completion], follows: Follows
+) -> Line:
     """The line of the first answer, or that of the second if the first was refused and asked for again."""
-    text, failed = read_line(request, place, claims_in(request, completions.get(request.key))[place], fact)
+    text, failed = read_line(request, place, claims_in(request, completions.get(request.key))[place], fact, follows)
     if not failed:
         return Line(request, text)
     refused = Rejected(request, place, text, tuple(failed))
     second = refused.second
     if second is None or second.key not in completions:
         return Line(request, "", (refused,))
-    text, failed = read_line(second, 0, claims_in(second, completions[second.key])[0], fact)
+    text, failed = read_line(second, 0, claims_in(second, completions[second.key])[0], fact, follows)
     if failed:
         return Line(request, "", (refused, Rejected(second, 0, text, tuple(failed))))
     return Line(second, text, (replace(refused, recovered=True),))
@@ -196,14 +201,19 @@ def claims_in(request: TextRequest, completion: Completion | None) -> Sequence[C
     return completion.claims if completion is not None and usable else [Claim("")] * len(request.slots)
 
 
-def read_line(request: TextRequest, place: int, claim: Claim, fact: Fact) -> tuple[str, list[Failure]]:
+def read_line(
+    request: TextRequest, place: int, claim: Claim, fact: Fact, follows: Follows = anything
+) -> tuple[str, list[Failure]]:
     """One claim of an answer and the gates it fails. A line cut short holds its opening alone."""
     slot, text = request.slots[place], tidy(claim.text)
     if not text or text == tidy(slot.opening):
         return "", [Failure.EMPTY]
     stance = slot.stance or Stance.FOR
     found = failures(text, stance, [fact.fact_id], [fact], slot.opening, request.system)
-    return text, list(dict.fromkeys([*found, *miscites(claim, slot, [shown.label for shown in request.facts])]))
+    found += miscites(claim, slot, [shown.label for shown in request.facts])
+    if not found and not follows(fact.text, text):
+        found = [Failure.ENTAILMENT]
+    return text, list(dict.fromkeys(found))
 
 
 def _facet(fact: Fact, stance: Stance, rank: int, text: str, request: TextRequest, config: FacetConfig) -> Facet:

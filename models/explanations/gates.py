@@ -14,10 +14,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from itertools import chain
 
 from features.redaction import IDENTIFIERS, personal
 from features.types import Claim, Fact, Slot, Stance
-from features.words import CONTRARY, MILD, WORD, content, echoes, has_digit, is_function, negates, stem, stems_of
+from features.words import CONTRARY, MILD, PART, WORD, content, echoes, has_digit, is_function, negates, stem, stems_of
 
 MIN_WORDS, MAX_WORDS, MAX_CHARACTERS = 4, 60, 400
 NEAR = 2
@@ -78,6 +79,15 @@ _END = re.compile(r"[.!?][\"'”’)]*$")
 _NUMBER_OR_WORD = re.compile(r"\d+(?:[.,]\d+)*|[a-z][\w'’-]*")
 
 
+Follows = Callable[[str, str], bool]
+"""Whether a claim (second) follows from the texts of its facts (first): the stricter check, by a model."""
+
+
+def anything(premise: str, claim: str) -> bool:
+    """No stricter check."""
+    return True
+
+
 @dataclass(frozen=True)
 class Support:
     """What a text may rest on, taken apart once."""
@@ -114,13 +124,15 @@ def support(evidence: str) -> Support:
 
 def _near(said: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Stems of words, and of the parts of hyphenated ones, that follow each other closely."""
-    parts = [stem(part) for word in said for part in re.split(r"[-–]", word) if part]
+    parts = [stem(part) for word in said for part in PART.split(word) if part]
     for gap in range(1, NEAR + 1):
         yield from zip(parts, parts[gap:], strict=False)
 
 
 def _denied(lines: Sequence[Sequence[str]]) -> set[str]:
     """Stems of the content words that follow negations, without those that are also said plainly."""
+    if not any(map(negates, chain.from_iterable(lines))):
+        return set()
     turned, plain = set[str](), set[str]()
     for said in lines:
         for place, word in enumerate(said):

@@ -30,7 +30,7 @@ from features.types import (
 )
 from features.words import FUNCTION_WORDS, TAKES_SIDE, stem, stems
 from models.explanations.facets import read_twice, tidy
-from models.explanations.gates import Failure, failures, miscites, turned_round
+from models.explanations.gates import Failure, Follows, anything, failures, miscites, turned_round
 from models.explanations.matching import argue
 from models.explanations.retry import Rejected
 from models.explanations.styles import shown_facts, style_of
@@ -109,7 +109,7 @@ def chosen_facts(pair: Pair, stance: Stance) -> tuple[Fact, ...]:
 
 
 def parse_pair(
-    pair: Pair, stance: Stance, request: TextRequest, completion: Completion
+    pair: Pair, stance: Stance, request: TextRequest, completion: Completion, follows: Follows = anything
 ) -> tuple[Explanation | None, list[Failure]]:
     """The explanation an answer holds, or None with the gates it failed."""
     facts, claim = chosen_facts(pair, stance), next(iter(completion.claims), Claim(""))
@@ -123,6 +123,8 @@ def parse_pair(
         failed.append(Failure.STANCE)
     if completion.finish is not FinishReason.STOP:
         failed.append(Failure.UNFINISHED)
+    if not failed and not follows("\n".join(fact.text for fact in facts), text):
+        failed.append(Failure.ENTAILMENT)
     if failed:
         return None, list(dict.fromkeys(failed))
     return _explanation(pair, stance, text, facts, request), []
@@ -147,6 +149,7 @@ def parse_pairs(
     completions: Mapping[str, Completion],
     identity: ModelIdentity,
     config: PairConfig | None = None,
+    follows: Follows = anything,
 ) -> ParsedPairs:
     """The texts of the pairs both of whose sides passed the gates and differ; for the others facets speak.
 
@@ -155,13 +158,14 @@ def parse_pairs(
         completions: answers by request key, those to second requests included.
         identity: as given to `pair_requests`.
         config: as given to `pair_requests`.
+        follows: the stricter check of what passed the gates.
     """
     texts: list[Explanation] = []
     rejected: list[Rejected] = []
     for pair in pairs:
         requests = zip(STANCES, pair_requests(pair, identity, config), strict=False)
         read = [
-            _read_twice(pair, stance, request, completions)
+            _read_twice(pair, stance, request, completions, follows)
             for stance, request in requests
             if request.key in completions
         ]
@@ -183,30 +187,30 @@ def _unfit(texts: Sequence[Explanation]) -> Failure | None:
 
 
 def _read_twice(
-    pair: Pair, stance: Stance, request: TextRequest, completions: Mapping[str, Completion]
+    pair: Pair, stance: Stance, request: TextRequest, completions: Mapping[str, Completion], follows: Follows
 ) -> tuple[tuple[Explanation | None, TextRequest], list[Rejected]]:
     """One side of a pair from its first answer, or from the second if the first was refused and asked for again."""
     if request.slots[0].about:
-        return _read_lines(pair, stance, request, completions)
-    text, failed = parse_pair(pair, stance, request, completions[request.key])
+        return _read_lines(pair, stance, request, completions, follows)
+    text, failed = parse_pair(pair, stance, request, completions[request.key], follows)
     if text is not None:
         return (text, request), []
     refused = Rejected(request, 0, _line(completions[request.key]), tuple(failed))
     second = refused.second
     if second is None or second.key not in completions:
         return (None, request), [refused]
-    text, failed = parse_pair(pair, stance, second, completions[second.key])
+    text, failed = parse_pair(pair, stance, second, completions[second.key], follows)
     if text is not None:
         return (text, second), [replace(refused, recovered=True)]
     return (None, request), [refused, Rejected(second, 0, _line(completions[second.key]), tuple(failed))]
 
 
 def _read_lines(
-    pair: Pair, stance: Stance, request: TextRequest, completions: Mapping[str, Completion]
+    pair: Pair, stance: Stance, request: TextRequest, completions: Mapping[str, Completion], follows: Follows
 ) -> tuple[tuple[Explanation | None, TextRequest], list[Rejected]]:
     """One side of a pair whose facts were worded one by one: all lines together, if all passed."""
     facts = chosen_facts(pair, stance)
-    lines = [read_twice(request, place, fact, completions) for place, fact in enumerate(facts)]
+    lines = [read_twice(request, place, fact, completions, follows) for place, fact in enumerate(facts)]
     text = " ".join(line.text for line in lines) if all(line.text for line in lines) else ""
     refused = [rejected for line in lines for rejected in line.rejected]
     return (_explanation(pair, stance, text, facts, request) if text else None, request), refused

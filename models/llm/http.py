@@ -110,7 +110,7 @@ class HttpEngine:
         waiting, pace = iter(requests), self._pace.again()
         self._pace = pace
         with (
-            httpx.Client(headers=self._headers) as client,
+            httpx.Client(headers=self._headers, limits=httpx.Limits(max_connections=self.concurrency)) as client,
             ThreadPoolExecutor(self.concurrency, thread_name_prefix="llm") as pool,
         ):
             running: set[Future[Completion]] = set()
@@ -138,7 +138,7 @@ class HttpEngine:
         task, reason = _Task(request, time.monotonic() + self.deadline, self.timeout), ""
         while True:
             if why_not := pace.enter(task.deadline):
-                raise self._hopeless(" and then ".join(filter(None, [reason, why_not])), task)
+                raise self._hopeless(" and then ".join(dict.fromkeys(filter(None, [reason, why_not]))), task)
             effect, pause = Effect.NONE, 0.0
             try:
                 result = self._try(client, task)
@@ -147,7 +147,7 @@ class HttpEngine:
                     return result
                 effect, pause, reason = result.effect, result.pause(task.tries, self.backoff), result.reason
             finally:
-                pace.leave(effect, pause)
+                pace.leave(effect, pause, reason)
             if not result.retry or (task.faults >= TRIES and not pace.waiting):
                 raise self._hopeless(reason, task)
             if effect is Effect.AWAY:

@@ -150,7 +150,7 @@ class Network:
 
     Args:
         shape: its sizes.
-        weights: by their names in transformers, in any floating type; taken as they are, adapters already merged.
+        weights: by their names in transformers, in any floating types; an adapter's changes already merged.
         device: where it runs.
         dtype: what it computes in.
         choices: the tokens that may be chosen; only these are scored, in this order.
@@ -162,8 +162,7 @@ class Network:
         self.shape, self.device = shape, device
 
         def tensor(*names: str) -> Tensor:
-            parts = [weights[f"model.{name}.weight"].to(device=device, dtype=torch.float32) for name in names]
-            return torch.cat(parts).to(dtype)
+            return torch.cat([weights[f"model.{name}.weight"].to(device) for name in names]).to(dtype)
 
         def layer(n: int) -> _Layer:
             attention, mlp = f"layers.{n}.self_attn", f"layers.{n}.mlp"

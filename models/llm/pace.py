@@ -38,6 +38,7 @@ class Pace:
         self._limit, self._in_flight, self._was_busy = 1.0, 0, False
         self._failures = self._opened = 0
         self._closed_until, self._answered, self._stopped = 0.0, False, False
+        self._why_away = ""
 
     def again(self) -> Pace:
         """A fresh one for the next run, which remembers how many calls the server could take."""
@@ -58,7 +59,7 @@ class Pace:
                 if self._stopped:
                     return "the run was stopped"
                 if self._opened > self.openings:
-                    return f"the server stayed away over {self.openings} pauses"
+                    return f"the server stayed away over {self.openings} pauses, lastly with {self._why_away}"
                 if now >= self._closed_until and self._in_flight < int(self._limit):
                     self._in_flight += 1
                     return ""
@@ -67,10 +68,11 @@ class Pace:
                 until = self._closed_until if now < self._closed_until else deadline
                 self._changed.wait(min(until - now, threading.TIMEOUT_MAX))
 
-    def leave(self, effect: Effect, wait: float = 0.0) -> None:
-        """Ends a call; `wait` is how long a busy server is to be left alone."""
+    def leave(self, effect: Effect, wait: float = 0.0, reason: str = "") -> None:
+        """Ends a call; `wait` is how long a busy server is to be left alone, `reason` why it failed."""
         with self._changed:
             self._in_flight -= 1
+            self._why_away = reason if effect is Effect.AWAY else self._why_away
             if effect is Effect.ANSWERED:
                 self._answered, self._failures, self._opened = True, 0, 0
                 self._limit = min(self.most, self._limit + (1 / self._limit if self._was_busy else 1))

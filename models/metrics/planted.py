@@ -11,17 +11,15 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import cached_property
 
-import numpy as np
 import pandas as pd
 
-from features.evidence import Evidence, EvidenceWindow
+from features.evidence import EvidenceWindow
 from features.readers.world import WorldTruth
 from features.readers.world_texts import ASPECTS, INDIFFERENT
-from features.sentences import spoken_title
 from features.types import Snapshot, Stance
 from models.metrics.explanation import statements, words
+from models.metrics.world_record import WorldRecord
 
 ROUNDING = 0.0501
 CATALOG_TOLERANCE = 0.15
@@ -102,30 +100,11 @@ class WorldJudge:
 
     def __init__(self, snapshot: Snapshot, truth: WorldTruth, window: EvidenceWindow | None = None) -> None:
         """Args: what was known, the planted reasons, and which share of each one's events texts may rest on."""
-        self._truth, self._evidence = truth, Evidence(snapshot)
-        events, window = snapshot.interactions.frame, window or EvidenceWindow()
-        self._events = events.reset_index(drop=True)
-        self._of_consumer = self._windowed(window.mask(self._evidence.consumer), "consumer_id")
-        self._inside = window.mask(self._evidence.product)
-        self._of_product = self._windowed(self._inside, "product_id")
-        products = snapshot.catalog.products
-        self._descriptions = dict(zip(products["product_id"], products["description"], strict=True))
-        titles = {
-            spoken_title(title): product
-            for product, title in zip(products["product_id"], products["title"], strict=True)
-        }
-        self._titles = titles
-        self._title = re.compile("|".join(map(re.escape, sorted(titles, key=len, reverse=True))))
-        attributes = snapshot.catalog.attributes
-        self._has: dict[str, set[str]] = {}
-        for product, value in zip(attributes["product_id"], attributes["value"].astype(str), strict=True):
-            self._has.setdefault(value.lower(), set()).add(product)
-        things = sorted(self._has, key=len, reverse=True)
-        self._thing = re.compile(r"(?<!\w)(?:" + "|".join(map(re.escape, things)) + r")(?!\w)", re.IGNORECASE)
+        self._record = WorldRecord(snapshot, truth, window or EvidenceWindow())
 
     def read(self, text: str, consumer_id: str, product_id: str, stance: Stance) -> list[Reading]:
         """Every statement of a text about a pair, judged."""
-        page, parts = _Page(self, consumer_id, product_id, stance), statements(text)
+        page, parts = _Page(self._record, consumer_id, product_id, stance), statements(text)
         readings = [page.judge(statement) for statement in parts]
         wanted = 1 if stance is Stance.FOR else -1
         conceded = [following.startswith("yet ") for following in [*parts[1:], ""]]
@@ -136,20 +115,12 @@ class WorldJudge:
             for reading, concession in zip(readings, conceded, strict=True)
         ]
 
-    def _windowed(self, mask: np.ndarray, key: str) -> dict[str, pd.DataFrame]:
-        return {str(entity): rows for entity, rows in self._events[mask].groupby(key)}
-
-    @cached_property
-    def aspect_codes(self) -> Mapping[str, int]:
-        """Code of each thing a product may have, by its name in lower case."""
-        return {value.lower(): code for code, (_, value) in enumerate(self._evidence.aspects)}
-
 
 @dataclass
 class _Page:
     """One text being read; a later statement may refer to what an earlier one was about."""
 
-    judge_of: WorldJudge
+    record: WorldRecord
     consumer_id: str
     product_id: str
     stance: Stance
@@ -159,7 +130,9 @@ class _Page:
         """Asks the reader of this kind of statement, if it is a known one."""
         plain = statement.removeprefix("Of this one, ").removeprefix("yet ")
         reader = self._reader(plain)
-        lead = self._masked(plain if reader is None or reader.__name__ not in _QUOTING else plain.split(": ")[0])
+        lead = self.record.without_titles(
+            plain if reader is None or reader.__name__ not in _QUOTING else plain.split(": ")[0]
+        )
         sign = -1 if _MINUS.search(lead) else 1 if _PLUS.search(lead) else 0
         if reader is None:
             return Reading(statement, Verdict.UNREAD, "no known form", sign)
@@ -171,7 +144,7 @@ class _Page:
 
     def _reader(self, text: str) -> Reader | None:
         """Who reads a statement, by what it names and counts, whatever its words."""
-        masked = self._masked(text)
+        masked = self.record.without_titles(text)
         rated, quoting = bool(_MEAN.search(masked)), ": " in text
         known: list[tuple[object, Reader]] = [
             (text.startswith("among them "), self._examples),
@@ -179,12 +152,12 @@ class _Page:
             (rated and _FANS.search(masked), self._affinity),
             ("catalog's" in masked or (rated and not _MINE.search(masked)), self._mean),
             (re.search(r"\bonly \d+ consumers?\b", masked), self._few),
-            (quoting and not rated and len(self._products(text.split(": ")[0])) == 1, self._own_words),
+            (quoting and not rated and len(self.record.products_in(text.split(": ")[0])) == 1, self._own_words),
             (quoting and not _MINE.search(masked.split(": ")[0]) and _OTHERS.search(masked), self._others_words),
             (re.search(r" is (?:another|one)\b", text), self._another),
             (text.startswith("It is among ") or _ATTRIBUTE.search(masked), self._membership),
             (_DESCRIBED.search(text), self._description),
-            (rated and len(self._products(text)) == 1 and "on average" not in text, self._one_rating),
+            (rated and len(self.record.products_in(text)) == 1 and "on average" not in text, self._one_rating),
             (rated and _MINE.search(masked), self._taste),
         ]
         return next((reader for fits, reader in known if fits), None)
@@ -193,15 +166,15 @@ class _Page:
 
     def _own_words(self, text: str, sign: int) -> tuple[int, bool | None]:
         product = self._only_title(text.split(": ")[0])
-        rows = self.judge_of._of_consumer.get(self.consumer_id, self.judge_of._events.iloc[:0])
+        rows = self.record.ratings_of(self.consumer_id)
         rows = rows[rows["product_id"] == product]
         self._quoted(text, rows, sign, product)
         return sign, None
 
     def _one_rating(self, text: str, sign: int) -> tuple[int, bool | None]:
-        product, rows = self._only_title(text), self._history()
+        product, rows = self._only_title(text), self.record.ratings_of(self.consumer_id)
         given = rows.loc[rows["product_id"] == product, "rating"]
-        masked = self._masked(text)
+        masked = self.record.without_titles(text)
         self._equal(f"{given.iloc[0]:g}" if len(given) else "none", _MEAN.search(masked), "mean", "the rating of it")
         self._reference(masked, "usual", rows["rating"].mean())
         if (given.iloc[0] - rows["rating"].mean()) * sign <= 0:
@@ -209,52 +182,53 @@ class _Page:
         return sign, None
 
     def _taste(self, text: str, sign: int) -> tuple[int, bool | None]:
-        self.topic, rows = self._only_thing(self._masked(text)), self._history()
-        having = rows[rows["product_id"].isin(self.judge_of._has[self.topic])]
+        self.topic, rows = self._only_thing(self.record.without_titles(text)), self.record.ratings_of(self.consumer_id)
+        having = rows[rows["product_id"].isin(self.record.having(self.topic))]
         if having.empty or (having["rating"].mean() - rows["rating"].mean()) * sign <= 0:
             raise _Wrong("the mean does not lie on that side of the usual")
         self._examples(text, sign)
-        self._figures(self._masked(text), having["rating"], {"usual": rows["rating"].mean()})
+        self._figures(self.record.without_titles(text), having["rating"], {"usual": rows["rating"].mean()})
         if self.topic not in {aspect.name for aspect in ASPECTS}:
             return sign, None
-        liked = self.topic in self.judge_of._truth.consumer_likes[self.consumer_id]
+        liked = self.topic in self.record.truth.consumer_likes[self.consumer_id]
         return sign, liked if sign > 0 else not liked
 
     def _examples(self, text: str, sign: int) -> tuple[int, bool | None]:
-        having = self.judge_of._has.get(self.topic, set()) & set(self._history()["product_id"])
-        if strangers := set(self._products(text)) - having:
+        having = self.record.having(self.topic) & set(self.record.ratings_of(self.consumer_id)["product_id"])
+        if strangers := set(self.record.products_in(text)) - having:
             raise _Wrong(f"not among what was rated: {sorted(strangers)}")
         return 0, None
 
     def _another(self, text: str, sign: int) -> tuple[int, bool | None]:
-        if self._products(text) != [self.product_id]:
+        if self.record.products_in(text) != [self.product_id]:
             raise _Wrong("another product is meant")
-        if self.product_id not in self.judge_of._has.get(self.topic, set()):
+        if self.product_id not in self.record.having(self.topic):
             raise _Wrong(f"it is none of those with {self.topic!r}")
         return 0, None
 
     # What is so of the product.
 
     def _others_words(self, text: str, sign: int) -> tuple[int, bool | None]:
-        rows, stars = self._raters(), _GIVEN.search(text)
+        rows, stars = self.record.ratings_for(self.product_id), _GIVEN.search(text)
         rows = rows[rows["rating"] == float(stars["stars"])] if stars else rows
         sign = sign if stars is None else 1 if int(stars["stars"]) >= 4 else -1
         self._quoted(text, rows, sign, self.product_id)
         return sign, None
 
     def _affinity(self, text: str, sign: int) -> tuple[int, bool | None]:
-        masked, judge = self._masked(text), self.judge_of
+        masked = self.record.without_titles(text)
         self.topic = self._only_thing(masked)
-        enjoys = judge._evidence.enjoys(judge.aspect_codes[self.topic]) & judge._inside
-        of_product = (judge._events["product_id"] == self.product_id).to_numpy()
-        fans, everyone = judge._events["rating"][enjoys & of_product], self._raters()["rating"]
+        fans, everyone = (
+            self.record.fans(self.topic, self.product_id)["rating"],
+            self.record.ratings_for(self.product_id)["rating"],
+        )
         if fans.empty or (fans.mean() - everyone.mean()) * sign <= 0:
             raise _Wrong("their mean does not lie on that side of the overall one")
         self._figures(masked, fans, {"overall": everyone.mean()})
         return sign, None
 
     def _shares(self, text: str, sign: int) -> tuple[int, bool | None]:
-        rating, edge = self._raters()["rating"], _EDGE.search(text)
+        rating, edge = self.record.ratings_for(self.product_id)["rating"], _EDGE.search(text)
         low = edge is not None and edge["way"] == "lower"
         bound = float(edge["edge"]) if edge else float("nan")
         part = (rating <= bound) if low else (rating >= bound)
@@ -263,7 +237,7 @@ class _Page:
         return -1 if low else 1, None
 
     def _mean(self, text: str, sign: int) -> tuple[int, bool | None]:
-        rows, events = self._raters(), self.judge_of._events
+        rows, events = self.record.ratings_for(self.product_id), self.record.events
         before = events.loc[: rows.index[-1] - 1, "rating"].mean() if len(rows) else float("nan")
         self._figures(_REFERENCE["catalog"].sub("", _RATERS.sub("", text)), rows["rating"], {})
         self._equal(str(len(rows)), _RATERS.search(text), "count", "the count of raters")
@@ -273,20 +247,22 @@ class _Page:
         return sign, None
 
     def _few(self, text: str, sign: int) -> tuple[int, bool | None]:
-        self._equal(str(len(self._raters())), _RATERS.search(text), "count", "the count of raters")
+        self._equal(
+            str(len(self.record.ratings_for(self.product_id))), _RATERS.search(text), "count", "the count of raters"
+        )
         return -1, None
 
     def _membership(self, text: str, sign: int) -> tuple[int, bool | None]:
         found = _ATTRIBUTE.search(text)
-        if self.product_id not in self.judge_of._has[self._only_thing(found["value"] if found else text)]:
+        if self.product_id not in self.record.having(self._only_thing(found["value"] if found else text)):
             raise _Wrong("it is none of those")
         return 0, None
 
     def _description(self, text: str, sign: int) -> tuple[int, bool | None]:
         """Every aspect said of it is planted on that side, and no word comes from elsewhere."""
-        truth = self.judge_of._truth
+        truth = self.record.truth
         self._planted_in(text, truth.product_strengths[self.product_id], truth.product_weaknesses[self.product_id])
-        described, text = str(self.judge_of._descriptions[self.product_id]), text.split(": ")[-1]
+        described, text = str(self.record.descriptions[self.product_id]), text.split(": ")[-1]
         if strange := set(words(text)) - set(words(described)) - _DESCRIBING:
             raise _Wrong(f"its description does not say {sorted(strange)}")
         if several := [a.name for a in ASPECTS if text.count(a.name) > described.count(a.name)]:
@@ -295,26 +271,14 @@ class _Page:
 
     # Tools.
 
-    def _history(self) -> pd.DataFrame:
-        return self.judge_of._of_consumer.get(self.consumer_id, self.judge_of._events.iloc[:0])
-
-    def _raters(self) -> pd.DataFrame:
-        return self.judge_of._of_product.get(self.product_id, self.judge_of._events.iloc[:0])
-
-    def _products(self, text: str) -> list[str]:
-        return [self.judge_of._titles[title] for title in self.judge_of._title.findall(text)]
-
-    def _masked(self, text: str) -> str:
-        return self.judge_of._title.sub("it", text)
-
     def _only_title(self, text: str) -> str:
-        found = self._products(text)
+        found = self.record.products_in(text)
         if len(found) != 1:
             raise _Wrong(f"it names {len(found)} products where one is meant")
         return found[0]
 
     def _only_thing(self, text: str) -> str:
-        found = {thing.lower() for thing in self.judge_of._thing.findall(text)}
+        found = self.record.things_in(text)
         if len(found) != 1:
             raise _Wrong(f"it names {sorted(found)} where one thing is meant")
         return found.pop()
@@ -353,7 +317,7 @@ class _Page:
             raise _Wrong("nobody wrote that")
         if any(all(part.lower() in f" {quote} " for part in map(_flat, shrug)) for shrug in _SHRUGS):
             raise _Wrong("the quotation shrugs, it takes no side")
-        truth = self.judge_of._truth
+        truth = self.record.truth
         self._planted_in(quote, truth.product_strengths[product], truth.product_weaknesses[product], sign)
 
     @staticmethod

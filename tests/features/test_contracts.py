@@ -517,6 +517,20 @@ class TestMetrics:
         caught(report, "auc")
         assert "the live release, which has 0.7500" in str(report.blocking_failures[0])
 
+    def test_on_few_rows_a_first_release_goes_live_with_warnings(self) -> None:
+        report = check_metrics({"rmse": 1.2, "auc": 0.6}, self.bias, rows=15, replaces=False)
+        assert report.passed
+        assert {finding.column for finding in report.warnings} == {"test_rows", "rmse", "auc"}
+
+    def test_on_few_rows_nothing_live_is_replaced_by_what_is_worse(self) -> None:
+        close, live = {"rmse": 0.94, "auc": 0.71}, {"rmse": 0.94, "auc": 0.72}
+        assert check_metrics(close, self.bias, live).passed
+        caught(check_metrics(close, self.bias, live, rows=15), "auc")
+        caught(check_metrics({"rmse": 1.2, "auc": 0.8}, self.bias, rows=15), "rmse")
+
+    def test_not_finite_is_refused_on_few_rows_too(self) -> None:
+        caught(check_metrics({"rmse": float("nan")}, self.bias, rows=15, replaces=False), "rmse")
+
     def test_a_metric_that_does_not_decide_only_warns(self) -> None:
         report = check_metrics({"rmse": 0.93, "auc": 0.72, "mae": 0.9}, self.bias)
         assert report.passed

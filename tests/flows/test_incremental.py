@@ -27,6 +27,7 @@ from models.llm.scripted import SCRIPTED, ScriptedEngine
 
 EXPLAIN = ExplainSection(n_pairs=40, evidence_share=0.6)
 
+SLOW = pytest.mark.slow
 NAMED = 4
 """A product that facts of consumers name."""
 
@@ -75,7 +76,9 @@ COSMETIC: dict[str, Change] = {
 }
 
 
-@pytest.mark.parametrize("change", COSMETIC)
+@pytest.mark.parametrize(
+    "change", [name if name == "white space" else pytest.param(name, marks=SLOW) for name in COSMETIC]
+)
 def test_a_cosmetic_change_of_the_catalog_asks_nothing_and_moves_no_row(files: Files, change: str) -> None:
     _, before = files.generation()
     files.products = COSMETIC[change](files.products)
@@ -85,6 +88,7 @@ def test_a_cosmetic_change_of_the_catalog_asks_nothing_and_moves_no_row(files: F
     assert not after.renewal.remade
 
 
+@SLOW
 def test_a_price_within_its_band_asks_nothing_and_one_outside_asks_for_its_product(files: Files) -> None:
     (files.folder / "mapping.toml").write_text('[catalog]\nattributes = ["brand", "price"]\n')
     files.generation()
@@ -110,6 +114,7 @@ def test_a_renamed_product_asks_for_what_names_it_and_nothing_else(files: Files)
     assert not any(old in fact.text for fact in after.facts)
 
 
+@SLOW
 def test_deleted_products_and_consumers_are_nowhere(files: Files) -> None:
     files.generation()
     product, consumer = files.products.loc[NAMED, "product_id"], files.interactions["consumer_id"].iloc[0]
@@ -148,6 +153,7 @@ def test_a_budget_is_spent_on_the_most_valuable_and_the_next_run_goes_on(files: 
     assert files.generation()[0] == [row.request for row in plan.to_make[10:20]]
 
 
+@SLOW
 def test_a_budget_in_tokens_holds_over_shards(files: Files) -> None:
     each = max(len(f"{item.request.system} {item.request.prompt}".split()) for item in files.prepared().asked) + 200
     files.section = EXPLAIN.model_copy(update={"max_tokens": 5000, "shard_size": 7})
@@ -157,6 +163,7 @@ def test_a_budget_in_tokens_holds_over_shards(files: Files) -> None:
     assert 5000 <= summary.prompt_tokens + summary.completion_tokens <= 5000 + each
 
 
+@SLOW
 def test_facts_of_another_generation_than_the_states_count_for_nothing(files: Files) -> None:
     _, before = files.generation()
     files.lake.write("facts", files.lake.read("facts").head(3), "a run that was killed before it wrote the states")
@@ -185,24 +192,29 @@ def test_a_dry_run_prints_the_cost_and_writes_nothing(
     assert not (tmp_path / "home").exists()
 
 
-@pytest.mark.slow
+@SLOW
 def test_a_budget_is_spent_once_per_run_and_the_stage_goes_on_when_asked(own_home: Path) -> None:
     data = DataSection(name="w", layout="world", n_consumers=30, n_products=20, n_interactions=200)
     recipe = Recipe(data=data, explain=ExplainSection(max_calls=5))
     engine, workspace = ScriptedEngine(), Workspace.open()
     first = explain_entities(workspace, recipe, go_on=True, engine=engine)
-    assert (len(engine.seen), first.unasked) == (5, first.requests - 5)
+    assert len(engine.seen) == 5
+    assert first.unasked >= first.requests - 5
     assert explain_entities(workspace, recipe, engine=engine) == first  # as later stages ask
-    assert explain_entities(workspace, recipe, go_on=True, engine=engine).unasked == first.requests - 10
+    assert len(engine.seen) == 5
+    again = explain_entities(workspace, recipe, go_on=True, engine=engine)
+    assert (len(engine.seen), again.from_ledger) == (10, 5)
+    assert sum(again.refused.values()) <= 10 * len(engine.seen[0].slots)  # what waits was not refused
 
 
+@SLOW
 def test_one_percent_of_the_products_costs_by_pair_what_the_oracle_says() -> None:
     measured = measure_pairs(Size(60, 100, 1000, 300))
     assert measured["oracle"] > 0
     assert measured["kept"], measured
 
 
-@pytest.mark.slow
+@SLOW
 def test_one_percent_of_the_products_costs_by_entity_what_the_oracle_says() -> None:
     measured = measure_entities(Size(60, 100, 1000))
     assert measured["kept"], measured

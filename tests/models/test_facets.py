@@ -133,6 +133,16 @@ def test_good_lines_become_facets_with_their_provenance() -> None:
     assert parsed.model_share == 1.0
 
 
+def test_a_line_that_does_not_follow_from_its_fact_is_refused_as_any_other() -> None:
+    facts = [CONSUMER[1]]
+    (request,) = facet_requests(facts, MODEL, CONFIG)
+    done = {request.key: answer(request, " such as Fargo and Casablanca, and rated 6 of them 2.0 of 5 on average.")}
+    parsed = parse_facets(facts, done, MODEL, CONFIG, follows=lambda premise, claim: premise != facts[0].text)
+    assert parsed.rejected[0].failures == (Failure.ENTAILMENT,)
+    assert parsed.facets[0].model == TEMPLATE
+    assert parse_facets(facts, done, MODEL, CONFIG, follows=lambda premise, claim: True).rejected == ()
+
+
 def test_a_refused_line_is_replaced_by_a_template_that_says_so() -> None:
     facts = [CONSUMER[1]]
     (request,) = facet_requests(facts, MODEL, CONFIG)
