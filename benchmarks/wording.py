@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import random
-import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -31,9 +30,9 @@ from models.explanations.gates import TEMPLATE
 from models.explanations.pairs import Pair, ParsedPairs, pair_requests, parse_pairs
 from models.explanations.selection import choose_pairs
 from models.llm.client import TextEngine
+from models.metrics.explanation import has_common_opening
 
 SEED = 0
-OPENING_WORDS, COMMONEST = 3, 3
 SAMPLE = 40
 """Texts kept for reading, of facets and of pairs."""
 
@@ -105,7 +104,7 @@ def _of_facets(parsed: Parsed, answers: dict[str, Completion], seconds: float) -
         "lines": len(parsed.facets),
         "passed": round(parsed.model_share, 4),
         "refused": dict(Counter(str(why) for line in parsed.rejected for why in line.failures).most_common()),
-        "commonest_openings": round(commonest(texts), 4),
+        "commonest_openings": round(float(has_common_opening(texts).mean()), 4) if texts else 0.0,
         "seconds": round(seconds, 1),
         "texts_per_second": round(len(parsed.facets) / seconds, 2),
         "tokens_per_second": round(tokens / seconds, 1),
@@ -129,12 +128,6 @@ def _of_pairs(parsed: ParsedPairs, n_pairs: int, n_asked: int, seconds: float) -
 
 def _sample(items: Sequence[Any]) -> list[Any]:
     return random.Random(SEED).sample(items, min(SAMPLE, len(items)))
-
-
-def commonest(texts: Sequence[str]) -> float:
-    """Share of texts that begin with one of the three commonest openings of three words."""
-    openings = Counter(" ".join(re.findall(r"\w+", text.lower())[:OPENING_WORDS]) for text in texts)
-    return sum(n for _, n in openings.most_common(COMMONEST)) / max(1, len(texts))
 
 
 def main() -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.wording import commonest
 from features.errors import InputError
 from features.evidence import EvidenceWindow
 from features.facts import consumer_facts, product_facts
@@ -22,6 +21,7 @@ from models.explanations.styles import FEW_SHOT, TUNED, own_side, style_of
 from models.explanations.tuning_data import examples
 from models.explanations.tuning_domains import DOMAINS
 from models.explanations.tuning_targets import continuations
+from models.metrics.explanation import has_common_opening
 
 TUNED_MODEL, UNTUNED_MODEL = ModelIdentity("tiny", "0a1b+9f8e"), ModelIdentity("tiny", "0a1b")
 
@@ -55,7 +55,7 @@ def test_the_style_follows_from_the_models_identity(facts: list[Fact]) -> None:
 def test_leads_open_in_many_ways_but_the_same_fact_always_in_one(facts: list[Fact]) -> None:
     openings = [lead(fact, own_side(fact)) for fact in facts]
     assert openings == [lead(fact, own_side(fact)) for fact in facts]
-    assert commonest(openings) < 0.3
+    assert has_common_opening(openings).mean() < 0.3
 
 
 @pytest.mark.parametrize("kind", list(Kind))
