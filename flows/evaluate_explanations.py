@@ -30,6 +30,7 @@ from flows.train import load_trained, part_set
 from flows.workspace import Workspace
 from models.evaluate import mean_with_interval
 from models.evaluate_texts import Argued, Metrics, Recognition, floors, measure_argued
+from models.explanations.gates import TEMPLATE
 from models.explanations.published import Published, in_template_words
 from models.metrics.deletion import moves
 from models.metrics.grounding import Evidence
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
 N_PAIRS = 300
 SEED = 0
-PUBLISHED, TEMPLATE = "published", "template"
+PUBLISHED = "published"
 SHOWN = ("grounded", "planted/supported", "contrast", "identified", "identified/masked", "identified/masked/both_sides")
 """Metrics of the plot."""
 
@@ -55,6 +56,8 @@ class ExplanationQuality(StageResult):
     pairs: int
     texts: int
     """Texts that say something."""
+    by_model: float
+    """Share of these in which a language model worded something; code alone worded the others."""
     silent: float
     """Share of the sides on which nothing was known to say."""
     metrics: dict[str, dict[str, Measure]]
@@ -86,12 +89,13 @@ def judge_explanations(workspace: Workspace, recipe: Recipe, n_pairs: int = N_PA
     plot = _plot(workspace, metrics)
     attach_table("explanations", [{"texts": k, **{m: i.value for m, i in v.items()}} for k, v in metrics.items()])
     attach_plot("explanations", plot)
-    said = len(shown.argued.said)
+    said = [text for _, text in shown.argued.said]
     return ExplanationQuality(
         release_id=shown.release.release_id,
         pairs=len(shown.pairs),
-        texts=said,
-        silent=round(1 - said / (len(STANCES) * len(shown.pairs)), 4),
+        texts=len(said),
+        by_model=round(sum(text.model != TEMPLATE for text in said) / max(len(said), 1), 4),
+        silent=round(1 - len(said) / (len(STANCES) * len(shown.pairs)), 4),
         metrics={name: measures(each) for name, each in metrics.items()},
         plot=str(plot),
     )
