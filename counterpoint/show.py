@@ -40,7 +40,7 @@ def show_quality(judged: ExplanationQuality) -> None:
 
     title = f"{judged.texts} texts of {judged.pairs} held-out pairs, release {judged.release_id} (in %, 95 % interval)"
     table = Table(title=title, title_justify="left")
-    table.add_column("measure")
+    table.add_column("measure", no_wrap=True, min_width=28)  # names are told apart by their ends
     for source in judged.metrics:
         table.add_column(source, justify="right")
     for name in next(iter(judged.metrics.values())):
