@@ -237,14 +237,14 @@ _RULES = (
     _rule(Personal.NAME, rf"\b{_RELATIVE}(?:['’]s name is|\s+named|\s+called)\s+{_PERSON}"),
     _rule(
         Personal.NAME,
-        rf"\b{_STAFF},?\s+(?:named\s+|called\s+)?(?!(?-i:Amazon|Fender|Gibson|I|The|It"
+        rf"\b{_STAFF},?\s+(?:named\s+|called\s+)?(?!(?-i:Amazon|I|The|It"
         rf"|But|And)\b){_CASED}\s+(?:{_CASED}\s+)?(?:was|is|helped|told|said|replied|sent|from|answered"
         rf"|refused|did)\b",
     ),
     _rule(
         Personal.NAME,
         rf"\b(?:spoke|talked|chatted|emailed|dealt)\s+(?:to|with)\s+(?:a\s+(?:guy|man"
-        rf"|woman|lady|person)\s+(?:named|called)\s+)?(?!(?-i:Amazon|Fender|Gibson|Customer|Support)\b){_PERSON}",
+        rf"|woman|lady|person)\s+(?:named|called)\s+)?(?!(?-i:Amazon|Customer|Support)\b){_PERSON}",
     ),
     _rule(Personal.HEALTH, r"[^.!?]+", lambda sentence: _ill_person(sentence)),
 )
