@@ -2,16 +2,20 @@
 
 python -m benchmarks.explanations throughput                 # the embedded engine's texts per second
 python -m benchmarks.explanations throughput --baseline      # and transformers' `generate` beside it
+python -m benchmarks.explanations gates                      # the gates' share of the time a text takes
+python -m benchmarks.explanations incremental                # calls after a change of some products
 """
 
 from __future__ import annotations
 
 import os
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from benchmarks import throughput as speed
+from benchmarks.gate_cost import gate_cost
+from benchmarks.proofs.incremental import Size, measure_pairs
 from benchmarks.record import RESULTS, write_result
 from features.settings import HostSettings
 
@@ -55,6 +59,47 @@ def throughput(
     path = write_result(f"{FOLDER}/throughput", figures)
     speed.plot(speeds, RESULTS / FOLDER / "throughput.png")
     typer.echo(f"written to {path}")
+
+
+@app.command()
+def gates(
+    texts_per_second: Annotated[float, typer.Option(help="The generation's speed, as `throughput` measured it.")],
+) -> None:
+    """Microseconds a claim takes in the gates, and their share of the time it takes in all."""
+    figures = gate_cost()
+    share = 1e-6 * figures["microseconds_per_claim"] * texts_per_second
+    path = write_result(f"{FOLDER}/gates", {**figures, "texts_per_second": texts_per_second, "share": round(share, 5)})
+    typer.echo(f"written to {path}")
+
+
+@app.command()
+def incremental(
+    shares: Annotated[str, typer.Option(help="Of the products that change, by commas.")] = "0.005,0.01,0.02,0.05,0.1",
+) -> None:
+    """Calls after some products were renamed, beside an oracle's and beside making everything again."""
+    size = Size(800, 200, 25_000, 10_000)
+    runs = [{"share": float(part), **measure_pairs(size, float(part))} for part in shares.split(",")]
+    path = write_result(f"{FOLDER}/incremental", {"runs": runs})
+    _plot_incremental(runs)
+    typer.echo(f"written to {path}")
+
+
+def _plot_incremental(runs: list[dict[str, Any]]) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    axes = figure.subplots()
+    changed = [100 * run["share"] for run in runs]
+    for name, key, style in (
+        ("everything again", "requests", "k:"),
+        ("an oracle", "oracle", "s"),
+        ("made", "calls", "o-"),
+    ):
+        axes.plot(changed, [run[key] for run in runs], style, label=name, markerfacecolor="none", markersize=9)
+    axes.set_yscale("log")
+    axes.set(xlabel="products changed, %", ylabel="model calls", title="10,000 pairs, some products renamed")
+    axes.legend(frameon=False)
+    figure.savefig(RESULTS / FOLDER / "incremental.png", dpi=120, metadata={"Software": None})
 
 
 def _numbers(text: str) -> list[int]:

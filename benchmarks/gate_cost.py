@@ -1,7 +1,4 @@
-"""What the gates cost: microseconds per claim, beside what a model needs to write it.
-
-python -m benchmarks.gate_cost
-"""
+"""What the gates cost: microseconds per claim, beside what a model needs to write it (`benchmarks/explanations.py`)."""
 
 from __future__ import annotations
 
@@ -9,7 +6,6 @@ import time
 from statistics import median
 from typing import Any
 
-from benchmarks.record import write_result
 from features.facts import consumer_facts, product_facts
 from features.readers.world import WorldConfig, generate_world
 from features.types import Claim, Fact, ModelIdentity, Snapshot, TextRequest
@@ -40,11 +36,6 @@ def gate_cost(n: int = 400) -> dict[str, Any]:
     }
 
 
-def share_of_generation(texts_per_second: float) -> float:
-    """The gates' share of the time a text takes, at a generation speed."""
-    return round(1e-6 * float(gate_cost()["microseconds_per_claim"]) * texts_per_second, 6)
-
-
 def _claims(n: int) -> list[tuple[TextRequest, int, Claim, Fact]]:
     dataset = generate_world(WorldConfig(0, 150, 100, 2000)).dataset
     as_of = dataset.interactions.frame["timestamp"].max().to_pydatetime()
@@ -64,8 +55,3 @@ def _seconds(claims: list[tuple[TextRequest, int, Claim, Fact]]) -> float:
     for request, place, claim, fact in claims:
         read_line(request, place, claim, fact)
     return time.process_time() - started
-
-
-if __name__ == "__main__":
-    figures = gate_cost()
-    print(figures, write_result("gate-cost", figures))

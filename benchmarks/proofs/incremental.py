@@ -94,9 +94,9 @@ class Shop:
         lines = [json.dumps(row, ensure_ascii=False) for row in self.products.to_dict("records")]
         (self.folder / "catalog.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
-    def chosen(self) -> list[str]:
+    def chosen(self, share: float = SHARE) -> list[str]:
         """The products that change."""
-        return self.products["product_id"].tolist()[:: round(1 / SHARE)]
+        return self.products["product_id"].tolist()[:: round(1 / share)]
 
     def rename(self, chosen: Collection[str]) -> list[str]:
         """Gives products another title and description; returns the old titles and how the descriptions began."""
@@ -134,7 +134,7 @@ class AllAnswered(Ledger):
         return {}
 
 
-def measure_pairs(size: Size) -> dict[str, Any]:
+def measure_pairs(size: Size, share: float = SHARE) -> dict[str, Any]:
     """Plans a world's texts, renames some products, and plans again."""
     with tempfile.TemporaryDirectory() as folder:
         # A short evidence window leaves more interactions after it, each of which is a pair with texts of its own.
@@ -143,7 +143,7 @@ def measure_pairs(size: Size) -> dict[str, Any]:
         lake, ledger, started = Lake(Path(folder) / "lake"), AllAnswered(), time.perf_counter()
         before = _planned(shop, lake, ledger)
         asked = {item.request.subject: item.request for item in before.asked}
-        facts, chosen = _plain(lake.read("facts")), shop.chosen()
+        facts, chosen = _plain(lake.read("facts")), shop.chosen(share)
         old = shop.rename(chosen)
         seconds, started = time.perf_counter() - started, time.perf_counter()
         after = _planned(shop, lake, ledger)
