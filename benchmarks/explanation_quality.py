@@ -21,9 +21,11 @@ import numpy as np
 import typer
 
 from benchmarks.record import write_result
+from features.types import Stance
 from models.evaluate import Interval, mean_with_interval
 from models.evaluate_texts import Recognition
 from models.explanations.gates import ungrounded
+from models.explanations.support import support
 from models.metrics.explanation import derangement, random_texts, statements, words
 from models.metrics.pair_context import PairContexts, encode_once
 
@@ -95,7 +97,11 @@ def recognise_xrec(rows: Sequence[dict[str, Any]], encode: Any) -> Recognition:
 
 def measure_xrec(texts: Sequence[str], rows: Sequence[dict[str, Any]], recognition: Recognition) -> dict[str, Interval]:
     """All measures that need no citations."""
-    parts = [(n, part, ungrounded(part, _given(rows[n]))) for n, text in enumerate(texts) for part in statements(text)]
+    parts = [
+        (n, part, ungrounded(part, Stance.FOR, support(_given(rows[n]))))
+        for n, text in enumerate(texts)
+        for part in statements(text)
+    ]
     who = recognition.consumers[[n for n, _, _ in parts]]
     carried = {
         "grounded": [float(not strange) for _, _, strange in parts],

@@ -144,9 +144,11 @@ def _spread(values: Sequence[float]) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measures all worlds and writes the result."""
-    figures = {size: summary([measure(shape, seed) for seed in SEEDS]) for size, shape in SIZES.items()}
-    print(write_result("explanations/selection", {"seeds": SEEDS, "worlds": figures}))
+    """Measures all worlds and writes the result, after each size."""
+    figures = {}
+    for size, shape in SIZES.items():
+        figures[size] = summary([measure(shape, seed) for seed in SEEDS])
+        print(write_result("explanations/selection", {"seeds": SEEDS, "worlds": figures}))  # the large one takes long
 
 
 if __name__ == "__main__":

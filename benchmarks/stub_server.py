@@ -22,6 +22,8 @@ from typing import Any, Self
 Body = dict[str, Any]
 """A call as it was sent: the parsed JSON of a chat completion request."""
 DRIP_BYTES = 16
+ABORT = struct.pack("ii", 1, 0)
+"""SO_LINGER: close with a TCP reset in place of a farewell."""
 
 
 @dataclass
@@ -98,9 +100,16 @@ class StubServer(ThreadingHTTPServer):
         """Its base URL."""
         return f"http://127.0.0.1:{self.server_address[1]}"
 
+    def shutdown_request(self, request: Any) -> None:
+        """Ends a connection; one that is to be reset without saying goodbye first."""
+        if request.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, len(ABORT)) == ABORT:
+            self.close_request(request)
+        else:
+            super().shutdown_request(request)
+
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that was killed breaks its connections; that is no error here."""
-        if not isinstance(sys.exc_info()[1], ConnectionError):
+        """A client that was killed, or gave up, breaks its connections; that is no error here."""
+        if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
     def take(self, body: Body, headers: dict[str, str], path: str, connection: socket.socket) -> Reply:
@@ -153,7 +162,7 @@ class _Handler(BaseHTTPRequestHandler):
         if gone or reply.hang_up or reply.reset:
             self.close_connection = True
             if reply.reset:
-                self._reset()
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
             return
         try:
             self._send(reply)
@@ -178,12 +187,6 @@ class _Handler(BaseHTTPRequestHandler):
             if reply.drip and hung_up(self.connection, reply.drip):
                 break
         self.close_connection = self.close_connection or reply.cut
-
-    def _reset(self) -> None:
-        """Closes with a TCP reset in place of a farewell."""
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        for part in (self.wfile, self.rfile, self.connection):
-            part.close()
 
     def log_message(self, *args: object) -> None:
         """Keeps the output quiet."""

@@ -32,8 +32,7 @@ from models.explanations.pairs import Pair, ParsedPairs, pair_requests, parse_pa
 from models.explanations.selection import choose_pairs
 from models.llm.client import TextEngine
 
-N_ENTITIES, N_PAIRS, SEED = 75, 40, 0
-"""Of each kind; pairs that came after the evidence about both sides."""
+SEED = 0
 OPENING_WORDS, COMMONEST = 3, 3
 SAMPLE = 40
 """Texts kept for reading, of facets and of pairs."""
@@ -48,7 +47,7 @@ class Material:
     wording: Wording
 
 
-def material(snapshot: Snapshot, wording: Wording) -> Material:
+def material(snapshot: Snapshot, wording: Wording, n_entities: int, n_pairs: int) -> Material:
     """The facts of some entities, and some pairs, drawn by a fixed seed."""
     window, rng = EvidenceWindow(), random.Random(SEED)
     facts = [*consumer_facts(snapshot, window, wording), *product_facts(snapshot, window, wording)]
@@ -56,19 +55,21 @@ def material(snapshot: Snapshot, wording: Wording) -> Material:
     chosen = [
         entity
         for kind in EntityKind
-        for entity in rng.sample(sorted(key for key in groups if key[0] is kind), N_ENTITIES)
+        for entity in rng.sample(sorted(key for key in groups if key[0] is kind), n_entities)
     ]
-    pairs = [pair for pair in choose_pairs(snapshot, facts, 10 * N_PAIRS) if rng.random() < 0.1]
+    pairs = [pair for pair in choose_pairs(snapshot, facts, 10 * n_pairs) if rng.random() < 0.1]
     return Material([fact for entity in chosen for fact in groups[entity]], pairs, wording)
 
 
-def datasets(ml_100k: Path | None, instruments: Path | None) -> Iterator[tuple[str, Material]]:
-    """The built-in world, and the real catalogs that are at hand."""
-    yield "world", material(_snapshot(generate_world(WorldConfig()).dataset), Wording(many="headphones"))
-    if ml_100k:
-        yield "ml-100k", material(_snapshot(read_dataset("", ml_100k)), Wording(many="movies"))
-    if instruments:
-        yield "musical-instruments", material(_snapshot(read_dataset("", instruments)), Wording())
+def datasets(
+    ml_100k: Path | None, instruments: Path | None, n_entities: int, n_pairs: int
+) -> Iterator[tuple[str, Material]]:
+    """The built-in world, and the real catalogs that are at hand: entities of each kind, and pairs, of each."""
+    sources = [("world", None, "headphones"), ("ml-100k", ml_100k, "movies")]
+    for name, folder, many in [*sources, ("musical-instruments", instruments, "products")]:
+        if folder or name == "world":
+            data = read_dataset("", folder) if folder else generate_world(WorldConfig()).dataset
+            yield name, material(_snapshot(data), Wording(many=many), n_entities, n_pairs)
 
 
 def _snapshot(data: Any) -> Snapshot:
@@ -144,14 +145,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--ml-100k", type=Path)
     parser.add_argument("--musical-instruments", type=Path)
+    parser.add_argument("--entities", type=int, default=75, help="of each kind and dataset")
+    parser.add_argument("--pairs", type=int, default=40, help="that came after the evidence about both sides")
     given = parser.parse_args()
     folder = HostSettings.from_environment().models
     engines = {"untuned": EmbeddedEngine(folder), "tuned": EmbeddedEngine(folder, adapter=find_adapter(""))}
-    figures = {
-        name: {model: measure(engine, of) for model, engine in engines.items()}
-        for name, of in datasets(given.ml_100k, given.musical_instruments)
-    }
-    print(write_result("explanations/wording", {"entities_per_kind": N_ENTITIES, "datasets": figures}))
+    figures: dict[str, dict[str, Any]] = {}
+    for name, of in datasets(given.ml_100k, given.musical_instruments, given.entities, given.pairs):
+        for model, engine in engines.items():
+            figures.setdefault(name, {})[model] = measure(engine, of)
+            print(write_result("explanations/wording", {"entities_per_kind": given.entities, "datasets": figures}))
 
 
 if __name__ == "__main__":

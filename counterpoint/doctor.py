@@ -151,6 +151,8 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 def _language_model(settings: HostSettings) -> Diagnosis:
+    if settings.texts:
+        return _imported_texts(settings.texts)
     if settings.llm_url:
         return _language_model_server(settings)
     package, pattern = LLM_WEIGHTS
@@ -159,6 +161,17 @@ def _language_model(settings: HostSettings) -> Diagnosis:
         "COUNTERPOINT_LLM_MODEL to use a server."
     )
     return _weights("language model", package, pattern, remedy)
+
+
+def _imported_texts(path: Path) -> Diagnosis:
+    from models.llm.imported import ImportEngine
+
+    try:
+        engine = ImportEngine(path)
+        found = f"{len(engine.texts):,} texts of {engine.identity.name} in {path}"
+    except CounterpointError as error:
+        return Diagnosis("language model", Status.MISSING, error.found, error.remedy)
+    return Diagnosis("language model", Status.OK, found)
 
 
 def _language_model_server(settings: HostSettings) -> Diagnosis:

@@ -11,6 +11,8 @@ from features.errors import InputError
 from features.settings import HostSettings
 from flows.recipe import Recipe
 
+SHOWN_REASONS = 5
+
 
 class Exported(BaseModel):
     """What was written."""
@@ -93,15 +95,16 @@ def import_texts(settings: HostSettings, recipe: Recipe, file: Path) -> Imported
     with Ledger(settings.ledger_url) as ledger:
         report = generate(fitting, engine, ledger, workspace.progress, retry_failed=True)
         mine = {request.key for request in fitting}
-        failures = [failure for failure in ledger.failures() if failure.request_key in mine]
+        unusable = ledger.failed(mine)
+        notes = {failure.request_key: failure.note for failure in ledger.failures()}  # the last one of each
     return Imported(
         model=engine.identity.name.removeprefix(PREFIX),
         revision=engine.identity.revision,
         texts=len(engine.texts),
         kept=report.made - sum(report.failed.values()),
         known=len(known),
-        unusable=dict(Counter(failure.finish.value for failure in failures)),
-        reasons=dict(Counter(failure.note.split(";")[0] for failure in failures).most_common(5)),
+        unusable=dict(Counter(finish.value for finish in unusable.values())),
+        reasons=dict(Counter(notes[key].split(";")[0] for key in unusable).most_common(SHOWN_REASONS)),
         unused=len(engine.texts) - len(fitting),
         unasked=len({request.key for request in asked} - known - mine),
     )

@@ -51,13 +51,13 @@ COMMON = frozenset(_COMMON_TEXT.split())
 _PRAISE_TEXT = """
 accurate amazing awesome beautiful beautifully best better bright clean clear comfortable crisp durable easily
 easy enjoy excellent fantastic favorite fine fits flawless flawlessly full good great happy impressed love
-loved loves nice nicely perfect perfectly pleased quality recommend rich smooth solid stable sturdy superb
+loved loves nice nicely perfect perfectly pleased recommend rich smooth solid stable sturdy superb
 warm well wonderful worth
 """
 PRAISE = frozenset(_PRAISE_TEXT.split())
 _BLAME_TEXT = """
 annoying awful bad broke broken cheap cheaply complaint difficult disappointed disappointing downside failed
-fell flimsy hard hate horrible issue issues junk lack lacks loose lousy muddy noise noisy poor poorly problem
+fell flimsy hard hate horrible issue issues junk lack lacks loose lousy muddy noisy poor poorly problem
 problems returned rough sadly stiff stopped terrible tinny too trouble uncomfortable unfortunately useless
 waste weak worse worst wrong wish
 """
@@ -68,6 +68,12 @@ PANNING = frozenset(
 _NEGATION_TEXT = """
 not no never didn't don't doesn't isn't wasn't can't couldn't won't without
 """
+_SHRUG = re.compile(
+    r"\bothers (?:may|might|will)\b|\bhardly (?:notice|care|matter)|\bno opinion\b"
+    r"|\b(?:not that it|doesn't|does not) matter|\b(?:don't|do not) care\b",
+    re.IGNORECASE,
+)
+"""How people say that something is nothing to them, with words that would pass for praise."""
 _NEGATION = frozenset(_NEGATION_TEXT.split())
 
 
@@ -148,7 +154,9 @@ def pans(description: str) -> bool:
 
 
 def mood(text: str) -> int:
-    """Praising minus blaming words; a negation turns the next three words."""
+    """Praising minus blaming words; a negation turns the next three words, and a shrug takes no side at all."""
+    if _SHRUG.search(text):
+        return 0
     score, turned = 0, 0
     for word in words(text):
         value = (word in PRAISE) - (word in BLAME)

@@ -69,6 +69,8 @@ class HostSettings:
     """COUNTERPOINT_LLM_TIMEOUT: seconds until a call to it is given up and tried again."""
     texts: Path | None = None
     """COUNTERPOINT_TEXTS: a file of texts that were generated elsewhere; takes the place of a language model."""
+    llm_adapter: str = ""
+    """COUNTERPOINT_LLM_ADAPTER: folder of the embedded model's adapter; empty means the shipped one, `none` no one."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> HostSettings:
@@ -99,6 +101,7 @@ class HostSettings:
             llm_concurrency=int(_at_least_one(env, "COUNTERPOINT_LLM_CONCURRENCY", cls.llm_concurrency)),
             llm_timeout=_at_least_one(env, "COUNTERPOINT_LLM_TIMEOUT", cls.llm_timeout),
             texts=Path(env["COUNTERPOINT_TEXTS"]).expanduser().resolve() if env.get("COUNTERPOINT_TEXTS") else None,
+            llm_adapter=env.get("COUNTERPOINT_LLM_ADAPTER", ""),
         )
 
     @property

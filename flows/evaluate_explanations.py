@@ -7,6 +7,7 @@ in the built-in world the planted truth.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,6 +82,7 @@ def judge_explanations(workspace: Workspace, recipe: Recipe, n_pairs: int = N_PA
     if recipe.data.layout == "world":
         for name, each in judged.items():
             metrics[name] |= planted_truth(read_planted(recipe, shown.snapshot, each))
+    metrics = {name: {k: i for k, i in each.items() if not math.isnan(i.value)} for name, each in metrics.items()}
     plot = _plot(workspace, metrics)
     attach_table("explanations", [{"texts": k, **{m: i.value for m, i in v.items()}} for k, v in metrics.items()])
     attach_plot("explanations", plot)

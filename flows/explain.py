@@ -156,18 +156,17 @@ def _prepare(
 class _Worded:
     """What the model said, and what passed the gates."""
 
-    completions: Mapping[str, Completion]
     answered: Collection[str]
     """Keys of the first requests that have an answer, usable or not."""
     bought: Bought
     facets: Parsed
     pairs: ParsedPairs
+    rejected: Sequence[Rejected]
+    """Lines that failed a gate; what waits for a budget did not."""
     n_again: int
-
-    @property
-    def rejected(self) -> list[Rejected]:
-        """Lines that failed a gate."""
-        return [*self.facets.rejected, *self.pairs.rejected]
+    """Second requests that have an answer."""
+    unasked: int
+    """First and second requests that wait for a budget."""
 
 
 def _explain(
@@ -209,13 +208,20 @@ def _word(workspace: Workspace, section: ExplainSection, prepared: Prepared, eng
         return facets, parse_pairs(prepared.pairs, answers, engine.identity, follows=follows)
 
     facets, pairs = parsed([row.request for row in prepared.plan.rows], completions)
-    again = second_requests([*facets.rejected, *pairs.rejected])
+    again = second_requests(line for line in (*facets.rejected, *pairs.rejected) if line.request.key in answered)
     # What was asked twice before is in the ledger; more is bought only once everything was asked a first time.
     complete = len(answered) == len(prepared.plan.rows)
     second = _ask(workspace, section, engine, again, left(section.budget, first.reports) if complete else NOTHING)
     if second.completions:
         facets, pairs = parsed(again, {**completions, **second.completions})
-    return _Worded(completions, answered, joined(first, second), facets, pairs, len(again))
+    asked_again = second.completions.keys() | second.failed.keys()
+    refused = [
+        line
+        for line in (*facets.rejected, *pairs.rejected)
+        if line.request.key in answered or line.request.key in asked_again
+    ]
+    waiting = len(prepared.plan.rows) - len(answered) + len(again) - len(asked_again)
+    return _Worded(answered, joined(first, second), facets, pairs, refused, len(asked_again), waiting)
 
 
 def _result(prepared: Prepared, worded: _Worded, engine: TextEngine) -> ExplainResult:
@@ -236,7 +242,7 @@ def _result(prepared: Prepared, worded: _Worded, engine: TextEngine) -> ExplainR
         requests=len(prepared.plan.rows),
         from_ledger=len(prepared.known),
         made=bought.made,
-        unasked=len(prepared.plan.rows) - len(worded.answered),
+        unasked=worded.unasked,
         tokens=bought.prompt_tokens + bought.completion_tokens,
         seconds=round(bought.seconds, 1),
         texts_per_second=round(bought.made / bought.seconds, 2) if bought.made else 0.0,
@@ -255,7 +261,7 @@ def _ask(
     requests: Sequence[TextRequest],
     budget: Budget,
 ) -> Bought:
-    """Has requests answered in their order, by shards, within a budget."""
+    """Has requests answered in their order, by shards, within a budget; those the engine can answer."""
     url, progress = workspace.settings.ledger_url, workspace.progress
     return buy(answerable(requests, engine), engine, url, progress, budget, section.shard_size)
 

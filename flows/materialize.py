@@ -109,7 +109,7 @@ def _materialize(
     for view in VIEWS:
         if view is PAIR_CODES and tables[view.table].empty:
             continue  # no pair has texts on both sides: entity granularity alone is a normal case
-        enforce(check_feature_rows(view.table, tables[view.table], view.keys, snapshot.as_of), workspace)
+        enforce(check_feature_rows(view.name, tables[view.table], view.keys, snapshot.as_of), workspace)
     for name, frame in tables.items():
         workspace.lake.write(name, frame, made_from)
     online = fill_online(workspace, snapshot.as_of)

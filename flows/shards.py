@@ -69,14 +69,14 @@ def buy(
     """
     ask = _ask_task if in_run() else _ask
     reports: list[GenerationReport] = []
-    for start in range(0, len(requests), shard_size):
-        rest = left(budget, reports)
-        if rest.calls == 0 or rest.tokens == 0:
-            break
-        shard = _Shard(requests[start : start + shard_size])
-        reports.append(ask(shard, engine, ledger_url, _Part(progress, start, len(requests)), rest))
-    completions = {key: answer for report in reports for key, answer in report.completions.items()}
     with Ledger(ledger_url) as ledger:
+        for start in range(0, len(requests), shard_size):
+            rest = left(budget, reports)
+            if rest.calls == 0 or rest.tokens == 0:
+                break
+            shard = _Shard(requests[start : start + shard_size])
+            reports.append(ask(shard, engine, ledger, _Part(progress, start, len(requests)), rest))
+        completions = {key: answer for report in reports for key, answer in report.completions.items()}
         completions |= ledger.find(request.key for request in requests if request.key not in completions)
         failed = ledger.failed(request.key for request in requests)
     return Bought(completions, failed, reports)
@@ -115,9 +115,8 @@ class _Part:
         self.whole(what, self.before + done, self.total)
 
 
-def _ask(shard: _Shard, engine: TextEngine, ledger_url: str, progress: _Part, budget: Budget) -> GenerationReport:
-    with Ledger(ledger_url) as ledger:
-        return generate(shard.requests, engine, ledger, progress, budget)
+def _ask(shard: _Shard, engine: TextEngine, ledger: Ledger, progress: _Part, budget: Budget) -> GenerationReport:
+    return generate(shard.requests, engine, ledger, progress, budget)
 
 
 _ask_task = task(name="texts", cache_policy=NO_CACHE)(_ask)

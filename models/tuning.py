@@ -7,6 +7,7 @@ Low-rank adaptation: Hu et al. 2022, arXiv:2106.09685.
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import time
@@ -31,7 +32,7 @@ from models.explanations.tuning_data import Example, examples
 from models.explanations.tuning_domains import DOMAINS
 from models.explanations.tuning_worlds import world_facts
 from models.llm.client import TextEngine
-from models.llm.local import best_dtype
+from models.llm.network import best_dtype
 from models.llm.weights import MODEL_NAME
 
 STATE = "training.safetensors"
@@ -45,7 +46,7 @@ Made by `counterpoint tune-explainer`; the same command with the settings below 
 the processor's bf16). Without it the model is shown examples instead; nothing else depends on it.
 
 - **Task**: one sourced fact about a consumer or a product, a side and the sentence's first words in; the rest of the
-  sentence out, in the fact's own words and numbers. Or one fact of each, as a reason for or against.
+  sentence out, in the fact's own words and numbers.
 - **Data**: facts of invented worlds, made by the same code as real ones, and sentence families, all of which pass the
   gates (`models/explanations/tuning_*.py`). No real catalog, review or person is in it. Domains: {trained}.
   Hash of the examples: {examples}.
@@ -177,6 +178,7 @@ class _Trainer:
         """Writes the adapter in peft's format, whole or not at all."""
         self.network.peft_config["default"].base_model_name_or_path = MODEL_NAME
         self.network.save_pretrained(self.part)
+        _in_order(self.part / "adapter_config.json")
         out.mkdir(parents=True, exist_ok=True)
         for name in ("adapter_config.json", "adapter_model.safetensors"):
             os.replace(self.part / name, out / name)
@@ -188,7 +190,7 @@ class _Trainer:
 
     def _row(self, example: Example) -> _Row:
         turns = [{"role": "system", "content": TUNED_SYSTEM}, {"role": "user", "content": example.prompt}]
-        prompt = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        prompt = str(self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
         head = self._encode(prompt) + self._encode(example.opening)
         answer = [*self._encode(f" {example.answer}"), int(self.tokenizer.eos_token_id)]
         return _Row(head + answer, len(answer))
@@ -263,7 +265,7 @@ def unseen_pass_rate(engine: TextEngine, seed: int, n: int = N_TRIED) -> float:
     passed = tried = 0
     domains = [domain for domain in DOMAINS if domain.held_out]
     for domain in domains:
-        groups = list(by_entity(world_facts(domain, seed)[0]).values())
+        groups = list(by_entity(world_facts(domain, seed)).values())
         chosen = Random(seed).sample(groups, min(len(groups), n // (2 * len(domains))))
         facts, config = (
             [fact for group in chosen for fact in group],
@@ -305,6 +307,13 @@ def _with_adapter(network: Any, config: TuningConfig) -> Any:
         r=config.rank, lora_alpha=config.alpha, target_modules=list(config.modules), task_type="CAUSAL_LM"
     )
     return get_peft_model(network, settings)
+
+
+def _in_order(config: Path) -> None:
+    """Writes a config's sets in order, so that equal trainings give equal files: their hash is the model's revision."""
+    settings = json.loads(config.read_text(encoding="utf-8"))
+    settings["target_modules"] = sorted(settings["target_modules"])
+    config.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _batches(rows: Sequence[_Row], config: TuningConfig) -> list[list[_Row]]:

@@ -99,7 +99,7 @@ def test_packages_import_nothing_heavy() -> None:
         ("feast", {"features/definitions.py", "features/store.py"}),
         ("great_expectations", {"features/contracts/*.py"}),
         ("bentoml", {"services/recommend.py", "flows/release.py"}),
-        ("transformers", {"models/llm/local.py", "models/text.py"}),
+        ("transformers", {"models/llm/gguf.py", "models/text.py", "models/tuning.py"}),
         ("prefect", {"flows/*.py"}),
     ],
 )

@@ -58,7 +58,7 @@ def judged(recipe: str, home: str) -> dict[str, Any]:
         "written_by_model": made.written_by_model,
         "pairs": len(shown.pairs),
         "statements": len(readings),
-        **{name: asdict(measure) for name, measure in measures.items()},
+        **{name: asdict(measure) for name, measure in measures.items() if measure.value == measure.value},
         "wrong": dict(Counter(reading.why for reading in wrong).most_common()),
         "examples": list(dict.fromkeys(f"{reading.text} ({reading.why})" for reading in wrong))[:20],
     }

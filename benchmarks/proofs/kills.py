@@ -24,7 +24,7 @@ from benchmarks.proofs import Proof
 from benchmarks.stub_server import Reply, StubServer, asked_for
 from features.ledger import Ledger
 from features.types import Completion, ModelIdentity, Slot, TextRequest
-from models.llm.generate import generate
+from models.llm.generate import PORTION, generate
 from models.llm.http import HttpEngine
 
 N_REQUESTS, N_KILLS = 5_000, 500
@@ -91,12 +91,12 @@ class Journaled(HttpEngine):
             os.write(self.journal, f"{completion.request_key}\n".encode())
 
 
-def buy(ledger_url: str, server_url: str, journal: str, n_requests: int) -> None:
+def buy(ledger_url: str, server_url: str, journal: str, n_requests: int, portion: int = PORTION) -> None:
     """The child: goes on with the whole job."""
     engine = Journaled(server_url, "stub", concurrency=CONCURRENCY)
     engine.journal = os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     with Ledger(ledger_url) as ledger:
-        generate(requests_for(n_requests), engine, ledger)
+        generate(requests_for(n_requests), engine, ledger, portion=portion)
 
 
 def kill_runs(ledger_url: str, folder: Path, n_requests: int, n_kills: int, seed: int = 0) -> KillFigures:

@@ -70,7 +70,7 @@ def check_feature_rows(
     """Rows of one feature view: keyed, dated, once per key and time, and none lost.
 
     Args:
-        name: Lake table (`features/consumer`).
+        name: The view (`consumer_features`).
         frame: Keys, `event_timestamp` and features.
         keys: Columns that say whose row it is.
         as_of: Rows must be earlier; not checked if absent.

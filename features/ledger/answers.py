@@ -27,6 +27,18 @@ class KindSummary:
 
 
 @dataclass(frozen=True)
+class PastUse:
+    """What the usable answers of one kind took, beside the length of what was asked: the rate of an estimate."""
+
+    answers: int
+    characters: int
+    """Of the canonical requests."""
+    prompt_tokens: int
+    completion_tokens: int
+    seconds: float
+
+
+@dataclass(frozen=True)
 class FailureCount:
     """How often answers could not be used for one cause."""
 
@@ -60,18 +72,6 @@ class LedgerSummary:
     def hit_rate(self) -> float:
         """The share of all requests that the ledger could answer."""
         return self.from_ledger / self.asked if self.asked else 0.0
-
-
-@dataclass(frozen=True)
-class PastUse:
-    """What the usable answers of one kind took, beside the length of what was asked: the rate of an estimate."""
-
-    answers: int
-    characters: int
-    """Of the canonical requests."""
-    prompt_tokens: int
-    completion_tokens: int
-    seconds: float
 
 
 @dataclass(frozen=True)

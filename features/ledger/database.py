@@ -58,7 +58,7 @@ class Database:
         try:
             with self._engine.begin() as connection:
                 yield connection
-        except (sa.exc.SQLAlchemyError, OSError) as error:
+        except (sa.exc.SQLAlchemyError, OSError, UnicodeDecodeError) as error:  # the last: a damaged name in an error
             raise self._broken(what, _cause(error)) from error
 
     def check(self) -> None:
@@ -176,7 +176,9 @@ class Database:
         """Makes a new file with its tables elsewhere and moves it here: so an empty file here was cut off, not new."""
         if path.exists():
             if path.stat().st_size == 0:
-                raise self._broken("read", "the file is empty, so its contents were lost")
+                raise self._broken(
+                    "read", "the file is empty, its contents are lost; restore it, or remove it to begin a new one"
+                )
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")

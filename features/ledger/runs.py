@@ -144,10 +144,10 @@ class Run:
     def _keep(self, connection: Connection, row: dict[str, Any]) -> None:
         table, kept = self._database.answers, False
         if row["finish"] == FinishReason.STOP.value:
-            insert = self._database.insert(table).values(row).on_conflict_do_nothing()
-            kept = connection.execute(insert.returning(table.c.request_key)).first() is not None
+            insert = self._database.insert(table).on_conflict_do_nothing().returning(table.c.request_key)
+            kept = connection.execute(insert, row).first() is not None
         if not kept:
-            connection.execute(self._database.unserved.insert().values(row))
+            connection.execute(self._database.unserved.insert(), row)
 
     def _add(self, connection: Connection, counts: dict[str, Any]) -> bool:
         """Adds to the meter; whether this run still counts as alive."""

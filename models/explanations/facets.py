@@ -27,8 +27,6 @@ from features.types import (
     Fact,
     FinishReason,
     ModelIdentity,
-    ShownFact,
-    Slot,
     Stance,
     TextRequest,
     content_hash,
@@ -37,7 +35,7 @@ from features.wording import Wording
 from models.explanations.fewshot import template
 from models.explanations.gates import TEMPLATE, Failure, Follows, anything, failures, miscites, turned_round
 from models.explanations.retry import Rejected
-from models.explanations.styles import style_of
+from models.explanations.styles import shown_facts, style_of
 
 KINDS = {EntityKind.CONSUMER: "consumer_facets", EntityKind.PRODUCT: "product_facets"}
 
@@ -103,15 +101,9 @@ def facet_requests(
 def request_for(chosen: Sequence[tuple[Stance, Fact]], identity: ModelIdentity, config: FacetConfig) -> TextRequest:
     """The request that words the facts of one entity; each line is about one fact, and so cites it."""
     facts, style = [fact for _, fact in chosen], style_of(identity)
-    shown = tuple(ShownFact(f"F{n}", fact.text) for n, fact in enumerate(facts, 1))
+    shown = shown_facts(facts)
     slots = tuple(
-        Slot(
-            style.opening(fact, stance, config.wording),
-            config.max_tokens,
-            style.about(fact, stance),
-            stance,
-            (label.label,),
-        )
+        style.slot(fact, stance, label.label, config.max_tokens, config.wording)
         for (stance, fact), label in zip(chosen, shown, strict=True)
     )
     kind = facts[0].entity_kind
@@ -164,7 +156,7 @@ def _parse_entity(
     follows: Follows,
 ) -> tuple[list[Facet], list[Rejected]]:
     """The facets of one entity, and its lines that were refused."""
-    lines = [_read_twice(request, place, fact, completions, follows) for place, (_, fact) in enumerate(chosen)]
+    lines = [read_twice(request, place, fact, completions, follows) for place, (_, fact) in enumerate(chosen)]
     same = turned_round([(stance, line.text) for (stance, _), line in zip(chosen, lines, strict=True)])
     ranks, facets, rejected = Counter[Stance](), list[Facet](), list[Rejected]()
     for place, ((stance, fact), line) in enumerate(zip(chosen, lines, strict=True)):
@@ -178,7 +170,7 @@ def _parse_entity(
 
 
 @dataclass(frozen=True)
-class _Line:
+class Line:
     """What was read for one slot: the text that passed or nothing, the request it answers, and what was refused."""
 
     request: TextRequest
@@ -186,21 +178,21 @@ class _Line:
     rejected: tuple[Rejected, ...] = ()
 
 
-def _read_twice(
+def read_twice(
     request: TextRequest, place: int, fact: Fact, completions: Mapping[str, Completion], follows: Follows
-) -> _Line:
+) -> Line:
     """The line of the first answer, or that of the second if the first was refused and asked for again."""
     text, failed = read_line(request, place, claims_in(request, completions.get(request.key))[place], fact, follows)
     if not failed:
-        return _Line(request, text)
+        return Line(request, text)
     refused = Rejected(request, place, text, tuple(failed))
     second = refused.second
     if second is None or second.key not in completions:
-        return _Line(request, "", (refused,))
+        return Line(request, "", (refused,))
     text, failed = read_line(second, 0, claims_in(second, completions[second.key])[0], fact, follows)
     if failed:
-        return _Line(request, "", (refused, Rejected(second, 0, text, tuple(failed))))
-    return _Line(second, text, (replace(refused, recovered=True),))
+        return Line(request, "", (refused, Rejected(second, 0, text, tuple(failed))))
+    return Line(second, text, (replace(refused, recovered=True),))
 
 
 def claims_in(request: TextRequest, completion: Completion | None) -> Sequence[Claim]:

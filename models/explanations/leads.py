@@ -8,7 +8,6 @@ A lead ends where a word must follow: the model goes on with the fact's own word
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 
 from features.types import Fact, Stance
 from models.explanations.statements import Kind, Statement, take_apart
@@ -214,47 +213,16 @@ LEADS: dict[Kind, Sides] = {
     },
 }
 
-PAIR_LEADS: Sides = {
-    Stance.FOR: (
-        "{title} may suit you:",
-        "You may enjoy {title}:",
-        "There is something for you in {title}:",
-        "What speaks for {title}:",
-        "{title} could be to your taste:",
-        "Your taste speaks for {title}:",
-        "In favour of {title}:",
-        "A reason to like {title}:",
-    ),
-    Stance.AGAINST: (
-        "{title} may not suit you:",
-        "{title} could leave you cool:",
-        "There may be less for you in {title}:",
-        "What speaks against {title}:",
-        "{title} may be less to your taste:",
-        "Your taste speaks against {title}:",
-        "Before you choose {title}:",
-        "A reason to pass over {title}:",
-    ),
-}
-
 
 def lead(fact: Fact, stance: Stance) -> str:
     """The first words of a fact's sentence."""
     statement = take_apart(fact)
-    return statement.fill(_pick(leads_of(statement, stance), fact.text))
+    choices = leads_of(statement, stance)
+    digest = hashlib.sha256(fact.text.encode()).digest()
+    return statement.fill(choices[int.from_bytes(digest[:4], "big") % len(choices)])
 
 
 def leads_of(statement: Statement, stance: Stance) -> tuple[str, ...]:
     """All leads of a kind and side; a fact of the other side is worded like its own (a pan, a faint praise)."""
     sides = LEADS[statement.kind]
     return sides.get(stance) or next(iter(sides.values()))
-
-
-def pair_lead(title: str, stance: Stance, facts: Sequence[Fact]) -> str:
-    """The first words of a reason for or against one product, in one consumer's eyes."""
-    return _pick(PAIR_LEADS[stance], title, *(fact.text for fact in facts)).format(title=title)
-
-
-def _pick(choices: tuple[str, ...], *about: str) -> str:
-    digest = hashlib.sha256("\x00".join(about).encode()).digest()
-    return choices[int.from_bytes(digest[:4], "big") % len(choices)]

@@ -25,17 +25,15 @@ from features.types import (
     Fact,
     FinishReason,
     ModelIdentity,
-    ShownFact,
-    Slot,
     Stance,
     TextRequest,
 )
 from features.words import FUNCTION_WORDS, TAKES_SIDE, stem, stems
-from models.explanations.facets import tidy
+from models.explanations.facets import read_twice, tidy
 from models.explanations.gates import Failure, Follows, anything, failures, miscites, turned_round
 from models.explanations.matching import argue
 from models.explanations.retry import Rejected
-from models.explanations.styles import style_of
+from models.explanations.styles import shown_facts, style_of
 
 PAIR_KIND = "pair_reason"
 _CONTENTLESS = frozenset(stem(word) for word in FUNCTION_WORDS)
@@ -87,17 +85,14 @@ def _request(
     pair: Pair, stance: Stance, facts: Sequence[Fact], identity: ModelIdentity, config: PairConfig
 ) -> TextRequest:
     style, title = style_of(identity), spoken_title(pair.title) or "unnamed"
-    shown = tuple(ShownFact(f"F{n}", fact.text) for n, fact in enumerate(facts, 1))
-    labels = tuple(fact.label for fact in shown)
-    slot = Slot(style.pair_opening(title, facts, stance), config.max_tokens, stance=stance, cites=labels)
     return TextRequest(
         PAIR_KIND,
         f"{pair.consumer_id} x {pair.product_id} {stance.value}",
         style.pair_system,
         style.pair_prompt(title, facts, stance),
-        (slot,),
+        style.pair_slots(facts, stance, config.max_tokens),
         identity,
-        facts=shown,
+        facts=shown_facts(facts),
     )
 
 
@@ -132,18 +127,21 @@ def parse_pair(
         failed.append(Failure.ENTAILMENT)
     if failed:
         return None, list(dict.fromkeys(failed))
-    explanation = Explanation(
+    return _explanation(pair, stance, text, facts, request), []
+
+
+def _explanation(pair: Pair, stance: Stance, text: str, facts: Sequence[Fact], request: TextRequest) -> Explanation:
+    return Explanation(
         consumer_id=pair.consumer_id,
         product_id=pair.product_id,
         stance=stance,
         text=text,
-        fact_ids=fact_ids,
+        fact_ids=tuple(fact.fact_id for fact in facts),
         evidence_time=max(fact.evidence_time for fact in facts),
         granularity="pair",
         model=request.model.name,
         request_key=request.key,
     )
-    return explanation, []
 
 
 def parse_pairs(
@@ -192,6 +190,8 @@ def _read_twice(
     pair: Pair, stance: Stance, request: TextRequest, completions: Mapping[str, Completion], follows: Follows
 ) -> tuple[tuple[Explanation | None, TextRequest], list[Rejected]]:
     """One side of a pair from its first answer, or from the second if the first was refused and asked for again."""
+    if request.slots[0].about:
+        return _read_lines(pair, stance, request, completions, follows)
     text, failed = parse_pair(pair, stance, request, completions[request.key], follows)
     if text is not None:
         return (text, request), []
@@ -203,6 +203,17 @@ def _read_twice(
     if text is not None:
         return (text, second), [replace(refused, recovered=True)]
     return (None, request), [refused, Rejected(second, 0, _line(completions[second.key]), tuple(failed))]
+
+
+def _read_lines(
+    pair: Pair, stance: Stance, request: TextRequest, completions: Mapping[str, Completion], follows: Follows
+) -> tuple[tuple[Explanation | None, TextRequest], list[Rejected]]:
+    """One side of a pair whose facts were worded one by one: all lines together, if all passed."""
+    facts = chosen_facts(pair, stance)
+    lines = [read_twice(request, place, fact, completions, follows) for place, fact in enumerate(facts)]
+    text = " ".join(line.text for line in lines) if all(line.text for line in lines) else ""
+    refused = [rejected for line in lines for rejected in line.rejected]
+    return (_explanation(pair, stance, text, facts, request) if text else None, request), refused
 
 
 def _line(completion: Completion) -> str:

@@ -70,7 +70,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class PlannedRequest:
-    """A request with its fate, its worth, and what it is expected to take."""
+    """A request with its fate, its worth, and what it is expected to take: nothing where it is not made."""
 
     request: TextRequest
     fate: Fate
@@ -130,7 +130,8 @@ def make_plan(
         fate = Fate.LEDGER if key in known else Fate.FAILED if key in failed else Fate.BUY
         fate = Fate.KEPT if fate is Fate.LEDGER and not kept.isdisjoint(item.entities) else fate
         value = combined([worth[entity] for entity in item.entities])
-        row = PlannedRequest(item.request, fate, value, *expected_tokens(item.request, past.get(item.request.kind)))
+        cost = expected_tokens(item.request, past.get(item.request.kind)) if fate is Fate.BUY else (0, 0)
+        row = PlannedRequest(item.request, fate, value, *cost)
         group = missing if fate is Fate.BUY else settled
         if key not in group or group[key].worth.priority < value.priority:  # equal facts are worded once
             group[key] = row

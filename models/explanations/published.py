@@ -17,7 +17,7 @@ from features.records import from_frame
 from features.types import STANCES, EntityKind, Explanation, Facet, Fact, Stance
 from features.wording import Wording
 from models.explanations.compose import ComposeConfig, Side, compose
-from models.explanations.facets import template
+from models.explanations.fewshot import template
 from models.explanations.gates import TEMPLATE
 from models.release import ReleaseTexts
 

@@ -6,42 +6,37 @@ would be refused. Some domains are held out, to see whether what was learned is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count, islice
 from random import Random
 
-from features.sentences import spoken_title
-from features.types import STANCES, EntityKind, Fact, Stance
+from features.types import Fact
 from models.explanations.gates import failures
-from models.explanations.leads import PAIR_LEADS, leads_of
-from models.explanations.matching import argue
+from models.explanations.leads import leads_of
 from models.explanations.statements import Kind, take_apart
-from models.explanations.styles import TUNED
+from models.explanations.styles import TUNED, own_side
 from models.explanations.tuning_domains import DOMAINS, Domain
-from models.explanations.tuning_targets import continuations, pair_continuations
+from models.explanations.tuning_targets import continuations
 from models.explanations.tuning_worlds import world_facts
 
-SHARES: dict[Kind | None, float] = {
-    Kind.TASTE: 0.21,
+SHARES = {
+    Kind.TASTE: 0.24,
     Kind.TITLE: 0.08,
     Kind.WROTE: 0.14,
     Kind.MEAN: 0.1,
     Kind.COUNT: 0.07,
     Kind.FEW: 0.01,
-    Kind.AFFINITY: 0.09,
+    Kind.AFFINITY: 0.12,
     Kind.REVIEW: 0.1,
-    Kind.DESCRIPTION: 0.1,
+    Kind.DESCRIPTION: 0.13,
     Kind.ATTRIBUTE: 0.01,
-    None: 0.09,
 }
-"""Wanted of each kind of fact among the examples; None is a pair of facts."""
+"""Wanted of each kind of fact among the examples."""
 SLACK = 1.3
 """By so much a common kind may exceed its share, in place of those that are rare in the invented worlds."""
 PER_WORLD = 4
 """Of each kind from one world, so that even few examples are of all domains."""
-PAIRS_PER_WORLD = 20
-"""Drawn at random; most have no facts about the same thing."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +44,10 @@ class Example:
     """One answer to learn: the prompt, the forced opening, and what should follow it."""
 
     domain: str
-    kind: Kind | None
+    fact: Fact
     prompt: str
     opening: str
     answer: str
-    stance: Stance
-    facts: tuple[Fact, ...]
 
 
 def examples(n: int, seed: int, held_out: bool = False) -> list[Example]:
@@ -68,66 +61,23 @@ def _stream(seed: int, held_out: bool, n: int) -> Iterator[Example]:
     rng, seen = Random(f"{seed}/{held_out}"), set[tuple[str, str]]()
     room = {kind: SLACK * share * n + 1 for kind, share in SHARES.items()}
     for turn in count():
-        wanted = {kind: min(PER_WORLD, int(left)) for kind, left in room.items()}
-        for example in _of_world(domains[turn % len(domains)], seed * 1000 + turn, wanted, rng):
-            if (example.prompt, example.opening) not in seen:
-                room[example.kind] -= 1
+        domain, wanted = domains[turn % len(domains)], {kind: min(PER_WORLD, int(left)) for kind, left in room.items()}
+        facts = world_facts(domain, seed * 1000 + turn)
+        for fact in rng.sample(facts, len(facts)):
+            kind = take_apart(fact).kind
+            example = _worded(domain, fact, rng) if wanted[kind] else None
+            if example is not None and (example.prompt, example.opening) not in seen:
                 seen.add((example.prompt, example.opening))
+                wanted[kind] -= 1
+                room[kind] -= 1
                 yield example
 
 
-def _of_world(domain: Domain, seed: int, wanted: dict[Kind | None, int], rng: Random) -> Iterator[Example]:
-    """Examples of one invented world, of each kind as many as are wanted, as far as it has them."""
-    facts, titles = world_facts(domain, seed)
-    for fact in rng.sample(facts, len(facts)):
-        kind = take_apart(fact).kind
-        if wanted[kind] and (made := _worded(domain, fact, rng)) is not None:
-            wanted[kind] -= 1
-            yield made
-    consumers, products = _grouped(facts, EntityKind.CONSUMER), _grouped(facts, EntityKind.PRODUCT)
-    for _ in range(PAIRS_PER_WORLD if wanted[None] else 0):
-        product, stance = rng.choice(list(products)), rng.choice(STANCES)
-        chosen = argue(consumers[rng.choice(list(consumers))], products[product], stance)
-        made = _argued(domain, spoken_title(titles[product]), chosen, stance, rng) if len(chosen) == 2 else None
-        if made is not None and wanted[None]:
-            wanted[None] -= 1
-            yield made
-
-
 def _worded(domain: Domain, fact: Fact, rng: Random) -> Example | None:
-    statement = take_apart(fact)
-    stance = Stance.AGAINST if fact.polarity < 0 else Stance.FOR
+    """A fact with one of its leads and one way to go on, if that would be published."""
+    statement, stance = take_apart(fact), own_side(fact)
     opening = statement.fill(rng.choice(leads_of(statement, stance)))
-    prompt, answers = TUNED.about(fact, stance), continuations(statement, opening)
-    return _checked(domain, statement.kind, prompt, opening, answers, stance, (fact,), rng)
-
-
-def _argued(domain: Domain, title: str, facts: tuple[Fact, ...], stance: Stance, rng: Random) -> Example | None:
-    opening = rng.choice(PAIR_LEADS[stance]).format(title=title)
-    answers = pair_continuations(take_apart(facts[0]), take_apart(facts[1]), stance)
-    return _checked(domain, None, TUNED.pair_prompt(title, facts, stance), opening, answers, stance, facts, rng)
-
-
-def _checked(
-    domain: Domain,
-    kind: Kind | None,
-    prompt: str,
-    opening: str,
-    answers: Sequence[str],
-    stance: Stance,
-    facts: tuple[Fact, ...],
-    rng: Random,
-) -> Example | None:
-    """One of the answers, if it would be published."""
-    answer, cited = rng.choice(answers), [fact.fact_id for fact in facts]
-    if failures(f"{opening} {answer}", stance, cited, facts, opening):
+    answer = rng.choice(continuations(statement, opening))
+    if failures(f"{opening} {answer}", stance, [fact.fact_id], [fact], opening):
         return None
-    return Example(domain.many, kind, prompt, opening, answer, stance, facts)
-
-
-def _grouped(facts: Sequence[Fact], kind: EntityKind) -> dict[str, list[Fact]]:
-    groups: dict[str, list[Fact]] = {}
-    for fact in facts:
-        if fact.entity_kind is kind:
-            groups.setdefault(fact.entity_id, []).append(fact)
-    return groups
+    return Example(domain.many, fact, TUNED.about(fact, stance), opening, answer)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 
-from features.types import Stance
 from models.explanations.statements import Kind, Statement
 
 _OF_THEM = "you rated {n} of them {mean} {top} on average"
@@ -88,10 +87,7 @@ FAMILIES: dict[Kind, tuple[tuple[str, tuple[str, ...]], ...]] = {
         ),
         (
             r":$",
-            (
-                "the {n} who rated it gave it {mean} {top} on average, {side} its overall {usual}.",
-                "the {n} of them rated it {mean} {top} on average, {side} its overall {usual}.",
-            ),
+            ("the {n} of them rated it {mean} {top} on average, {side} its overall {usual}.",),
         ),
         (r"", ("rated it {mean} {top} on average, {side} its overall {usual}.",)),
     ),
@@ -100,46 +96,9 @@ FAMILIES: dict[Kind, tuple[tuple[str, tuple[str, ...]], ...]] = {
     Kind.ATTRIBUTE: ((r"", ("its {name} is {value}.",)),),
 }
 
-_TASTE = "you rated {n} {phrase} {mean} {top} on average, {side} your usual {usual}"
-_AFFINITY = "the {p_n} consumers who enjoy them gave it {p_mean} {p_top}, {p_side} its overall {p_usual}."
-
-PAIR_FAMILIES: dict[tuple[Kind, Kind], dict[Stance, tuple[str, ...]]] = {
-    (Kind.TASTE, Kind.ATTRIBUTE): dict.fromkeys(
-        Stance,
-        (
-            _TASTE + ", and its {p_name} is {p_value}.",
-            "its {p_name} is {p_value}, and " + _TASTE + ".",
-        ),
-    ),
-    (Kind.TASTE, Kind.AFFINITY): {
-        Stance.FOR: (_TASTE + ", and " + _AFFINITY,),
-        Stance.AGAINST: (_TASTE + ", but " + _AFFINITY,),
-    },
-    (Kind.WROTE, Kind.REVIEW): {
-        Stance.FOR: (
-            "you praised {title}, and a consumer who rated this one {p_stars} wrote: {p_quote}.",
-            "you wrote of {title}, and of this one a consumer wrote: {p_quote}.",
-        ),
-        Stance.AGAINST: (
-            "you faulted {title}, and a consumer who rated this one {p_stars} wrote: {p_quote}.",
-            "you wrote of {title}, and of this one a consumer wrote: {p_quote}.",
-        ),
-    },
-}
-
 
 def continuations(statement: Statement, opening: str) -> list[str]:
     """Every way to go on from a lead; empty where a part that all of them need is missing."""
     fitting = next(texts for pattern, texts in FAMILIES[statement.kind] if re.search(pattern, opening))
-    return _filled(fitting, statement.parts)
-
-
-def pair_continuations(consumer: Statement, product: Statement, stance: Stance) -> list[str]:
-    """Every way to argue from one fact of a consumer and one of a product."""
-    parts = {**consumer.parts, **{f"p_{name}": text for name, text in product.parts.items()}}
-    return _filled(PAIR_FAMILIES[consumer.kind, product.kind][stance], parts)
-
-
-def _filled(templates: tuple[str, ...], parts: dict[str, str]) -> list[str]:
-    usable = [text for text in templates if parts.get("examples") or "{examples}" not in text]
-    return [re.sub(r"([.!?])\.$", r"\1", text.format(**parts)) for text in usable]
+    usable = [text for text in fitting if statement.parts.get("examples") or "{examples}" not in text]
+    return [re.sub(r"([.!?])\.$", r"\1", text.format(**statement.parts)) for text in usable]

@@ -20,13 +20,10 @@ SIZES = ((24, 260, 0.3), (24, 260, 0.3), (90, 1700, 0.9))
 AS_OF = datetime(2030, 1, 1, tzinfo=UTC)
 
 
-def world_facts(domain: Domain, seed: int) -> tuple[list[Fact], dict[str, str]]:
-    """Facts of one invented world, and its products' titles by id; the same seed gives the same world."""
-    snapshot = invent(domain, seed)
-    products = snapshot.catalog.products
-    window, titles = EvidenceWindow(), dict(zip(products["product_id"], products["title"], strict=True))
-    facts = [*consumer_facts(snapshot, window, domain.wording), *product_facts(snapshot, window, domain.wording)]
-    return facts, titles
+def world_facts(domain: Domain, seed: int) -> list[Fact]:
+    """Facts of one invented world; the same seed gives the same world."""
+    snapshot, window = invent(domain, seed), EvidenceWindow()
+    return [*consumer_facts(snapshot, window, domain.wording), *product_facts(snapshot, window, domain.wording)]
 
 
 def invent(domain: Domain, seed: int) -> Snapshot:
@@ -96,7 +93,7 @@ def _title(domain: Domain, rng: Random) -> str:
         return rng.choice(forms) + year
     brand, thing = _brand(rng), rng.choice(domain.things).title()
     code = "".join(rng.choices("ABCDEFGKLMNPRSTVX", k=rng.randint(1, 3))) + str(rng.randint(2, 990))
-    forms = (
+    names = (
         f"{brand} {noun} {code}",
         f"{brand} {code} {adjective} {thing}",
         f"{brand} {adjective} {thing} with {rng.choice(domain.things).title()}, {rng.randint(2, 12)}-Pack",
@@ -105,7 +102,7 @@ def _title(domain: Domain, rng: Random) -> str:
         f"{brand} {adjective} {noun} {thing}",
         f"The {adjective} {noun}",
     )
-    return rng.choice(forms)
+    return rng.choice(names)
 
 
 def _brand(rng: Random) -> str:

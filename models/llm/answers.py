@@ -97,14 +97,22 @@ def describe_form(request: TextRequest, form: Form) -> str:
 
 def _rule(slot: Slot, request: TextRequest, name: str) -> str:
     """All that is prescribed for one claim."""
-    labels, opening = allowed_labels(slot, request), slot.opening.strip()
+    labels, opening, about = allowed_labels(slot, request), slot.opening.strip(), _beyond_facts(slot, request)
     rules = [
         f'has the stance "{slot.stance.value}"' if slot.stance else "",
-        f"rests on {' or '.join(labels)}" if labels else f"is about this: {slot.about}" if slot.about else "",
+        f"rests on {' or '.join(labels)}" if labels else "",
         f"begins with: {opening}" if opening else "",
     ]
     said = ", ".join(filter(None, rules))
-    return f"{name} {said}" if said else ""
+    return "\n".join(
+        filter(None, [f"{name} {said}" if said else "", f"{name} is about this: {about}" if about else ""])
+    )
+
+
+def _beyond_facts(slot: Slot, request: TextRequest) -> str:
+    """What a slot is about, without the facts: these are listed already, and quoted."""
+    lines = slot.about.splitlines()
+    return "\n".join(line for line in lines if not any(fact.text in line for fact in request.facts))
 
 
 def allowed_labels(slot: Slot, request: TextRequest) -> tuple[str, ...]:

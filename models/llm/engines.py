@@ -23,9 +23,10 @@ def open_engine(settings: HostSettings) -> TextEngine:
     from models.llm.weights import find_weights
 
     find_weights()  # before torch is loaded, so that the usual error comes at once
+    from models.llm.adapter import find_adapter
     from models.llm.local import EmbeddedEngine
 
-    return EmbeddedEngine(settings.models, device=_best_device())
+    return EmbeddedEngine(settings.models, device=_best_device(), adapter=find_adapter(settings.llm_adapter))
 
 
 def _best_device() -> str:

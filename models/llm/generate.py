@@ -17,8 +17,8 @@ from features.types import Completion, FinishReason, TextRequest
 from models.base import Progress, silent
 from models.llm.client import TextEngine
 
-PORTION = 512
-"""Requests reserved and handed to the engine at a time."""
+PORTION = 2048
+"""Requests reserved and handed to the engine at a time: many, since an engine runs dry at the end of each."""
 WAIT_SECONDS = 0.2
 """Between two looks at what other runs are buying."""
 
@@ -67,6 +67,7 @@ def generate(
     progress: Progress = silent,
     budget: Budget | None = None,
     retry_failed: bool = False,
+    portion: int = PORTION,
 ) -> GenerationReport:
     """Answers requests, each distinct one at most once.
 
@@ -77,6 +78,7 @@ def generate(
         progress: called with ("texts", answered, distinct requests).
         budget: what may be bought at most.
         retry_failed: asks again what failed before; without a new seed or prompt a greedy model fails again.
+        portion: how many requests are reserved at a time, and so kept from calls side by side.
 
     Raises:
         GenerationError: the engine cannot be reached, broke the protocol or is not the requests' model.
@@ -87,7 +89,7 @@ def generate(
     _check_model(distinct.values(), engine)
     with ledger.run() as run:
         run.account(asked=len(distinct))
-        buyer = _Buyer(engine, ledger, run, budget or Budget(), ledger.mark() if retry_failed else 0)
+        buyer = _Buyer(engine, ledger, run, budget or Budget(), portion, ledger.mark() if retry_failed else 0)
         for settled in buyer.settle(list(distinct.values())):
             progress("texts", settled, len(distinct))
     return GenerationReport(
@@ -108,12 +110,15 @@ class _Buyer:
     """The state of one call: what is settled so far, by the ledger or by the engine.
 
     Args:
-        engine, ledger, run, budget: of the call.
+        engine, ledger, run, budget, portion: of the call.
         failed_after: what failed up to this mark of the ledger may be asked again.
     """
 
-    def __init__(self, engine: TextEngine, ledger: Ledger, run: Run, budget: Budget, failed_after: int) -> None:
-        self.engine, self.ledger, self.run, self.budget, self.failed_after = engine, ledger, run, budget, failed_after
+    def __init__(
+        self, engine: TextEngine, ledger: Ledger, run: Run, budget: Budget, portion: int, failed_after: int
+    ) -> None:
+        self.engine, self.ledger, self.run = engine, ledger, run
+        self.budget, self.portion, self.failed_after = budget, portion, failed_after
         self.usable: dict[str, Completion] = {}
         self.made: list[Completion] = []
         self.tokens = self.from_ledger = self.known_failures = 0
@@ -131,7 +136,7 @@ class _Buyer:
         it is overdrawn by at most what the last portion cost more than expected.
         """
         calls, tokens = self.budget.calls, self.budget.tokens
-        room = PORTION if calls is None else min(PORTION, calls - len(self.made))
+        room = self.portion if calls is None else max(0, min(self.portion, calls - len(self.made)))
         if tokens is None or not room:
             return room
         left, n_known = tokens - self.tokens, len(self.made)

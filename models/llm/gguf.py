@@ -77,11 +77,13 @@ def _unpermuted(array: Any, heads: int) -> Any:
 
 
 def convert(gguf: Path, folder: Path) -> None:
-    """Writes the network (safetensors and its config) into an existing folder."""
+    """Writes the network (safetensors and its config) and its tokenizer into an existing folder."""
     from gguf import GGUFReader
     from safetensors.torch import save_file
+    from transformers import AutoTokenizer
 
     reader = GGUFReader(gguf)
     save_file(llama_tensors(reader), folder / "model.safetensors", metadata={"format": "pt"})
     config = {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "dtype": "bfloat16"}
     (folder / "config.json").write_text(json.dumps({**config, **llama_config(reader)}, indent=1))
+    AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)

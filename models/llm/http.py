@@ -96,7 +96,7 @@ class HttpEngine:
         root = base_url.rstrip("/").removesuffix("/v1")
         self.address, self.model = f"{root}/v1/chat/completions", model
         self.concurrency, self.timeout, self.backoff = concurrency, timeout, backoff
-        self.deadline, self.pause = deadline, pause
+        self.deadline, self._pace = deadline, Pace(concurrency, pause=pause)
         self.form, self._form_settled = Form.SCHEMA, False
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
 
@@ -107,9 +107,10 @@ class HttpEngine:
 
     def complete(self, requests: Sequence[TextRequest]) -> Iterator[Completion]:
         """Yields answers as they arrive. Raises GenerationError if the server stays away or refuses the calls."""
-        waiting, pace = iter(requests), Pace(self.concurrency, pause=self.pause)
+        waiting, pace = iter(requests), self._pace.again()
+        self._pace = pace
         with (
-            httpx.Client(headers=self._headers) as client,
+            httpx.Client(headers=self._headers, limits=httpx.Limits(max_connections=self.concurrency)) as client,
             ThreadPoolExecutor(self.concurrency, thread_name_prefix="llm") as pool,
         ):
             running: set[Future[Completion]] = set()

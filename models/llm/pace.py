@@ -26,7 +26,7 @@ class Pace:
     """Lets calls out at the server's pace.
 
     Args:
-        most: calls in flight at most; the number starts at one and grows with answers.
+        most: calls in flight at most; their number starts at one and grows with answers.
         away_after: failures in a row, of all calls together, that open the circuit.
         pause: seconds it stays open the first time; doubles while the server stays away.
         openings: pauses without an answer after which no call goes out any more.
@@ -35,9 +35,15 @@ class Pace:
     def __init__(self, most: int, away_after: int = 4, pause: float = 15.0, openings: int = 4) -> None:
         self.most, self.away_after, self.pause, self.openings = most, away_after, pause, openings
         self._changed = threading.Condition()
-        self._limit, self._step, self._in_flight = 1.0, 1.0, 0
+        self._limit, self._in_flight, self._was_busy = 1.0, 0, False
         self._failures = self._opened = 0
         self._closed_until, self._answered, self._stopped = 0.0, False, False
+
+    def again(self) -> Pace:
+        """A fresh one for the next run, which remembers how many calls the server could take."""
+        fresh = Pace(self.most, self.away_after, self.pause, self.openings)
+        fresh._limit, fresh._was_busy, fresh._answered = self._limit, self._was_busy, self._answered
+        return fresh
 
     @property
     def waiting(self) -> bool:
@@ -67,7 +73,7 @@ class Pace:
             self._in_flight -= 1
             if effect is Effect.ANSWERED:
                 self._answered, self._failures, self._opened = True, 0, 0
-                self._limit = min(self.most, self._limit + self._step)
+                self._limit = min(self.most, self._limit + (1 / self._limit if self._was_busy else 1))
             elif time.monotonic() >= self._closed_until:  # later news of calls sent before is no news
                 if effect is Effect.BUSY:
                     self._slow_down(wait)
@@ -87,9 +93,9 @@ class Pace:
             self._changed.notify_all()
 
     def _slow_down(self, wait: float) -> None:
-        """Half as many calls, and from now on a slow return to more (additive increase, multiplicative decrease)."""
+        """Half as many calls, and from now on one more only after as many answers (as TCP avoids congestion)."""
         self._limit = max(1.0, self._limit / 2)
-        self._step = 1 / self.most
+        self._was_busy = True
         self._closed_until = time.monotonic() + wait
         self._failures = self._opened = 0
 

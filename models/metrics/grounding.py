@@ -8,18 +8,28 @@ from typing import NamedTuple
 
 from features.types import Explanation, Fact, Stance
 from features.wording import Wording
+from features.words import content
 from models.explanations.compose import JOINTS
-from models.explanations.facets import opening, template
-from models.explanations.gates import FUNCTION_WORDS, Failure, failures, stem, stems
+from models.explanations.fewshot import opening, template
+from models.explanations.gates import Failure, failures
+from models.explanations.leads import lead
 from models.metrics.explanation import statements
 
 UNSUPPORTED = frozenset(
-    {Failure.CITATION, Failure.GROUNDED, Failure.NUMBER, Failure.TITLE, Failure.STANCE, Failure.ECHO, Failure.PERSONAL}
+    {
+        Failure.CITATION,
+        Failure.GROUNDED,
+        Failure.RECOMBINED,
+        Failure.NUMBER,
+        Failure.TITLE,
+        Failure.STANCE,
+        Failure.ECHO,
+        Failure.PERSONAL,
+    }
 )
 """Failures that concern what is said; a clause may be as short as it likes."""
 SAME_CONTENT = 0.5
 """From this share of common content words, two texts say the same."""
-_CONTENTLESS = frozenset(stem(word) for word in FUNCTION_WORDS)
 
 
 class Contrast(NamedTuple):
@@ -48,11 +58,15 @@ class Evidence:
 def supported(text: Explanation, evidence: Evidence) -> list[bool]:
     """For each statement of a text, whether the facts it cites carry it.
 
-    The words in which code says a cited fact, in its prescribed opening and its template, count as carried.
+    The words in which code says a cited fact, in its prescribed openings and its template, count as carried.
     """
     cited = [evidence.facts[fact_id] for fact_id in text.fact_ids if fact_id in evidence.facts]
-    code = (words for fact in cited for words in (opening(fact, evidence.wording), template(fact, evidence.wording)))
-    said = " ".join([evidence.titles.get(text.product_id, ""), JOINTS, *code])
+    by_code = [
+        said
+        for fact in cited
+        for said in (opening(fact, evidence.wording), template(fact, evidence.wording), lead(fact, text.stance))
+    ]
+    said = "\n".join([evidence.titles.get(text.product_id, ""), JOINTS, *by_code])
     return [
         not UNSUPPORTED & set(failures(statement, text.stance, text.fact_ids, cited, context=said))
         for statement in statements(text.text)
@@ -61,8 +75,8 @@ def supported(text: Explanation, evidence: Evidence) -> list[bool]:
 
 def contrast(pro: Explanation, con: Explanation, evidence: Evidence) -> Contrast:
     """How the two sides of one pair stand to each other; both must say something."""
-    named = stems(evidence.titles.get(pro.product_id, "")) | _CONTENTLESS
-    mine, theirs = (stems(text.text) - named for text in (pro, con))
+    named = content(evidence.titles.get(pro.product_id, ""))
+    mine, theirs = (content(text.text) - named for text in (pro, con))
     common = len(mine & theirs) / max(len(mine | theirs), 1)
     return Contrast(
         differ=set(pro.fact_ids) != set(con.fact_ids) and common < SAME_CONTENT,

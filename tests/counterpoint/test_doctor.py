@@ -94,6 +94,15 @@ def test_a_language_model_server_that_does_not_answer(settings: HostSettings, cl
     assert "sk-secret" not in str(found)
 
 
+def test_a_file_of_texts_is_looked_through(settings: HostSettings, tmp_path: Path) -> None:
+    answers = tmp_path / "answers.jsonl"
+    assert doctor._language_model(replace(settings, texts=answers)).status is Status.MISSING
+    provenance = {"model": "big", "revision": "7", "source": "job 12", "made_at": "2026-05-01T10:00:00Z"}
+    answers.write_text(json.dumps({**provenance, "request": "0" * 64, "text": "It is new."}))
+    found = doctor._language_model(replace(settings, texts=answers))
+    assert (found.status, found.found) == (Status.OK, f"1 texts of imported:big in {answers}")
+
+
 def test_a_home_that_cannot_be_written(settings: HostSettings, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     found = doctor._home(replace(settings, home=tmp_path / "file" / "home"))

@@ -395,7 +395,7 @@ class TestFeatureRows:
     )
 
     def check(self, frame: pd.DataFrame) -> CheckReport:
-        return check_feature_rows("features/consumer", frame, ["consumer_id"], AS_OF, n_entities=2)
+        return check_feature_rows("consumer_features", frame, ["consumer_id"], AS_OF, n_entities=2)
 
     def test_clean(self) -> None:
         clean(self.check(self.frame))

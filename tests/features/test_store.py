@@ -14,6 +14,8 @@ import pandas as pd
 import pytest
 
 import features
+from benchmarks.lookup import LookupConfig
+from benchmarks.proofs import online
 from features.definitions import SERVICE, feast_objects
 from features.errors import StoreError
 from features.rows import PAIR_CODES, VIEWS
@@ -167,6 +169,12 @@ def test_only_changed_rows_are_written(served) -> None:
     versions = before.content.table["version"].to_pylist()
     versions[before.content.index[3]] = "new"
     assert after.content.table["version"].to_pylist() == versions
+
+
+@pytest.mark.slow
+def test_an_oracle_finds_no_row_written_in_vain_and_no_deleted_byte() -> None:
+    proof = online.prove(LookupConfig(n_consumers=60, n_products=120, n_interactions=1000))
+    assert proof.kept, proof.figures
 
 
 @pytest.mark.redis

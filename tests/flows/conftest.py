@@ -17,11 +17,10 @@ from features.readers.world import WorldConfig, generate_world, write_world
 from features.rows import VIEWS
 from features.store import FeatureRows
 from features.types import ModelIdentity, RatingScale
-from flows import refresh
 from flows.ingest import ingest_data
 from flows.materialize import materialize_features
 from flows.recipe import REMEMBERED, DataSection, ExplainSection, Recipe
-from flows.refresh import CatalogChanged, RefreshResult
+from flows.refresh import RefreshResult, refresh
 from flows.workspace import Workspace
 from models.base import Progress, silent
 from models.llm.scripted import SCRIPTED, ScriptedEngine
@@ -112,10 +111,8 @@ class Shop:
         ((key, value),) = row.items()
         self.edit(name, lambda frame: frame[frame[key] != value])
 
-    def refresh(self) -> tuple[CatalogChanged, RefreshResult]:
-        found = refresh.find(self.workspace, self.recipe)
-        refresh.settle(self.workspace)
-        return found, refresh.remake(self.workspace, self.recipe, found)
+    def refresh(self) -> RefreshResult:
+        return refresh.fn(self.recipe)
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """The feature tables of the lake."""

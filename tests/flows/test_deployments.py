@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -42,7 +43,7 @@ def answered(body: Body) -> Reply:
     return Reply(json.dumps({"claims": claims}))
 
 
-def wait_for(what: str, found: Callable[[], Any], seconds: float = 150) -> Any:
+def wait_for(what: str, found: Callable[[], Any], seconds: float = 400) -> Any:
     """What `found` gives as soon as it is true."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
@@ -79,12 +80,17 @@ class Prefect:
     def __exit__(self, *error: object) -> None:
         for process in reversed(self.running):
             process.terminate()
-            process.wait(60)
+            try:
+                process.wait(30)  # a worker waits for its runs
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "prefect", *arguments]
         with self.log.open("ab") as log:
-            process = subprocess.Popen(command, cwd=ROOT, env=self.environment, stdout=log, stderr=log)
+            process = subprocess.Popen(
+                command, cwd=ROOT, env=self.environment, stdout=log, stderr=log, start_new_session=True
+            )
         self.running.append(process)
         return process
 
@@ -93,7 +99,7 @@ class Prefect:
         self.start("worker", "start", "--pool", "local", "--type", "process")
         wait_for("the work pool", lambda: self.answers("/work_pools/local"))
         file = str(ROOT / "deployments" / "prefect.yaml")
-        assert self.start("deploy", "--all", "--prefect-file", file).wait(120) == 0, self.log.read_text()
+        assert self.start("deploy", "--all", "--prefect-file", file).wait(400) == 0, self.log.read_text()
 
     def answers(self, path: str) -> bool:
         try:
@@ -105,11 +111,10 @@ class Prefect:
         deployment = self.api.get(f"/deployments/name/{name}/{name}").json()["id"]
         self.api.post(f"/deployments/{deployment}/create_flow_run", json={}).raise_for_status()
 
-    def ended(self, name: str) -> dict[str, Any] | None:
-        """The first run of a flow that came to an end, good or bad."""
-        asked = {"flows": {"name": {"any_": [name]}}, "sort": "START_TIME_ASC"}
-        runs = self.api.post("/flow_runs/filter", json=asked).json()
-        return next((run for run in runs if run["end_time"]), None)
+    def triggered(self, name: str) -> dict[str, Any] | None:
+        """The run of a flow that was started with parameters, as by a trigger, once it ended, well or not."""
+        runs = self.api.post("/flow_runs/filter", json={"flows": {"name": {"any_": [name]}}}).json()
+        return next((run for run in runs if run["end_time"] and run["parameters"]), None)
 
 
 def test_a_change_of_the_catalog_comes_online_by_itself(new_shop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,7 +129,7 @@ def test_a_change_of_the_catalog_comes_online_by_itself(new_shop, monkeypatch: p
             shop.describe("p01", "A theremin with a cracked antenna.")
             shop.drop("catalog", product_id=shop.quiet)
             prefect.run("detect_changes")
-            run = wait_for("the triggered run", lambda: prefect.ended("refresh_entities"))
+            run = wait_for("the triggered run", lambda: prefect.triggered("refresh_entities"))
             assert run["state_type"] == "COMPLETED", prefect.log.read_text()[-3000:]
     assert (run["parameters"]["change"]["changed"], run["parameters"]["change"]["removed"]) == (["p01"], [shop.quiet])
     new = stub.bodies[asked:]

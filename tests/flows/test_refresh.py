@@ -25,8 +25,8 @@ def test_a_new_description_reaches_its_product_alone(shop) -> None:
     online = shop.online(rest)
     codes = {path: path.read_bytes() for path in autoencoder_folder(shop.workspace).iterdir()}
     shop.describe("p01", "A theremin with a cracked antenna.")
-    found, result = shop.refresh()
-    assert (found.products, found.consumers, found.changed) == (Count(changed=1), Count(), ("p01",))
+    result = shop.refresh()
+    assert (result.products, result.consumers) == (Count(changed=1), Count())
     assert [request.subject for request in shop.engine.seen] == ["product p01"]
     assert len(shop.encoded) == 2  # what it is, and its strength
     assert (result.calls, result.written) == (1, {PRODUCT_CONTENT.name: 1, PRODUCT_FACETS.name: 1})
@@ -42,8 +42,8 @@ def test_a_vanished_product_is_nowhere_and_the_new_texts_go_live(shop) -> None:
     tables, online = shop.tables(), shop.online(["p01", "p02"])
     assert shop.quiet in shop.everything()
     shop.drop("catalog", product_id=shop.quiet)
-    found, result = shop.refresh()
-    assert (found.products, result.calls, result.written) == (Count(removed=1), 0, {})
+    result = shop.refresh()
+    assert (result.products, result.calls, result.written) == (Count(removed=1), 0, {})
     assert not {shop.quiet, "Velvet"} & set(shop.everything().replace("'", " ").split())
     assert shop.quiet.encode() not in (shop.workspace.settings.feast / "online.db").read_bytes()
     assert FeatureRows(shop.workspace.settings).online_products([shop.quiet]).features.index.tolist() == [-1]
@@ -60,8 +60,8 @@ def test_a_vanished_product_is_nowhere_and_the_new_texts_go_live(shop) -> None:
 def test_a_vanished_consumer_is_nowhere(shop) -> None:
     assert shop.leaver in shop.everything()
     shop.drop("interactions", consumer_id=shop.leaver)
-    found, result = shop.refresh()
-    assert (found.consumers, result.deleted["consumer_features"]) == (Count(removed=1), 1)
+    result = shop.refresh()
+    assert (result.consumers, result.deleted["consumer_features"]) == (Count(removed=1), 1)
     assert shop.leaver not in shop.everything()
     assert FeatureRows(shop.workspace.settings).online_consumers([shop.leaver]).features.index.tolist() == [-1]
 
@@ -71,8 +71,8 @@ def test_a_cosmetic_edit_moves_nothing(shop) -> None:
     shop.encoded.clear()
     tables, live = shop.tables(), shop.releases.live_id()
     shop.edit("catalog", lambda f: f.assign(description="  " + f["description"].str.replace(". ", ".  "))[::-1])
-    found, result = shop.refresh()
-    assert not found.anything
+    result = shop.refresh()
+    assert (result.products, result.consumers) == (Count(), Count())
     assert (result.calls, result.written, result.deleted, result.release_id) == (0, {}, {}, live)
     assert shop.engine.seen == shop.encoded == []
     for name, table in shop.tables().items():
@@ -82,6 +82,7 @@ def test_a_cosmetic_edit_moves_nothing(shop) -> None:
 def test_what_was_not_announced_is_found_again(shop) -> None:
     shop.describe("p01", "A theremin with a cracked antenna.")
     first = refresh.find(shop.workspace, shop.recipe)
+    assert first.changed == ("p01",)
     assert refresh.find(shop.workspace, shop.recipe) == first
     refresh.settle(shop.workspace)
     assert not refresh.find(shop.workspace, shop.recipe).anything

@@ -109,7 +109,9 @@ def test_a_text_is_encoded_once() -> None:
 def test_texts_of_the_pair_beat_the_floors_in_every_measure() -> None:
     titles = {"p1": "Kite", "p2": "Drift"}
     facts = {
-        f"{c}{p}{s}": fact(f"{c}{p}{s}", f"{c} {word} and {titles[p]}", 1 if s == "for" else -1)
+        f"{c}{p}{s}": fact(
+            f"{c}{p}{s}", f'described as: "Known for {word}, it is {titles[p]}"', 1 if s == "for" else -1
+        )
         for (c, p), word in zip(PAIRS, ("bass", "comfort", "cable"), strict=True)
         for s in ("for", "against")
     }

@@ -12,13 +12,13 @@ from features.errors import InputError
 from features.evidence import EvidenceWindow
 from features.facts import consumer_facts, product_facts
 from features.readers.world import WorldConfig, generate_world
-from features.types import Fact, ModelIdentity, Snapshot, Stance
+from features.types import Fact, ModelIdentity, Snapshot
 from features.wording import Wording
-from models.explanations.facets import FacetConfig, facet_requests
+from models.explanations.facets import facet_requests
 from models.explanations.gates import failures
-from models.explanations.leads import LEADS, PAIR_LEADS, lead, leads_of
+from models.explanations.leads import LEADS, lead, leads_of
 from models.explanations.statements import Kind, Statement, take_apart
-from models.explanations.styles import FEW_SHOT, TUNED, style_of
+from models.explanations.styles import FEW_SHOT, TUNED, own_side, style_of
 from models.explanations.tuning_data import examples
 from models.explanations.tuning_domains import DOMAINS
 from models.explanations.tuning_targets import continuations
@@ -34,10 +34,6 @@ def facts() -> list[Fact]:
     snapshot, window = Snapshot(data.interactions, data.catalog, data.scale, last), EvidenceWindow()
     wording = Wording(many="headphones")
     return [*consumer_facts(snapshot, window, wording), *product_facts(snapshot, window, wording)]
-
-
-def side(fact: Fact) -> Stance:
-    return Stance.AGAINST if fact.polarity < 0 else Stance.FOR
 
 
 def test_every_fact_is_of_a_known_kind(facts: list[Fact]) -> None:
@@ -57,8 +53,8 @@ def test_the_style_follows_from_the_models_identity(facts: list[Fact]) -> None:
 
 
 def test_leads_open_in_many_ways_but_the_same_fact_always_in_one(facts: list[Fact]) -> None:
-    openings = [lead(fact, side(fact)) for fact in facts]
-    assert openings == [lead(fact, side(fact)) for fact in facts]
+    openings = [lead(fact, own_side(fact)) for fact in facts]
+    assert openings == [lead(fact, own_side(fact)) for fact in facts]
     assert commonest(openings) < 0.3
 
 
@@ -67,15 +63,17 @@ def test_every_lead_can_be_gone_on_with_in_words_that_pass_the_gates(kind: Kind,
     of_kind = [fact for fact in facts if take_apart(fact).kind is kind][:20]
     for fact in of_kind:
         statement: Statement = take_apart(fact)
-        for template in leads_of(statement, side(fact)):
+        for template in leads_of(statement, own_side(fact)):
             opening = statement.fill(template)
             made = continuations(statement, opening)
             assert made
-            assert any(not failures(f"{opening} {text}", side(fact), [fact.fact_id], [fact], opening) for text in made)
+            assert any(
+                not failures(f"{opening} {text}", own_side(fact), [fact.fact_id], [fact], opening) for text in made
+            )
 
 
 def test_a_word_must_follow_a_lead() -> None:
-    every = [text for sides in [*LEADS.values(), PAIR_LEADS] for texts in sides.values() for text in texts]
+    every = [text for sides in LEADS.values() for texts in sides.values() for text in texts]
     assert all(text == text.strip() for text in every)
     assert not any(text.endswith((".", '"', "“")) for text in every)
 
@@ -87,15 +85,17 @@ def test_examples_are_reproducible_would_be_published_and_keep_domains_apart() -
     assert not {e.domain for e in learned} & {e.domain for e in unseen}
     assert all(domain.many != "headphones" for domain in DOMAINS)
     for e in learned:
-        text, cited = f"{e.opening} {e.answer}", [fact.fact_id for fact in e.facts]
-        assert failures(text, e.stance, cited, e.facts, e.opening) == []
+        text, fact = f"{e.opening} {e.answer}", e.fact
+        assert failures(text, own_side(fact), [fact.fact_id], [fact], e.opening) == []
 
 
 def test_an_example_is_what_the_tuned_model_will_be_asked() -> None:
-    (example,) = [e for e in examples(8, seed=3) if e.kind is not None][:1]
-    (fact,) = example.facts
-    assert example.prompt == TUNED.about(fact, example.stance)
-    assert FacetConfig().max_tokens > len(example.answer.split())
+    (example,) = examples(1, seed=3)
+    (slot,) = facet_requests([example.fact], TUNED_MODEL)[0].slots
+    assert example.prompt == slot.about
+    assert slot.opening in {
+        take_apart(example.fact).fill(text) for text in leads_of(take_apart(example.fact), slot.stance)
+    }
 
 
 @pytest.mark.slow

@@ -108,7 +108,7 @@ def test_without_the_model_products_come_in_order_of_popularity(runtime: Runtime
 
 
 def test_without_reasons_the_ranking_stays(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtime._reasons, "_facts", None)
+    monkeypatch.setattr(runtime._reasons, "of", None)
     answer = runtime.recommend("c1", None, k=2)
     assert ids(answer) == ["p3", "p2"]
     assert answer.cause == "the reasons could not be composed"

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from features.types import Claim, ModelIdentity, ShownFact, Slot, Stance, TextRequest
+from models.explanations.gates import REASONS, Failure
+from models.explanations.retry import Rejected
 from models.llm.answers import Form, describe_form, json_schema, parse_lines, read_answer, user_message
 
 SLOTS = (Slot("They like"), Slot("They avoid"))
@@ -51,8 +53,18 @@ def test_the_words_for_json_show_its_shape_and_the_same_rules() -> None:
 
 def test_a_line_without_facts_says_what_it_is_about() -> None:
     request = request_of((Slot("It", about="Fact: old."),), ())
-    assert describe_form(request, Form.LINES).endswith("\nLine 1 is about this: Fact: old., begins with: It")
+    assert describe_form(request, Form.LINES).endswith("\nLine 1 begins with: It\nLine 1 is about this: Fact: old.")
     assert "stance" not in describe_form(request_of((Slot(""),), ()), Form.LINES)
+
+
+def test_a_second_request_says_why_the_first_was_refused_and_shows_facts_in_their_quotes_only() -> None:
+    slot = Slot("They avoid", about=f"Fact: {FACTS[0].text}", stance=Stance.AGAINST, cites=("F1",))
+    request = request_of((slot,))
+    second = Rejected(request, 0, "They avoid war films.", (Failure.GROUNDED,)).second
+    assert second is not None
+    assert REASONS[Failure.GROUNDED] in user_message(second, Form.SCHEMA)
+    assert user_message(second, Form.SCHEMA).count(FACTS[0].text) == 1
+    assert user_message(request, Form.SCHEMA) in user_message(second, Form.SCHEMA)
 
 
 def test_the_schema_knows_only_the_requests_labels_and_sides() -> None:

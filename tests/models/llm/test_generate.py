@@ -167,9 +167,9 @@ def test_kills_lose_no_answer_and_buy_none_again(tmp_path: Path, ledger_url: str
 
 @pytest.mark.slow
 def test_two_processes_side_by_side_buy_nothing_twice(tmp_path: Path, ledger_url: str) -> None:
-    n, answer = 700, Reply("Likes films.", delay=0.002)
+    n, answer = 400, Reply("Likes films.", delay=0.002)
     with StubServer([answer]) as server, Ledger(ledger_url) as ledger:
-        start = child_starter(ledger_url, server.url, str(tmp_path / "journal"), n)
+        start = child_starter(ledger_url, server.url, str(tmp_path / "journal"), n, 16)
         children = [start(), start()]
         for child in children:
             child.join()

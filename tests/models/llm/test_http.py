@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.proofs import endpoint
 from benchmarks.stub_server import Reply, StubServer
 from features.errors import GenerationError
 from features.ledger import Ledger
@@ -327,3 +328,10 @@ def test_under_any_mix_of_faults_a_request_ends_as_one_whole_answer_or_the_run_a
         assert all(answer.claims == CLAIMS for answer in published.values())
         assert len(kept_apart) <= sum(fault in UNUSABLE for fault in faults)
         assert stub.most_at_once <= concurrency
+
+
+@pytest.mark.slow
+def test_a_server_that_fails_in_every_way_publishes_nothing_half_made() -> None:
+    figures = endpoint.measure(150)
+    assert endpoint.kept(figures)
+    assert len(figures["faults"]) > 10

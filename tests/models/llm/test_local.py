@@ -10,8 +10,9 @@ import torch
 
 from features.errors import GenerationError
 from features.types import Completion, FinishReason, ModelIdentity, Slot, TextRequest
+from models.llm.adapter import CONFIG, WEIGHTS
 from models.llm.gguf import llama_name
-from models.llm.local import EmbeddedEngine, best_dtype
+from models.llm.local import EmbeddedEngine
 from models.llm.weights import find_weights
 from models.threads import free_cores
 
@@ -87,6 +88,51 @@ def test_a_batch_with_padding_answers_like_one_at_a_time(engine: EmbeddedEngine)
 
 
 @pytest.mark.slow
+def test_a_long_queue_of_mixed_lengths_is_answered_through_few_rows(engine: EmbeddedEngine) -> None:
+    """11 requests of one to two rows share 4 places; rows leave and enter at different times."""
+    capitals = {"France": "Paris", "Italy": "Rome", "Spain": "Madrid", "Japan": "Tokyo"}
+    lands = [land for land in capitals for _ in range(2)]
+    short = [
+        request_to(engine, f"What is the capital of {land}?{' Please.' * n}", (Slot("The capital is", 12),))
+        for n, land in enumerate(lands)
+    ]
+    facing = tuple(Slot("I think", 3 + n, f"Fact: the house has {n} doors") for n in range(2))
+    cut = [request_to(engine, "word " * 40 * n, facing) for n in range(3)]
+    got = answers(engine, *short, *cut)
+    assert [capitals[land] in answer.lines[0] for answer, land in zip(got, lands, strict=False)] == [True] * 8
+    assert [len(answer.lines) for answer in got[8:]] == [2, 2, 2]
+
+
+@pytest.mark.slow
+def test_closing_in_the_middle_gives_the_threads_back_and_the_engine_goes_on(engine: EmbeddedEngine) -> None:
+    slots, before = (Slot("The capital is", 12),), torch.get_num_threads()
+    requests = [request_to(engine, f"What is the capital of {land}?", slots) for land in ("France", "Italy", "Spain")]
+    running = engine.complete(requests)
+    next(running)
+    running.close()
+    assert torch.get_num_threads() == before
+    assert "Paris" in answers(engine, requests[0])[0].lines[0]
+
+
+def test_an_adapter_changes_the_identity(engine: EmbeddedEngine, tmp_path: Path) -> None:
+    for name in (CONFIG, WEIGHTS):
+        (tmp_path / name).write_bytes(b"{}")
+    adapted = EmbeddedEngine(engine.folder, adapter=tmp_path).identity
+    assert adapted.name == engine.identity.name
+    assert adapted.revision.startswith(f"{engine.identity.revision}+")
+
+
+@pytest.mark.slow
+def test_prompts_are_cut_into_tokens_as_transformers_does(engine: EmbeddedEngine) -> None:
+    from transformers import AutoTokenizer
+
+    theirs, ours = AutoTokenizer.from_pretrained(engine._model.folder), engine._model.tokens
+    turns = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": "Fact: rated “Amélie” 4.5 of 5\nWhy?"}]
+    expected = theirs.apply_chat_template(turns, add_generation_prompt=True, tokenize=True)["input_ids"]
+    assert ours.of_system(SYSTEM) + ours.of_turn(turns[1]["content"]) == expected
+
+
+@pytest.mark.slow
 def test_a_line_without_an_end_is_cut_and_says_so(engine: EmbeddedEngine) -> None:
     (answer,) = answers(engine, request_to(engine, "Tell a story.", (Slot("Once upon a time", 3), Slot("Then", 3))))
     assert answer.finish is FinishReason.LENGTH
@@ -123,13 +169,6 @@ def test_a_prompt_that_is_too_long_is_an_error_that_names_it(engine: EmbeddedEng
 def test_tensors_get_their_names_in_transformers() -> None:
     assert llama_name("blk.12.attn_q.weight") == "model.layers.12.self_attn.q_proj.weight"
     assert llama_name("output_norm.weight") == "model.norm.weight"
-
-
-@pytest.mark.parametrize(("flags", "dtype"), [("fpu avx512f avx512_bf16", torch.bfloat16), ("fpu avx2", torch.float32)])
-def test_bf16_is_used_where_the_processor_computes_in_it(tmp_path: Path, flags: str, dtype: torch.dtype) -> None:
-    (tmp_path / "cpuinfo").write_text(f"flags\t\t: {flags}\n")
-    assert best_dtype("cpu", tmp_path / "cpuinfo") is dtype
-    assert best_dtype("cpu", tmp_path / "none") is torch.float32
 
 
 @pytest.mark.parametrize(("load", "threads"), [(0.1, 4), (1.2, 3), (9.0, 1)])

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from features.errors import GenerationError, StoreError
+from features.errors import GenerationError, SettingError, StoreError
 from features.settings import HostSettings
 from features.types import ModelIdentity
 from models.llm.engines import open_engine
 from models.llm.http import HttpEngine
+from models.llm.imported import ImportEngine
 from models.llm.weights import PACKAGE, converted_folder, find_weights, weights_identity
 
 MODEL = ModelIdentity("Tiny", "abc")
@@ -87,6 +88,24 @@ def test_a_url_chooses_the_server(tmp_path: Path) -> None:
     engine = open_engine(HostSettings.from_environment(url))
     assert isinstance(engine, HttpEngine)
     assert engine.identity == ModelIdentity("big", "unknown")
+    limits = {"COUNTERPOINT_LLM_CONCURRENCY": "3", "COUNTERPOINT_LLM_TIMEOUT": "7.5"}
+    limited = open_engine(HostSettings.from_environment({**url, **limits}))
+    assert isinstance(limited, HttpEngine)
+    assert (limited.concurrency, limited.timeout) == (3, 7.5)
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "many", "nan", "inf"])
+@pytest.mark.parametrize("name", ["COUNTERPOINT_LLM_CONCURRENCY", "COUNTERPOINT_LLM_TIMEOUT"])
+def test_a_limit_that_is_none_is_an_error_that_names_it(name: str, given: str) -> None:
+    with pytest.raises(SettingError, match=f"{name} is '{given}'"):
+        HostSettings.from_environment({name: given})
+
+
+def test_a_file_of_texts_takes_the_place_of_any_model(tmp_path: Path) -> None:
+    texts = {"COUNTERPOINT_TEXTS": str(tmp_path / "answers.jsonl"), "COUNTERPOINT_LLM_URL": "http://127.0.0.1:1"}
+    engine = open_engine(HostSettings.from_environment({**texts, "COUNTERPOINT_LLM_MODEL": "big"}))
+    assert isinstance(engine, ImportEngine)
+    assert engine.path == tmp_path / "answers.jsonl"
 
 
 def test_no_url_and_no_weights_is_an_error_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,103 @@
+"""Adapters of the embedded model: low-rank changes of its weights, in peft's format, merged when it is loaded.
+
+A folder holds `adapter_config.json` and `adapter_model.safetensors`, as `save_pretrained` of peft writes them. Merging
+is W + (alpha / r) B A and needs no peft; the engine is as fast with an adapter as without.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from features.errors import GenerationError
+
+SHIPPED = Path(__file__).parent / "adapter"
+"""The adapter that comes with the package, if it does."""
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+_PREFIX, _DOWN, _UP = "base_model.model.", ".lora_A.weight", ".lora_B.weight"
+_UNKNOWN = ("use_dora", "fan_in_fan_out", "modules_to_save", "alpha_pattern", "megatron_config")
+"""Options that would make the merge another one."""
+
+
+def find_adapter(setting: str) -> Path | None:
+    """The adapter that a host's setting names: `none`, a folder, or empty for the shipped one if there is one.
+
+    Raises GenerationError if a folder is named that holds no adapter.
+    """
+    if setting == "none" or not (setting or (SHIPPED / WEIGHTS).is_file()):
+        return None
+    folder = Path(setting).expanduser() if setting else SHIPPED
+    missing = [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]
+    if missing:
+        raise GenerationError(
+            f"The adapter folder {folder} has no {' and no '.join(missing)}.",
+            f"An adapter is a folder with {CONFIG} and {WEIGHTS}, as peft saves it.",
+            "Correct COUNTERPOINT_LLM_ADAPTER, or set it to `none` to use the model as it is.",
+        )
+    return folder
+
+
+def adapter_revision(folder: Path) -> str:
+    """The first 8 hex digits of the sha256 of both files: another adapter is another model."""
+    digest = hashlib.sha256()
+    for name in (CONFIG, WEIGHTS):
+        digest.update((folder / name).read_bytes())
+    return digest.hexdigest()[:8]
+
+
+def merged(weights: Mapping[str, Tensor], folder: Path) -> dict[str, Tensor]:
+    """The weights with an adapter's changes, which are added in fp32.
+
+    Args:
+        weights: by their names in transformers.
+        folder: the adapter.
+
+    Raises:
+        GenerationError: the adapter is of another kind or made for another network.
+    """
+    from safetensors.torch import load_file
+
+    config, parts = _config(folder), load_file(folder / WEIGHTS)
+    changed = dict(weights)
+    for name, down in parts.items():
+        if not name.endswith(_DOWN):
+            continue
+        target, up = name.removeprefix(_PREFIX).removesuffix(_DOWN) + ".weight", parts.get(_up(name))
+        if up is None or target not in weights or (up.shape[0], down.shape[1]) != tuple(weights[target].shape):
+            raise _foreign(folder, f"{name} fits no tensor of the network")
+        changed[target] = weights[target].float() + _scale(config, down.shape[0]) * (up.float() @ down.float())
+    if unread := set(parts) - {name for down in parts if down.endswith(_DOWN) for name in (down, _up(down))}:
+        raise _foreign(folder, f"{min(unread)} is not a part of a low-rank change")
+    return changed
+
+
+def _up(down: str) -> str:
+    return down.removesuffix(_DOWN) + _UP
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    """An adapter's settings. Raises GenerationError if merging would take more than a scaled product."""
+    config: dict[str, Any] = json.loads((folder / CONFIG).read_text())
+    used = [name for name in _UNKNOWN if config.get(name)]
+    if config.get("peft_type") != "LORA" or config.get("bias", "none") != "none" or used:
+        raise _foreign(folder, f"it is {config.get('peft_type')} with {', '.join(used) or 'a bias'}")
+    return config
+
+
+def _scale(config: Mapping[str, Any], rank: int) -> float:
+    """What a product of that rank is multiplied by."""
+    return float(config["lora_alpha"]) / (math.sqrt(rank) if config.get("use_rslora") else rank)
+
+
+def _foreign(folder: Path, found: str) -> GenerationError:
+    return GenerationError(
+        f"The adapter {folder} cannot be merged: {found}.",
+        "Only plain LoRA adapters of the embedded model can (no bias, no DoRA, no saved modules).",
+        "Correct COUNTERPOINT_LLM_ADAPTER, or set it to `none` to use the model as it is.",
+    )
