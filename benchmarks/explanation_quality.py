@@ -24,7 +24,8 @@ from benchmarks.record import write_result
 from features.types import Stance
 from models.evaluate import Interval, mean_with_interval
 from models.evaluate_texts import Recognition
-from models.explanations.gates import support, ungrounded
+from models.explanations.gates import ungrounded
+from models.explanations.support import support
 from models.metrics.explanation import derangement, random_texts, statements, words
 from models.metrics.pair_context import PairContexts, encode_once
 

@@ -9,9 +9,9 @@ from typing import Any
 from features.facts import consumer_facts, product_facts
 from features.readers.world import WorldConfig, generate_world
 from features.types import Claim, Fact, ModelIdentity, Snapshot, TextRequest
-from models.explanations import gates
 from models.explanations.facets import FacetConfig, by_entity, read_line, request_for, select
 from models.explanations.fewshot import template
+from models.explanations.support import support
 
 ROUNDS = 5
 
@@ -26,7 +26,7 @@ def gate_cost(n: int = 400) -> dict[str, Any]:
     claims = _claims(n)
     cold, warm = [], []
     for _ in range(ROUNDS):
-        gates.support.cache_clear()
+        support.cache_clear()
         cold.append(_seconds(claims))
         warm.append(_seconds(claims))
     return {

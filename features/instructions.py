@@ -76,6 +76,8 @@ _PACKED = re.compile(
     r"(?<!\w)(?=[\w+/=]*\d)(?=[\w+/=]*[A-Z])(?=[\w+/=]*[a-z])[A-Za-z0-9+/=_]{16,}"
     r"|\b(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{16,}\b"
 )
+_ODD = re.compile(r"^[.,!?)]+\w|(?:\b\w*[a-z][0-9][a-z]\w*\b\W+(?:\w+\W+){0,2}){3}", re.IGNORECASE)
+"""Begins with an end, or has digits inside of many words: reversed, or `y0u kn0w`."""
 _UNLEET = str.maketrans("013457", "oieast")
 _SHOUT = re.compile(r"(?:\b[A-ZÀ-Þ]{2,}\b[^a-z]{0,4}){5,}")
 _INVISIBLE = re.compile(
@@ -105,6 +107,7 @@ def instructs(text: str) -> bool:
         any(letter.isalpha() and letter >= "\u0250" for letter in plain)
         or _SPACED.search(plain)
         or _PACKED.search(plain)
+        or _ODD.search(text.strip())
     ):
         return True
     return _encoded(plain) or any(pattern.search(plain) for pattern in (_ROLE, _CITED, _MUST, _MACHINE, _RATED))

@@ -19,7 +19,7 @@ MAX_SENTENCE = 160
 MAX_DESCRIPTION = 240
 MAX_TITLE = 60
 MAX_TEXT = 20_000
-MAX_NAME = 6
+MAX_NAME = 4
 """A title of more words that commands, or is in another language, is looked at part by part."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]+")
@@ -116,7 +116,7 @@ def spoken_title(title: str) -> str:
 
 def _harmless(title: str) -> str:
     """The parts of a title before the first that gives orders. `Say Anything` is short enough to be a name."""
-    plain = html.unescape(html.unescape(title))
+    plain = " ".join(html.unescape(html.unescape(title)).split())
     if not instructs(plain) and not (len(plain.split()) > MAX_NAME and (orders(plain) or foreign(plain))):
         return title
     kept = ""

@@ -10,19 +10,15 @@ neighbouring words must be neighbours in the evidence too, and numbers and negat
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
 from enum import StrEnum
-from functools import lru_cache
-from itertools import chain
 
 from features.redaction import IDENTIFIERS, personal
 from features.types import Claim, Fact, Slot, Stance
-from features.words import CONTRARY, MILD, PART, WORD, content, echoes, has_digit, is_function, negates, stem, stems_of
+from features.words import CONTRARY, MILD, WORD, content, echoes, has_digit, is_function, negates, stem
+from models.explanations.support import Support, evidence_text, neighbours, support
 
 MIN_WORDS, MAX_WORDS, MAX_CHARACTERS = 4, 60, 400
-NEAR = 2
-"""Content words that follow each other in a text stand at most so far apart in its evidence."""
 TEMPLATE = "template"
 """`model` of texts worded by code, not by a language model."""
 
@@ -76,7 +72,6 @@ _NAME = re.compile(_RUN.format(joint="the"))
 _UNCOMMON = re.compile(r"[^ -;=?A-Za-z\u00a1-\u00ac\u00ae-\u024f\u2010-\u2026\u20ac]")
 """Signs that plain text in Latin script does not have: mark-up, other scripts, what cannot be seen."""
 _END = re.compile(r"[.!?][\"'”’)]*$")
-_NUMBER_OR_WORD = re.compile(r"\d+(?:[.,]\d+)*|[a-z][\w'’-]*")
 
 
 Follows = Callable[[str, str], bool]
@@ -86,74 +81,6 @@ Follows = Callable[[str, str], bool]
 def anything(premise: str, claim: str) -> bool:
     """No stricter check."""
     return True
-
-
-@dataclass(frozen=True)
-class Support:
-    """What a text may rest on, taken apart once."""
-
-    text: str
-    plain: str
-    words: frozenset[str]
-    stems: frozenset[str]
-    near: frozenset[tuple[str, str]]
-    """Stems that follow each other at a distance of at most `NEAR`."""
-    numbers: frozenset[tuple[str, int, str]]
-    """Number, side (0 before, 1 after) and the word that stands there."""
-    denied: frozenset[str]
-    """Stems that stand after negations only."""
-
-
-@lru_cache(maxsize=4096)
-def support(evidence: str) -> Support:
-    """Takes an evidence text apart."""
-    lines = [WORD.findall(line) for line in evidence.splitlines()]
-    said = [word for line in lines for word in line]
-    pairs = (pair for line in lines for pair in _near(line))
-    sides = ((number, side, word) for number, *beside in _neighbours(evidence) for side, word in enumerate(beside))
-    return Support(
-        text=evidence,
-        plain=" ".join(evidence.lower().split()),
-        words=frozenset(word.lower() for word in said),
-        stems=frozenset().union(*map(stems_of, said)),
-        near=frozenset(pairs),
-        numbers=frozenset(beside for beside in sides if beside[2]),
-        denied=frozenset(_denied(lines)),
-    )
-
-
-def _near(said: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Stems of words, and of the parts of hyphenated ones, that follow each other closely."""
-    parts = [stem(part) for word in said for part in PART.split(word) if part]
-    for gap in range(1, NEAR + 1):
-        yield from zip(parts, parts[gap:], strict=False)
-
-
-def _denied(lines: Sequence[Sequence[str]]) -> set[str]:
-    """Stems of the content words that follow negations, without those that are also said plainly."""
-    if not any(map(negates, chain.from_iterable(lines))):
-        return set()
-    turned, plain = set[str](), set[str]()
-    for said in lines:
-        for place, word in enumerate(said):
-            if not is_function(word) and not negates(word):
-                (turned if _is_denied(said, place) else plain).add(stem(word))
-    return turned - plain
-
-
-def _is_denied(said: Sequence[str], place: int) -> bool:
-    """Whether a negation stands before a word, with function words between at most."""
-    for word in reversed(said[max(0, place - 3) : place]):
-        if negates(word):
-            return True
-        if not is_function(word):
-            return False
-    return False
-
-
-def evidence_text(cited: Iterable[Fact], context: str = "") -> str:
-    """All a text may rest on: the cited facts, the things they are about, and the request's own wording."""
-    return "\n".join([context, *(f"{fact.text} {fact.aspect.replace('=', ' ')}" for fact in cited)])
 
 
 def failures(
@@ -288,14 +215,8 @@ def numbers_agree(text: str, known: Support) -> bool:
     """
     return all(
         any((number, side, word) in known.numbers for side, word in enumerate(sides))
-        for number, *sides in _neighbours(text)
+        for number, *sides in neighbours(text)
     )
-
-
-def _neighbours(text: str) -> list[tuple[str, str, str]]:
-    """Each number of a text with the words before and after it."""
-    tokens = ["", *_NUMBER_OR_WORD.findall(text.lower()), ""]
-    return [(token, tokens[n - 1], tokens[n + 1]) for n, token in enumerate(tokens) if token[:1].isdigit()]
 
 
 def loops(text: str, size: int = 4) -> bool:

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 import pytest
 
 from features.types import Claim, EntityKind, Fact, Slot, Stance
-from models.explanations.gates import Failure, failures, loops, miscites, numbers_agree, support, turned_round
+from models.explanations.gates import Failure, failures, loops, miscites, numbers_agree, turned_round
+from models.explanations.support import support
 
 FACT = Fact(
     "c1.genre.War",
