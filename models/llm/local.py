@@ -100,9 +100,9 @@ class EmbeddedEngine:
             spent = (time.perf_counter() - clock) / len(moved)
             for row in moved:
                 row.seconds += spent
-            for row in batch.release_finished():
-                if row.answer.complete:
-                    yield row.answer.completion(self.identity)
+            for answer in dict.fromkeys(row.answer for row in batch.release_finished()):  # rows may end together
+                if answer.complete:
+                    yield answer.completion(self.identity)
 
 
 @dataclass(eq=False)

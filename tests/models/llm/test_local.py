@@ -75,6 +75,13 @@ def test_every_line_begins_as_prescribed_and_is_one_sentence(engine: EmbeddedEng
 
 
 @pytest.mark.slow
+def test_lines_that_end_at_the_same_token_are_one_answer(engine: EmbeddedEngine) -> None:
+    same = Slot("The capital of France is", 16, about="Name the capital.")
+    (answer,) = engine.complete([request_to(engine, "", (same, same))])
+    assert answer.lines[0] == answer.lines[1]
+
+
+@pytest.mark.slow
 def test_a_batch_with_padding_answers_like_one_at_a_time(engine: EmbeddedEngine) -> None:
     """bf16 may turn a close call, but most first lines must agree, and none may see its neighbour's text."""
     words = ["France", "Italy", "the big and beautiful country of Spain", "Japan"]
