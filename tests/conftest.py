@@ -22,6 +22,15 @@ POSTGRES = os.environ.get(
 """A PostgreSQL server for tests; those that need it are skipped where there is none."""
 
 
+@pytest.fixture(autouse=True, scope="module")
+def own_environment() -> Iterator[None]:
+    """Leaves the environment as it was: commands set where Prefect, BentoML and Feast keep their state."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
 @pytest.fixture(autouse=True)
 def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A fresh COUNTERPOINT_HOME per test, and no other COUNTERPOINT_* variable of the surrounding shell."""

@@ -121,7 +121,8 @@ def kill_runs(ledger_url: str, folder: Path, n_requests: int, n_kills: int, seed
         while kills < n_kills:
             share = 2 * witness.n_left // (n_kills - kills + 1)
             n_calls = min(chance.randint(0, share + CONCURRENCY), witness.n_left // 2)
-            if not _killed(start(), server, len(server.bodies) + n_calls, chance):
+            moment = chance.uniform(0, min(0.05, DELAY * witness.n_left / (4 * CONCURRENCY)))
+            if not _killed(start(), server, len(server.bodies) + n_calls, moment):
                 break
             kills += 1
             witness.look()
@@ -144,12 +145,12 @@ def child_starter(*arguments: str | int) -> Callable[[], BaseProcess]:
     return start
 
 
-def _killed(child: BaseProcess, server: StubServer, n_calls: int, chance: random.Random) -> bool:
-    """Kills a child at a random moment after that many calls in all; whether it was still there to be killed."""
+def _killed(child: BaseProcess, server: StubServer, n_calls: int, moment: float) -> bool:
+    """Kills a child some seconds after that many calls in all; whether it was still there to be killed."""
     deadline = time.monotonic() + PATIENCE
     while len(server.bodies) < n_calls and child.is_alive() and time.monotonic() < deadline:
         time.sleep(0.0005)
-    child.join(chance.uniform(0, 0.05))
+    child.join(moment)
     child.kill()
     child.join()
     return child.exitcode == -signal.SIGKILL

@@ -93,7 +93,7 @@ def test_explaining_from_a_file_publishes_what_passes_the_gates_and_reports_what
     workspace = Workspace.of(HostSettings.from_environment(environment))
     result = explain_entities(workspace, RECIPE)
     assert result.llm == "imported:gpt-x@7"
-    assert result.unasked == 2
+    assert result.unasked == 4  # two requests, and the second askings of two refused lines
     assert result.refused.get("grounded", 0) >= 1
     texts = workspace.lake.read("facets")
     assert set(texts["model"]) == {"imported:gpt-x", "template"}
