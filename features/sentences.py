@@ -58,7 +58,7 @@ PRAISE = frozenset(_PRAISE_TEXT.split())
 _BLAME_TEXT = """
 annoying awful bad broke broken cheap cheaply complaint difficult disappointed disappointing downside failed
 fell flimsy hard hate horrible issue issues junk lack lacks loose lousy muddy noisy poor poorly problem
-problems returned rough sadly stiff stopped terrible tinny too trouble uncomfortable unfortunately useless
+problems returned rough sadly stiff terrible tinny too trouble uncomfortable unfortunately useless
 waste weak worse worst wrong wish
 """
 BLAME = frozenset(_BLAME_TEXT.split())

@@ -7,9 +7,11 @@ as they were (`features/freshness.py`); what their requests cost is planned befo
 
 from __future__ import annotations
 
+import inspect
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prefect import flow
@@ -53,6 +55,8 @@ if TYPE_CHECKING:
 
 SHOWN_SAMPLES = 5
 
+JUDGES = ("facets", "gates", "pairs", "support")
+"""Modules of `models/explanations` whose code decides what may be published: a change of it reads all answers again, from the ledger."""
 PROMPTS = {**ASKED, "again": REASON}
 """The shared part of every prompt, by kind of request, and how a refused line is asked for again; an artifact carries
 them."""
@@ -120,7 +124,7 @@ def explain_entities(
     ingested = ingest_data(workspace, recipe)
     model = engine or open_engine(workspace.settings)
     outputs = [workspace.lake.path(name) for name in ("facts", "facets", "pair_texts", STATES)]
-    inputs = [ingested.data_hash, recipe.explain.asks(), str(model.identity), PROMPTS]
+    inputs = [ingested.data_hash, recipe.explain.asks(), str(model.identity), PROMPTS, _judging_code()]
     return workspace.stages.run(
         "explain",
         inputs,
@@ -276,6 +280,11 @@ def _check_answered(
     requests = [row.request for row in prepared.plan.rows if row.request.key in answered]
     if requests:
         enforce(check_answers(answer_frame(requests, [completions.get(r.key) for r in requests])), workspace)
+
+
+def _judging_code() -> str:
+    folder = Path(inspect.getfile(parse_facets)).parent
+    return content_hash([(folder / f"{name}.py").read_text(encoding="utf-8") for name in JUDGES])
 
 
 def _seconds_per_text(workspace: Workspace, identity: ModelIdentity) -> float | None:

@@ -10,6 +10,7 @@ neighbouring words must be neighbours in the evidence too, and numbers and negat
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from enum import StrEnum
 
@@ -71,6 +72,7 @@ _NAMES = re.compile(rf"(?<=[\w,;:] ){_RUN.format(joint='and')}")
 _NAME = re.compile(_RUN.format(joint="the"))
 _UNCOMMON = re.compile(r"[^ -;=?A-Za-z\u00a1-\u00ac\u00ae-\u024f\u2010-\u2026\u20ac]")
 """Signs that plain text in Latin script does not have: mark-up, other scripts, what cannot be seen."""
+_SHARE = re.compile(r"(\d+) of \d+ consumers? rated it (\d+(?:\.\d+)?)")
 _END = re.compile(r"[.!?][\"'”’)]*$")
 
 
@@ -110,6 +112,8 @@ def failures(
     body = text[len(opening) :] if text.startswith(opening) else text
     miscited = not fact_ids or len(cited) < len(fact_ids)
     found = _worded(text, body, stance, support(evidence_text(cited, f"{opening}\n{context}")), source)
+    if any(drops_count(text, fact.text) for fact in cited) and Failure.NUMBER not in found:
+        found.append(Failure.NUMBER)
     found += [Failure.OPENING] * (not text.startswith(opening)) + [Failure.CITATION] * miscited
     if cited and not takes_side(stance, cited) and Failure.STANCE not in found:
         found.append(Failure.STANCE)
@@ -217,6 +221,12 @@ def numbers_agree(text: str, known: Support) -> bool:
         any((number, side, word) in known.numbers for side, word in enumerate(sides))
         for number, *sides in neighbours(text)
     )
+
+
+def drops_count(text: str, fact: str) -> bool:
+    """Whether a text does not say of how many a fact holds: `2 of 30 consumers rated it 2 or lower` without the 2."""
+    share = _SHARE.match(fact)
+    return bool(share and Counter(share.groups()) - Counter(re.findall(r"\d+(?:\.\d+)?", text)))
 
 
 def loops(text: str, size: int = 4) -> bool:

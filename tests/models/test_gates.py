@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from features.types import Claim, EntityKind, Fact, Slot, Stance
-from models.explanations.gates import Failure, failures, loops, miscites, numbers_agree, turned_round
+from models.explanations.gates import Failure, drops_count, failures, loops, miscites, numbers_agree, turned_round
 from models.explanations.support import support
 
 FACT = Fact(
@@ -143,6 +143,13 @@ def test_numbers_must_stand_where_the_fact_has_them() -> None:
     fact = "rated 2 war movies 2.5 of 5 on average, below their usual 3.9"
     assert numbers_agree("and rated 2 of them 2.5 of 5 on average, below your usual 3.9", support(fact))
     assert not numbers_agree("and rated 2 of them 3.9 of 5 on average", support(fact))
+
+
+def test_a_share_says_of_how_many() -> None:
+    fact = "2 of 30 consumers rated it 2 or lower"
+    assert not drops_count("Of 30 consumers, 2 rated it 2 or lower.", fact)
+    assert drops_count("Of 30 consumers, it is rated 2 or lower.", fact)
+    assert drops_count("Some consumers were let down: they rated it 2 or lower.", fact)
 
 
 def test_loops_are_four_words_twice() -> None:
