@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks.proofs import Proof
 
 PROMISE = "At least 98 % of the published statements about the built-in world are so."
-GOAL, ENOUGH, ALL = 0.98, 2000, 1_000_000
+GOAL, ENOUGH, ALL = 0.98, 1500, 1_000_000
 
 
 def prove(recipe: str = "world/demo", home: str = "", enough: int = ENOUGH) -> Proof:
