@@ -56,8 +56,8 @@ if TYPE_CHECKING:
 SHOWN_SAMPLES = 5
 
 JUDGES = ("facets", "gates", "pairs", "support")
-"""Modules of `models/explanations` whose code decides what may be published: when it changes, all answers are read again,
-from the ledger."""
+"""Modules of `models/explanations` whose code decides what may be published: when it changes, all answers are read
+again, from the ledger."""
 PROMPTS = {**ASKED, "again": REASON}
 """The shared part of every prompt, by kind of request, and how a refused line is asked for again; an artifact carries
 them."""

@@ -43,7 +43,7 @@ from models.llm.scripted import SCRIPTED, ScriptedEngine
 
 SHARE = 0.01
 """Of the products that change."""
-BEGINNING = 30
+BEGINNING = 60
 """Characters of a description that tell it from others with its product."""
 ALLOWED = 1.02
 TABLES = ("facts", "facets")
