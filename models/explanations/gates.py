@@ -72,7 +72,13 @@ _NAMES = re.compile(rf"(?<=[\w,;:] ){_RUN.format(joint='and')}")
 _NAME = re.compile(_RUN.format(joint="the"))
 _UNCOMMON = re.compile(r"[^ -;=?A-Za-z\u00a1-\u00ac\u00ae-\u024f\u2010-\u2026\u20ac]")
 """Signs that plain text in Latin script does not have: mark-up, other scripts, what cannot be seen."""
-_SHARE = re.compile(r"(\d+) of \d+ consumers? rated it (\d+(?:\.\d+)?)")
+_FIGURE = r"(\d+(?:\.\d+)?)"
+_ESSENTIAL = [
+    re.compile(rf"(\d+) of \d+ consumers? rated it {_FIGURE} or"),
+    re.compile(rf"rated by \d+ consumers?, {_FIGURE} of"),
+    re.compile(rf"rated .+ {_FIGURE} of [\d.]+, (?:above|below) their"),
+]
+"""The figures of a fact without which the others say something else."""
 _END = re.compile(r"[.!?][\"'”’)]*$")
 
 
@@ -112,7 +118,7 @@ def failures(
     body = text[len(opening) :] if text.startswith(opening) else text
     miscited = not fact_ids or len(cited) < len(fact_ids)
     found = _worded(text, body, stance, support(evidence_text(cited, f"{opening}\n{context}")), source)
-    if any(drops_count(text, fact.text) for fact in cited) and Failure.NUMBER not in found:
+    if any(drops_figure(text, fact.text) for fact in cited) and Failure.NUMBER not in found:
         found.append(Failure.NUMBER)
     found += [Failure.OPENING] * (not text.startswith(opening)) + [Failure.CITATION] * miscited
     if cited and not takes_side(stance, cited) and Failure.STANCE not in found:
@@ -223,10 +229,14 @@ def numbers_agree(text: str, known: Support) -> bool:
     )
 
 
-def drops_count(text: str, fact: str) -> bool:
-    """Whether a text does not say of how many a fact holds: `2 of 30 consumers rated it 2 or lower` without the 2."""
-    share = _SHARE.match(fact)
-    return bool(share and Counter(share.groups()) - Counter(re.findall(r"\d+(?:\.\d+)?", text)))
+def drops_figure(text: str, fact: str) -> bool:
+    """Whether a text with numbers leaves out what the fact's other numbers hang on.
+
+    `2 of 30 consumers rated it 2 or lower` without the first 2, `3 of 5, below their usual 4.2` without the 3.
+    """
+    essential = next(filter(None, (pattern.match(fact) for pattern in _ESSENTIAL)), None)
+    said = Counter(re.findall(_FIGURE, text))
+    return bool(said and essential and Counter(essential.groups()) - said)
 
 
 def loops(text: str, size: int = 4) -> bool:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from features.types import Claim, EntityKind, Fact, Slot, Stance
-from models.explanations.gates import Failure, drops_count, failures, loops, miscites, numbers_agree, turned_round
+from models.explanations.gates import Failure, drops_figure, failures, loops, miscites, numbers_agree, turned_round
 from models.explanations.support import support
 
 FACT = Fact(
@@ -145,11 +145,15 @@ def test_numbers_must_stand_where_the_fact_has_them() -> None:
     assert not numbers_agree("and rated 2 of them 3.9 of 5 on average", support(fact))
 
 
-def test_a_share_says_of_how_many() -> None:
+def test_the_figure_that_matters_is_not_left_out() -> None:
     fact = "2 of 30 consumers rated it 2 or lower"
-    assert not drops_count("Of 30 consumers, 2 rated it 2 or lower.", fact)
-    assert drops_count("Of 30 consumers, it is rated 2 or lower.", fact)
-    assert drops_count("Some consumers were let down: they rated it 2 or lower.", fact)
+    assert not drops_figure("Of 30 consumers, 2 rated it 2 or lower.", fact)
+    assert drops_figure("Of 30 consumers, it is rated 2 or lower.", fact)
+    assert drops_figure("Some consumers were let down: they rated it 2 or lower.", fact)
+    assert drops_figure("Rated below your usual 4.6, Tosca got it.", "rated Tosca 3 of 5, below their usual 4.6")
+    mean = "rated by 6 consumers, 4.0 of 5 on average, below the catalog's 4.5"
+    assert drops_figure("6 consumers rated it below the catalog's 4.5.", mean)
+    assert not drops_figure("With 4.0 of 5 on average from 6 consumers, it is below the catalog's 4.5.", mean)
 
 
 def test_loops_are_four_words_twice() -> None:
