@@ -62,10 +62,6 @@ def _digits(rng: random.Random, n: int) -> str:
     return "".join(rng.choice(string.digits) for _ in range(n))
 
 
-def _person(rng: random.Random) -> str:
-    return f"{rng.choice(FIRST)} {rng.choice(LAST)}"
-
-
 def _mail(rng: random.Random) -> str:
     first, last, host, end = rng.choice(FIRST).lower(), rng.choice(LAST).lower(), rng.choice(HOSTS), rng.choice(ENDINGS)
     name = rng.choice((f"{first}.{last}", f"{first}{_digits(rng, 2)}", f"{first[0]}_{last}", f"{first}+shop"))

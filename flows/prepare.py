@@ -12,6 +12,7 @@ from features.lake import Lake
 from features.ledger import Ledger
 from features.records import from_frame
 from features.types import Completion, EntityKind, Fact, FinishReason, ModelIdentity, Snapshot
+from features.wording import Wording
 from flows.recipe import ExplainSection
 from models.explanations.facets import FacetConfig, by_entity, facet_requests
 from models.explanations.pairs import Pair, pair_requests
@@ -75,7 +76,7 @@ def prepare(
     now, snapshot = datetime.now(UTC), world.before(cut)
     facts_before, states = last_generation(lake)
     window = EvidenceWindow(share=section.evidence_share)
-    fresh = gather_facts(snapshot, section)
+    fresh = gather_facts(snapshot, window, section.wording)
     inputs = own_inputs(snapshot, window, section.wording)
     renewal = renew(fresh, inputs, facts_before, states, section.debounce, now)
     pairs = choose_pairs(snapshot, renewal.facts, section.n_pairs)
@@ -91,13 +92,9 @@ def prepare(
     return Prepared(snapshot, renewal, pairs, asked, plan, known, failed, now)
 
 
-def gather_facts(snapshot: Snapshot, section: ExplainSection) -> list[Fact]:
+def gather_facts(snapshot: Snapshot, window: EvidenceWindow, wording: Wording) -> list[Fact]:
     """Facts about all consumers and products of a snapshot."""
-    window = EvidenceWindow(share=section.evidence_share)
-    return [
-        *consumer_facts(snapshot, window, section.wording),
-        *product_facts(snapshot, window, section.wording),
-    ]
+    return [*consumer_facts(snapshot, window, wording), *product_facts(snapshot, window, wording)]
 
 
 def facet_config(section: ExplainSection) -> FacetConfig:

@@ -25,7 +25,6 @@ from models.metrics.rating import ECE_BINS
 
 RESAMPLES = 500
 SEED = 20240607
-LOWER_IS_BETTER = ("rmse", "mae", "logloss", "ece")
 
 Column = NDArray[np.float64]
 Statistic = Callable[[Column], float]
@@ -154,12 +153,6 @@ def mean_with_interval(values: Column, groups: NDArray[Any], resamples: int = RE
     names, group = np.unique(groups[known], return_inverse=True)
     mean = _mean(values[known], group)
     return _interval(mean(np.ones(len(names))), np.array([mean(draw) for draw in _draws(len(names), resamples)]))
-
-
-def is_better(metric: str, difference: Interval) -> bool:
-    """Whether a difference is an improvement whose interval excludes zero."""
-    good = difference.value < 0 if metric.startswith(LOWER_IS_BETTER) else difference.value > 0
-    return good and difference.excludes_zero
 
 
 def _statistics(p: Predictions, group: NDArray[np.intp]) -> dict[str, Statistic]:
