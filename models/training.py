@@ -17,7 +17,7 @@ from models.base import FitReport, RunContext
 from models.threads import torch_threads
 
 RowLoss = Callable[[Tensor], Tensor]
-"""Loss (a scalar tensor) of the rows with these numbers, int64 (B,)."""
+"""Loss of the rows with these numbers, int64 (B,): (), or (M,) for `Members`, whose losses are their own."""
 
 
 @dataclass(frozen=True)
@@ -56,17 +56,19 @@ def fit_module(
     module: nn.Module,
     n_rows: int,
     train_loss: RowLoss,
-    valid_loss: Callable[[], float],
+    valid_loss: Callable[[], Tensor],
     settings: LoopSettings,
     run: RunContext,
 ) -> FitReport:
     """Trains until the validation loss stops falling and leaves the best epoch's weights in the module.
 
+    Of `Members`, each keeps the weights of its own best epoch, and the loop stops once none gets better.
+
     Args:
         module: what is trained, on its device already.
         n_rows: number of training rows; each epoch visits every row once, in a new order.
         train_loss: loss of some rows with gradients; the module is in training mode.
-        valid_loss: loss by which epochs are compared; the module is in evaluation mode, without gradients.
+        valid_loss: loss by which epochs are compared, () or (M,); the module is in evaluation mode, without gradients.
         settings: epochs, patience, batch size and rates.
         run: seed, device and progress.
 
@@ -76,43 +78,94 @@ def fit_module(
     if n_rows == 0:
         raise TrainingError("There is no row to train on.", remedy="Check the split and the contracts before it.")
     started = time.monotonic()
+    best = _Best(module)
+    for epoch in _epochs(module, n_rows, train_loss, settings, run):
+        with torch.no_grad():
+            best.see(_finite(valid_loss(), "validation", epoch), epoch)
+        if epoch - best.last >= settings.patience:
+            break
+    best.restore()
+    seconds = time.monotonic() - started
+    return FitReport(len(best.history), best.epoch, tuple(best.history), seconds, n_parameters(module))
+
+
+def fit_epochs(module: nn.Module, n_rows: int, train_loss: RowLoss, settings: LoopSettings, run: RunContext) -> None:
+    """Trains for all of the settings' epochs, where how many there are was chosen before. Raises TrainingError."""
+    for _ in _epochs(module, n_rows, train_loss, settings, run):
+        pass
+
+
+def _epochs(
+    module: nn.Module, n_rows: int, train_loss: RowLoss, settings: LoopSettings, run: RunContext
+) -> Iterator[int]:
+    """Yields after each epoch, with the module in evaluation mode."""
     optimizer = torch.optim.AdamW(module.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
     order = torch.Generator().manual_seed(run.seed)
-    history: list[float] = []
-    best, best_epoch, best_state = math.inf, 0, copy.deepcopy(module.state_dict())
     for epoch in range(1, settings.epochs + 1):
         module.train()
         for rows in torch.split(torch.randperm(n_rows, generator=order), settings.batch_size):
             _step(module, optimizer, train_loss(rows.to(run.device)), settings.clip_norm, epoch)
         module.eval()
-        with torch.no_grad():
-            history.append(_finite(valid_loss(), "validation", epoch))
         run.progress(settings.label, epoch, settings.epochs)
-        if history[-1] < best:
-            best, best_epoch, best_state = history[-1], epoch, copy.deepcopy(module.state_dict())
-        elif epoch - best_epoch >= settings.patience:
-            break
-    module.load_state_dict(best_state)
-    module.eval()
-    seconds = time.monotonic() - started
-    return FitReport(len(history), best_epoch, tuple(history), seconds, n_parameters(module))
+        yield epoch
+
+
+class _Best:
+    """The best weights so far, member by member."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self._module = module
+        self._state = copy.deepcopy(module.state_dict())
+        self._loss = torch.tensor(math.inf)
+        self.history: list[float] = []
+        self.last = 0
+        """The last epoch in which any member got better."""
+
+    @property
+    def epoch(self) -> int:
+        """The epoch with the lowest mean loss."""
+        return 1 + min(range(len(self.history)), key=self.history.__getitem__, default=-1)
+
+    def see(self, loss: Tensor, epoch: int) -> None:
+        """Keeps the weights of the members whose loss () or (M,) is the lowest so far."""
+        self.history.append(loss.mean().item())
+        better = loss < self._loss
+        self._loss = torch.where(better, loss, self._loss)
+        if not better.any():
+            return
+        self.last = epoch
+        for name, now in self._module.state_dict().items():
+            chosen = better.view(better.shape + (1,) * (now.dim() - better.dim()))
+            self._state[name] = torch.where(chosen, now, self._state[name])
+
+    def restore(self) -> None:
+        """Puts the best weights into the module."""
+        self._module.load_state_dict(self._state)
+        self._module.eval()
 
 
 def _step(module: nn.Module, optimizer: torch.optim.Optimizer, loss: Tensor, clip: float, epoch: int) -> None:
-    """One optimiser step on a loss that must be finite."""
-    _finite(loss.item(), "training", epoch)
+    """One optimiser step on a loss () or (M,) that must be finite."""
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(module.parameters(), clip)
+    _finite(loss, "training", epoch).sum().backward()  # type: ignore[no-untyped-call]
+    _clip([p.grad for p in module.parameters() if p.grad is not None], clip, loss.dim())
     optimizer.step()
 
 
-def _finite(loss: float, which: str, epoch: int) -> float:
-    """The loss itself. Raises TrainingError if it is NaN or infinite."""
-    if math.isfinite(loss):
+def _clip(gradients: list[Tensor], limit: float, member_dims: int) -> None:
+    """Shortens the gradients of each member to the limit, in place."""
+    squares = [gradient.reshape(*gradient.shape[:member_dims], -1).square().sum(-1) for gradient in gradients]
+    scale = (limit / torch.stack(squares).sum(0).sqrt().clamp(min=1e-12)).clamp(max=1)
+    for gradient in gradients:
+        gradient.mul_(scale.view(scale.shape + (1,) * (gradient.dim() - member_dims)))
+
+
+def _finite(loss: Tensor, which: str, epoch: int) -> Tensor:
+    """The loss itself. Raises TrainingError if any of it is NaN or infinite."""
+    if bool(loss.isfinite().all()):
         return loss
     raise TrainingError(
-        f"The {which} loss became {loss} in epoch {epoch}.",
+        f"The {which} loss became {loss.tolist()} in epoch {epoch}.",
         "It must stay finite.",
         "Look for NaN or huge values in the features, then lower learning_rate.",
     )

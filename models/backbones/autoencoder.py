@@ -99,7 +99,7 @@ class Autoencoder:
 
     def reconstruction(self, vectors: Vectors) -> float:
         """Reconstruction loss on text vectors (N, d_t): how well the codes still tell such texts apart."""
-        return _held_out_loss(self.network, torch.tensor(vectors).float(), self.config)
+        return _held_out_loss(self.network, torch.tensor(vectors).float(), self.config).item()
 
     @property
     def content_hash(self) -> str:
@@ -161,7 +161,7 @@ def train_autoencoder(
         data = torch.tensor(vectors).float()[torch.randperm(len(vectors))].to(run.device)
         n_held = max(1, int(len(data) * config.held_out))
         held, rest = data[:n_held], data[n_held:]
-        before = _held_out_loss(network, held, config)
+        before = _held_out_loss(network, held, config).item()
         fit = fit_module(
             network,
             len(rest),
@@ -170,7 +170,7 @@ def train_autoencoder(
             LoopSettings(config.epochs, config.patience, config.batch_size, config.learning_rate, label="autoencoder"),
             run,
         )
-    after = _held_out_loss(network, held, config)
+    after = _held_out_loss(network, held, config).item()
     return Autoencoder(config, network.cpu()), AutoencoderReport(before, after, fit)
 
 
@@ -180,6 +180,6 @@ def reconstruction_loss(reconstructed: Tensor, vectors: Tensor, lambda_cosine: f
     return functional.mse_loss(reconstructed, vectors) + lambda_cosine * (1 - cosine)
 
 
-def _held_out_loss(network: AutoencoderNetwork, held: Tensor, config: AutoencoderConfig) -> float:
+def _held_out_loss(network: AutoencoderNetwork, held: Tensor, config: AutoencoderConfig) -> Tensor:
     with torch.no_grad():
-        return reconstruction_loss(network(held), held, config.lambda_cosine).item()
+        return reconstruction_loss(network(held), held, config.lambda_cosine)

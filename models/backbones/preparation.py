@@ -18,14 +18,16 @@ from torch import Tensor
 from features.batch import CODE_WIDTH, CONTENT_WIDTH, N_FACETS, FeatureBatch, Indexed, TrainingSet
 from features.errors import ReleaseError
 from features.types import RatingScale
+from features.vocabulary import UNKNOWN, Vocabulary
+from models.backbones.factorization import Belief
 
 MAX_ATTRIBUTES = 24
 """Attributes of a product that are features; later ones are left out."""
 RATING_BUCKETS = 11
 N_TIME = 6
-N_PRIORS = 4
+N_BELIEF = 3
 _LOG_COLUMNS = (0, 4)
-_COUNT, _MEAN_RATING, _LIKED = 0, 1, 3
+_VOCABULARIES = ("consumers", "products", "attributes")
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +38,7 @@ class Inputs:
     product: Tensor  # (N,) 0 = unknown
     consumer_numeric: Tensor  # (N, 10): standardised values (0 where absent), then mask bits
     product_numeric: Tensor  # (N, 10)
-    priors: Tensor  # (N, 4): damped consumer rating, product rating (0..1), consumer liked, product liked
+    belief: Tensor  # (N, 3): what ratings alone say: logits of stars and of liking, and how sure (stars)
     history: Tensor  # (N, L) products, 0 = unknown
     history_rating: Tensor  # (N, L) bucket
     history_mask: Tensor  # (N, L) bool, True where there is an event
@@ -91,21 +93,18 @@ class Preparation:
     """What is learned from the training features before any gradient: vocabularies, means and deviations."""
 
     scale: RatingScale
-    consumers: dict[str, int]
-    products: dict[str, int]
-    attributes: dict[str, int]
+    consumers: Vocabulary
+    products: Vocabulary
+    attributes: Vocabulary
     consumer_mean: list[float]
     consumer_deviation: list[float]
     product_mean: list[float]
     product_deviation: list[float]
-    mean_rating: float
-    """0..1."""
-    liked_share: float
-    damping: float
-    """Prior events a mean is damped with."""
+    liked_from: float
+    """Stars halfway between what is liked and what is not."""
 
     @classmethod
-    def learn(cls, train: TrainingSet, scale: RatingScale, damping: float) -> Preparation:
+    def learn(cls, train: TrainingSet, scale: RatingScale) -> Preparation:
         """Vocabularies and statistics of the training rows."""
         batch = train.batch
         consumer_mean, consumer_deviation = _moments(_compressed(batch.consumers.numeric))
@@ -113,37 +112,35 @@ class Preparation:
         products = {*batch.products.product_ids, *batch.consumers.history_ids.ravel()} - {""}
         return cls(
             scale,
-            _numbered(set(batch.consumers.consumer_ids)),
-            _numbered(products),
-            _numbered({value for values in set(batch.products.attributes) for value in values}),
+            Vocabulary.build(batch.consumers.consumer_ids),
+            Vocabulary.build(products),
+            Vocabulary.build(value for values in set(batch.products.attributes) for value in values),
             consumer_mean,
             consumer_deviation,
             product_mean,
             product_deviation,
-            float(unit_rating(train.rating, scale).mean()),
-            float(train.liked.mean()),
-            damping,
+            float(scale.like_from + max(train.rating[train.liked == 0], default=scale.like_from)) / 2,
         )
 
-    def inputs(self, batch: FeatureBatch) -> Inputs:
-        """The batch as tensors on the CPU."""
+    def inputs(self, batch: FeatureBatch, belief: Belief) -> Inputs:
+        """The batch, and what ratings alone say of its rows, as tensors on the CPU."""
         who, what = batch.consumers, batch.products
         attributes, attribute_row = self._attributes(what.attributes)
-        history = _look_up(self.products, who.history_ids.ravel()).reshape(who.history_ids.shape)
         content, content_row = _table(what.content, (CONTENT_WIDTH,))
-        codes, weights = (2, N_FACETS, CODE_WIDTH), (2, N_FACETS)
-        consumer_codes, consumer_codes_row = _table(who.facet_codes, codes)
-        consumer_weights, consumer_weights_row = _table(who.facet_weights, weights)
-        product_codes, product_codes_row = _table(what.facet_codes, codes)
-        product_weights, product_weights_row = _table(what.facet_weights, weights)
+        consumer_codes, consumer_codes_row, consumer_weights, consumer_weights_row = _facets(
+            who.facet_codes, who.facet_weights
+        )
+        product_codes, product_codes_row, product_weights, product_weights_row = _facets(
+            what.facet_codes, what.facet_weights
+        )
         pair_codes, pair_row = _table(batch.pairs.codes, (2, CODE_WIDTH), absent=np.nan)
         return Inputs(
-            consumer=_look_up(self.consumers, who.consumer_ids),
-            product=_look_up(self.products, what.product_ids),
+            consumer=_numbers(self.consumers, who.consumer_ids),
+            product=_numbers(self.products, what.product_ids),
             consumer_numeric=_standardised(who.numeric, self.consumer_mean, self.consumer_deviation),
             product_numeric=_standardised(what.numeric, self.product_mean, self.product_deviation),
-            priors=self._priors(who.numeric, what.numeric),
-            history=history,
+            belief=self._belief(belief),
+            history=_numbers(self.products, who.history_ids),
             history_rating=self._buckets(who.history_ratings),
             history_mask=torch.from_numpy(np.asarray(who.history_ids != "", bool)),
             time=_cycles(batch.as_of),
@@ -156,24 +153,20 @@ class Preparation:
             pair_row=pair_row,
             attributes=attributes,
             content=torch.nan_to_num(content),
-            consumer_codes=torch.nan_to_num(consumer_codes),
-            consumer_weights=torch.nan_to_num(consumer_weights),
-            product_codes=torch.nan_to_num(product_codes),
-            product_weights=torch.nan_to_num(product_weights),
+            consumer_codes=consumer_codes,
+            consumer_weights=consumer_weights,
+            product_codes=product_codes,
+            product_weights=product_weights,
             pair_codes=pair_codes,
         )
 
-    def _priors(self, consumer: NDArray[np.float32], product: NDArray[np.float32]) -> Tensor:
-        """Means as of each row, damped: n / (n + damping) * (mean - overall mean); 0 where nothing is known."""
-        parts = [
-            self._damped(numeric, unit_rating(numeric[:, _MEAN_RATING], self.scale), self.mean_rating)
-            for numeric in (consumer, product)
-        ] + [self._damped(numeric, numeric[:, _LIKED], self.liked_share) for numeric in (consumer, product)]
-        return torch.from_numpy(np.stack(parts, axis=1).astype(np.float32))
-
-    def _damped(self, numeric: NDArray[np.float32], mean: NDArray[np.float32], overall: float) -> NDArray[np.float32]:
-        count = np.nan_to_num(numeric[:, _COUNT])
-        return np.nan_to_num((mean - overall) * count / (count + self.damping))
+    def _belief(self, belief: Belief) -> Tensor:
+        """Where a prediction starts: (N, 3) logits of stars (0..1) and of liking, and the deviation in stars."""
+        width = self.scale.high - self.scale.low
+        rating = ((belief.mean - self.scale.low) / width).clamp(0.02, 0.98)
+        spread = (belief.deviation**2 + belief.noise**2).sqrt()
+        liking = torch.special.ndtr((belief.mean - self.liked_from) / spread).clamp(0.005, 0.995)
+        return torch.stack([rating.logit(), liking.logit(), belief.deviation], dim=1)
 
     def _buckets(self, ratings: NDArray[np.float32]) -> Tensor:
         share = np.clip(np.nan_to_num(unit_rating(ratings, self.scale), nan=0.5), 0, 1)
@@ -185,7 +178,8 @@ class Preparation:
         index = [rows.setdefault(values, len(rows)) for values in attributes]
         table = np.zeros((len(rows), MAX_ATTRIBUTES), np.int64)
         for values, row in rows.items():
-            known = [self.attributes[value] for value in values if value in self.attributes][:MAX_ATTRIBUTES]
+            numbers = self.attributes.encode(np.array(values, object))
+            known = numbers[numbers != UNKNOWN][:MAX_ATTRIBUTES]
             table[row, : len(known)] = known
         return torch.from_numpy(table), torch.tensor(index, dtype=torch.int64)
 
@@ -193,8 +187,8 @@ class Preparation:
         """Writes vocabularies.json."""
         content: dict[str, Any] = {item.name: getattr(self, item.name) for item in fields(self)}
         del content["scale"]
-        for name in ("consumers", "products", "attributes"):
-            content[name] = list(content[name])
+        for name in _VOCABULARIES:
+            content[name] = content[name].ids
         (folder / "vocabularies.json").write_text(json.dumps(content, ensure_ascii=False))
 
     @classmethod
@@ -202,8 +196,8 @@ class Preparation:
         """Reads what `save` wrote. Raises ReleaseError if it is missing or damaged."""
         try:
             content = json.loads((folder / "vocabularies.json").read_text())
-            for name in ("consumers", "products", "attributes"):
-                content[name] = {value: number for number, value in enumerate(content[name], 1)}
+            for name in _VOCABULARIES:
+                content[name] = Vocabulary(tuple(content[name]))
             return cls(scale=scale, **content)
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise ReleaseError(
@@ -216,13 +210,8 @@ def unit_rating(rating: NDArray[np.float32], scale: RatingScale) -> NDArray[np.f
     return np.asarray((rating - scale.low) / (scale.high - scale.low), np.float32)
 
 
-def _numbered(values: set[str]) -> dict[str, int]:
-    """Sorted values numbered from 1; 0 stays free for "unknown"."""
-    return {value: number for number, value in enumerate(sorted(values), 1)}
-
-
-def _look_up(vocabulary: dict[str, int], ids: NDArray[np.object_]) -> Tensor:
-    return torch.tensor([vocabulary.get(key, 0) for key in ids.tolist()], dtype=torch.int64)
+def _numbers(vocabulary: Vocabulary, ids: NDArray[np.object_]) -> Tensor:
+    return torch.from_numpy(vocabulary.encode(ids).astype(np.int64))
 
 
 def _compressed(numeric: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -258,6 +247,16 @@ def _table(indexed: Indexed, shape: tuple[int, ...], absent: float = 0.0) -> tup
     table = np.concatenate([first, np.asarray(indexed.table[present], np.float32).reshape(-1, *shape)])
     shift = 1 - (len(used) - len(present))
     return torch.from_numpy(table), torch.from_numpy(place.astype(np.int64) + shift)
+
+
+def _facets(codes: Indexed, weights: Indexed) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Tables and rows of codes and weights, with as many slots as any entity fills: facets fill them from the front."""
+    code_table, code_row = _table(codes, (2, N_FACETS, CODE_WIDTH))
+    weight_table, weight_row = _table(weights, (2, N_FACETS))
+    code_table, weight_table = code_table.nan_to_num(), weight_table.nan_to_num()
+    filled = (weight_table > 0).flatten(0, 1).any(0).nonzero()
+    n_slots = int(filled.max()) + 1 if len(filled) else 1
+    return code_table[:, :, :n_slots], code_row, weight_table[:, :, :n_slots], weight_row
 
 
 def _cycles(as_of: NDArray[np.datetime64]) -> Tensor:

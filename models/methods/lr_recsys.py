@@ -11,11 +11,13 @@ Deviations from the paper, all ours:
 - explanation dropout: a code is sometimes replaced by a learned "missing" vector, so bought, composed and
   absent reasons
   are interchangeable when serving;
-- one network with two heads (stars by MSE on 0..1, liking by BCE), each starting from damped means as of the
-  row's time,
-  so that the network only learns what biases cannot say;
-- the MLP also sees the dot products of the fields, without which few rows do not teach it who goes with what;
-- ids are sometimes dropped in training, so that unknown consumers and products are normal cases.
+- one network with two heads (stars by MSE on 0..1, liking by BCE), each starting from what a Bayesian factorization of
+  the ratings believes (`models/backbones/collaborative.py`), so that the network only learns what ratings alone do not
+  say; training rows get the belief of a factorization that did not see them;
+- the network also sees how sure that belief is, and the dot products of the fields, without which few rows do not teach
+  it who goes with what;
+- ids are sometimes dropped in training, so that unknown consumers and products are normal cases;
+- several members are trained together and their mean is the score; liking is calibrated on the validation rows (Platt).
 
 Not covered: fine-tuning the language model (RecPIE), training the autoencoder jointly with the recommender.
 """
@@ -41,15 +43,19 @@ from features.batch import (
 )
 from features.errors import ReleaseError, TrainingError
 from features.types import RatingScale
-from models.backbones.preparation import N_PRIORS, N_TIME, RATING_BUCKETS, Inputs, Preparation, unit_rating
+from features.vocabulary import UNKNOWN
+from models.backbones.calibration import platt
+from models.backbones.collaborative import Collaborative, CollaborativeConfig
+from models.backbones.factorization import Belief
+from models.backbones.fusion import Backend, FieldAttention, make_backend
+from models.backbones.preparation import N_BELIEF, N_TIME, RATING_BUCKETS, Inputs, Preparation, unit_rating
 from models.base import FitReport, MethodConfig, Recommender, RunContext, Scores, register
+from models.members import Members
 from models.threads import torch_threads
-from models.training import LoopSettings, fit_module, seeded
+from models.training import LoopSettings, fit_epochs, fit_module, seeded
 
 FIELDS = ("consumer", "product", "context", "history", "e_plus", "e_minus")
 """The K fields of the fusion network, in order."""
-_PAIRS = ([0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 3, 3, 4], [1, 2, 3, 4, 5, 2, 3, 4, 5, 3, 4, 5, 4, 5, 5])
-"""The unordered pairs of fields, whose dot products the MLP sees beside the fields."""
 CHUNK = 4096
 NO_FACET = 1e-4
 """Weight of the "no facet" slot beside real facets: small, so it matters only where a side has none."""
@@ -58,11 +64,18 @@ NO_FACET = 1e-4
 class LRRecsysConfig(MethodConfig):
     """Widths, regularisation and training."""
 
-    embedding_size: int = 64
+    embedding_size: int = 32
     """d: width of every field."""
-    n_heads: int = 4
-    hidden: tuple[int, ...] = (256, 128, 64)
+    n_heads: int = 2
+    backend: Backend = "mlp"
+    """What turns the fields into a score: `mlp`, `deepfm`, `dcn` (DCN-v2) or `din` (MLP, with DIN's attention unit over
+    the history)."""
+    hidden: tuple[int, ...] = (128, 64)
     dropout: float = 0.2
+    members: int = 1
+    """Networks that are trained together; the score is their mean."""
+    collaborative: CollaborativeConfig = CollaborativeConfig()
+    """What the ratings alone say."""
     explanation_dropout: float = 0.2
     """p: how often a code is replaced by "missing" in training, and a bought code by the composed one."""
     id_dropout: float = 0.1
@@ -73,11 +86,9 @@ class LRRecsysConfig(MethodConfig):
     """Weight of the liking loss beside the rating loss."""
     lambda_distil: float = 0.1
     """Weight of making composed codes like bought ones."""
-    damping: float = 10.0
-    """Prior events in the means a prediction starts from."""
     learning_rate: float = 1e-3
     weight_decay: float = 1e-5
-    batch_size: int = 512
+    batch_size: int = 1024
     epochs: int = 30
     patience: int = 4
 
@@ -89,6 +100,7 @@ class Output(NamedTuple):
     click: Tensor  # (B,) logit
     attention: Tensor  # (B, K)
     distillation: Tensor  # () loss of composed codes against bought ones
+    """Of `Members`, each has a leading axis of members."""
 
 
 class Entities(nn.Module):
@@ -98,9 +110,9 @@ class Entities(nn.Module):
         super().__init__()
         d = config.embedding_size
         self.id_dropout = config.id_dropout
-        self.consumer = nn.Embedding(len(preparation.consumers) + 1, d)
-        self.product = nn.Embedding(len(preparation.products) + 1, d)
-        self.attributes = nn.EmbeddingBag(len(preparation.attributes) + 1, d, mode="mean", padding_idx=0)
+        self.consumer = nn.Embedding(len(preparation.consumers), d)
+        self.product = nn.Embedding(len(preparation.products), d)
+        self.attributes = nn.Embedding(len(preparation.attributes), d)
         self.consumer_numeric = nn.Linear(2 * len(CONSUMER_NUMERIC), d)
         self.product_numeric = nn.Linear(2 * len(PRODUCT_NUMERIC), d)
         self.content = nn.Linear(CONTENT_WIDTH, d)
@@ -108,13 +120,18 @@ class Entities(nn.Module):
         for table in (self.consumer, self.product, self.attributes):
             nn.init.normal_(table.weight, std=0.2)
 
-    def forward(self, inputs: Inputs) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Fields (B, d) of consumer, product and context, and the ids after dropout (B,)."""
+    def forward(self, inputs: Inputs) -> tuple[Tensor, Tensor, Tensor]:
+        """Fields (B, d) of consumer, product and context."""
         consumer, product = self._drop(inputs.consumer), self._drop(inputs.product)
         u = self.consumer(consumer) + self.consumer_numeric(inputs.consumer_numeric)
         i = self.product(product) + self.product_numeric(inputs.product_numeric)
-        i = i + self.content(inputs.table("content_row")) + self.attributes(inputs.table("attribute_row"))
-        return u, i, self.context(inputs.time), consumer, product
+        i = i + self.content(inputs.table("content_row")) + self._attributes(inputs.table("attribute_row"))
+        return u, i, self.context(inputs.time)
+
+    def _attributes(self, numbers: Tensor) -> Tensor:
+        """Mean of the attributes' embeddings: (B, d) from (B, A), 0 = none."""
+        held = (numbers != UNKNOWN).unsqueeze(-1).float()
+        return (self.attributes(numbers) * held).sum(1) / held.sum(1).clamp(min=1)
 
     def _drop(self, ids: Tensor) -> Tensor:
         if not self.training:
@@ -123,10 +140,15 @@ class Entities(nn.Module):
 
 
 class History(nn.Module):
-    """Attention over the last L products, with the target product as query, as in DIN (section 3.3)."""
+    """Attention over the last L products, with the target product as query (section 3.3).
 
-    def __init__(self, d: int) -> None:
+    A scaled dot product matches event and target; for the back end `din` DIN's activation unit does: a small network on
+    the event, the target, their difference and their product (Zhou et al., KDD 2018, section 4.3).
+    """
+
+    def __init__(self, d: int, activation_unit: bool) -> None:
         super().__init__()
+        self.unit = nn.Sequential(nn.Linear(4 * d, 36), nn.GELU(), nn.Linear(36, 1)) if activation_unit else None
         self.rating = nn.Embedding(RATING_BUCKETS, d)
         self.place = nn.Embedding(HISTORY_LENGTH, d)
         self.query, self.key, self.value = nn.Linear(d, d), nn.Linear(d, d), nn.Linear(d, d)
@@ -138,12 +160,19 @@ class History(nn.Module):
         """(B, d) from the target (B, d) and the history's product embeddings (B, L, d)."""
         rating = self.rating(inputs.history_rating)
         events = products + rating + self.place.weight[: products.shape[1]]  # (B, L, d)
-        match = (self.key(events) @ self.query(target).unsqueeze(-1)).squeeze(-1) / target.shape[-1] ** 0.5
-        mask = inputs.history_mask
+        match, mask = self._match(self.key(events), self.query(target).unsqueeze(1)), inputs.history_mask
         known = mask.any(1, keepdim=True)
         match = match.masked_fill(~mask & known, -torch.inf)  # an empty history stays finite and is replaced below
         summary = (match.softmax(-1).unsqueeze(1) @ self.value(functional.gelu(events))).squeeze(1)
         return torch.where(known, summary, self.empty)
+
+    def _match(self, events: Tensor, target: Tensor) -> Tensor:
+        """(B, L) from (B, L, d) and (B, 1, d)."""
+        if self.unit is None:
+            return (events * target).sum(-1) / target.shape[-1] ** 0.5
+        both = torch.cat([events, target.expand_as(events), events - target, events * target], dim=-1)
+        matched: Tensor = self.unit(both).squeeze(-1)
+        return matched
 
 
 class Composer(nn.Module):
@@ -228,64 +257,50 @@ def _distillation(composed: Tensor, pair: Tensor, both: Tensor) -> Tensor:
     return (distance * both).sum() / both.sum().clamp(min=1)
 
 
-class FieldAttention(nn.Module):
-    """Multi-head attention over the K fields, residual and LayerNorm (section 3.4)."""
-
-    def __init__(self, d: int, n_heads: int) -> None:
-        super().__init__()
-        self.n_heads = n_heads
-        self.qkv, self.out, self.norm = nn.Linear(d, 3 * d), nn.Linear(d, d), nn.LayerNorm(d)
-        self.name = nn.Parameter(torch.randn(len(FIELDS), d) * 0.05)
-
-    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Z' (B, K, d) and the weight of each field, mean over heads and queries (B, K)."""
-        n, k, d = z.shape
-        z = z + self.name
-        q, key, value = self.qkv(z).view(n, k, 3, self.n_heads, -1).permute(2, 0, 3, 1, 4)  # (B, heads, K, d/heads)
-        weights = (q @ key.transpose(-1, -2) / q.shape[-1] ** 0.5).softmax(-1)  # A: (B, heads, K, K)
-        mixed = (weights @ value).transpose(1, 2).reshape(n, k, d)
-        return self.norm(z + self.out(mixed)), weights.mean((1, 2))
-
-
 class LRRecsysNetwork(nn.Module):
-    """Six fields -> attention over fields -> MLP -> stars and liking, on top of damped means (section 3.4)."""
+    """Six fields -> attention over fields -> back end -> stars and liking, on top of the belief (section 3.4)."""
 
     def __init__(self, config: LRRecsysConfig, preparation: Preparation) -> None:
         super().__init__()
         d = config.embedding_size
-        width = len(FIELDS) * d + 2 + len(_PAIRS[0])
-        self.entities, self.history = Entities(config, preparation), History(d)
-        self.reasons, self.fusion = Reasons(config), FieldAttention(d, config.n_heads)
-        layers: list[nn.Module] = []
-        for size in config.hidden:
-            layers += [nn.Linear(width, size), nn.ReLU(), nn.Dropout(config.dropout)]
-            width = size
-        self.mlp, self.head = nn.Sequential(*layers), nn.Linear(width, 2)
-        nn.init.normal_(self.head.weight, std=0.01)  # a new network says what the damped means say
-        nn.init.zeros_(self.head.bias)
-        self.trust = nn.Parameter(torch.ones(N_PRIORS))
-        self.consumer_bias = nn.Embedding(len(preparation.consumers) + 1, 2)
-        self.product_bias = nn.Embedding(len(preparation.products) + 1, 2)
-        for table in (self.consumer_bias, self.product_bias):
-            nn.init.zeros_(table.weight)
-        self.means = (preparation.mean_rating, preparation.liked_share)
+        self.entities, self.history = Entities(config, preparation), History(d, config.backend == "din")
+        self.reasons, self.fusion = Reasons(config), FieldAttention(len(FIELDS), d, config.n_heads)
+        self.backend = make_backend(config.backend, len(FIELDS), d, 2 + N_BELIEF, config.hidden, config.dropout)
+        self.trust = nn.Parameter(torch.ones(2))
 
     def forward(self, inputs: Inputs) -> Output:
-        consumer, product, context, consumer_id, product_id = self.entities(inputs)
+        consumer, product, context = self.entities(inputs)
         history = self.history(product, self.entities.product(inputs.history), inputs)
         reasons, seen, distillation = self.reasons(inputs)
         z = torch.cat([torch.stack([consumer, product, context, history], dim=1), reasons], dim=1)  # (B, K, d)
         fused, attention = self.fusion(z)
-        dots = (z @ z.transpose(1, 2))[:, _PAIRS[0], _PAIRS[1]] / z.shape[-1] ** 0.5  # (B, K (K - 1) / 2)
-        logits = self.head(self.mlp(torch.cat([fused.flatten(1), seen, dots], dim=1)))  # (B, 2)
-        logits = logits + self.consumer_bias(consumer_id) + self.product_bias(product_id) + self._start(inputs)
+        logits = self.backend(z, fused, torch.cat([seen, inputs.belief], dim=1))  # (B, 2)
+        logits = logits + self.trust * inputs.belief[:, :2]
         return Output(logits[:, 0].sigmoid(), logits[:, 1], attention, distillation)
 
-    def _start(self, inputs: Inputs) -> Tensor:
-        """Logits (B, 2) of the overall mean plus damped means of consumer and product: stars, liking."""
-        shift = (inputs.priors * self.trust).view(-1, 2, 2).sum(-1)
-        base = torch.tensor(self.means, device=shift.device) + shift
-        return base.clamp(0.02, 0.98).logit()
+
+class Examples(NamedTuple):
+    """N rows to learn from."""
+
+    inputs: Inputs
+    rating: Tensor  # (N,) 0..1
+    liked: Tensor  # (N,) 0 or 1
+
+
+class Ground(NamedTuple):
+    """What the ratings of some training rows say: a model, and what models of other folds believe of these rows."""
+
+    model: Collaborative
+    held_out: Belief
+
+
+class Fit(NamedTuple):
+    """Everything that fitting made."""
+
+    preparation: Preparation
+    collaborative: Collaborative
+    network: Members
+    calibration: Tensor  # (2,) scale and shift of the liking logits
 
 
 @register("lr_recsys", LRRecsysConfig)
@@ -296,52 +311,92 @@ class LRRecsys(Recommender):
 
     def __init__(self, config: MethodConfig, scale: RatingScale) -> None:
         super().__init__(config, scale)
-        self._preparation: Preparation | None = None
-        self._network: LRRecsysNetwork | None = None
+        self._fit: Fit | None = None
 
     def fit(self, train: TrainingSet, valid: TrainingSet, run: RunContext) -> FitReport:
-        """Learns from `train`, keeps the epoch with the lowest rating + liking loss on `valid`."""
-        if not len(train) or not len(valid):
-            raise TrainingError(
-                f"There are {len(train)} training and {len(valid)} validation rows; both must have some.",
-                remedy="Check the split of the recipe.",
-            )
-        self._preparation = Preparation.learn(train, self.scale, self.config.damping)
+        """Learns from `train`, keeps each member's epoch with the lowest rating + liking loss on `valid`."""
+        _check_rows(train, valid)
+        return self.fit_from(self.ground(train, run), train, valid, run)
+
+    def ground(self, train: TrainingSet, run: RunContext) -> Ground:
+        """What the training ratings alone say: the part of the fit that no text and no variant changes."""
         with seeded(run.seed):
-            self._network = LRRecsysNetwork(self.config, self._preparation).to(run.device)
-            learn, check = self._examples(train, run.device), self._examples(valid, run.device)
+            return Ground(*Collaborative.fit(train, self.config.collaborative, run))
+
+    def fit_from(self, ground: Ground, train: TrainingSet, valid: TrainingSet, run: RunContext) -> FitReport:
+        """As `fit`, from what `ground` made of the same training rows."""
+        preparation = Preparation.learn(train, self.scale)
+        with seeded(run.seed):
+            network = self._members(preparation).to(run.device)
+            learn = self._examples(preparation, train, ground.held_out, run.device)
+            check = self._examples(preparation, valid, ground.model.believe(valid.batch), run.device)
             report = fit_module(
-                self._network,
+                network,
                 len(train),
-                lambda rows: self._loss(*learn, rows, self.config.lambda_distil),
-                lambda: self._valid_loss(*check),
-                self._loop(),
+                lambda rows: self._loss(network, learn, rows, self.config.lambda_distil),
+                lambda: self._mean_loss(network, check),
+                self._loop(self.config.epochs),
                 run,
             )
-        self._network.cpu()
+            calibration = self._calibrated(network, check)
+        self._fit = Fit(preparation, ground.model, network.cpu(), calibration)
         return report
 
+    def refit_from(self, ground: Ground, examples: TrainingSet, epochs: int, run: RunContext) -> None:
+        """Fits again on other rows (training and validation rows together) for as many epochs as proved best.
+
+        The calibration stays, since no row is left to make it from.
+        """
+        preparation, calibration = Preparation.learn(examples, self.scale), self._fitted().calibration
+        with seeded(run.seed):
+            network = self._members(preparation).to(run.device)
+            learn = self._examples(preparation, examples, ground.held_out, run.device)
+            fit_epochs(
+                network,
+                len(examples),
+                lambda rows: self._loss(network, learn, rows, self.config.lambda_distil),
+                self._loop(epochs),
+                run,
+            )
+        self._fit = Fit(preparation, ground.model, network.cpu(), calibration)
+
     def score(self, batch: FeatureBatch) -> Scores:
-        """Stars, probability of liking, and the attention on each field."""
-        preparation, network = self._fitted()
+        """Stars, probability of liking, and the attention on each field: means over the members."""
+        members = self.score_members(batch)
+        if len(members) == 1:
+            return members[0]
+        rating, click, attention = (
+            np.stack([getattr(scores, name) for scores in members]).mean(0, dtype=np.float32)
+            for name in ("rating", "click", "attention")
+        )
+        return Scores(rating, click, FIELDS, attention)
+
+    def score_members(self, batch: FeatureBatch) -> list[Scores]:
+        """The scores of each member by itself."""
+        fit, n_members = self._fitted(), self.config.members
         if not len(batch):
             nothing = np.zeros(0, np.float32)
-            return Scores(nothing, nothing, FIELDS, np.zeros((0, len(FIELDS)), np.float32))
-        inputs = preparation.inputs(batch)
+            return [Scores(nothing, nothing, FIELDS, np.zeros((0, len(FIELDS)), np.float32))] * n_members
         with torch_threads(1), torch.inference_mode():
-            parts = [network(inputs.rows(rows)) for rows in torch.split(torch.arange(len(batch)), CHUNK)]
-        rating = torch.cat([part.rating for part in parts]).numpy()
-        click = torch.cat([part.click for part in parts]).sigmoid().numpy()
+            inputs = fit.preparation.inputs(batch, fit.collaborative.believe(batch))
+            parts = [fit.network(inputs.rows(rows)) for rows in torch.split(torch.arange(len(batch)), CHUNK)]
+        rating = torch.cat([part.rating for part in parts], dim=1)
+        click = torch.cat([part.click for part in parts], dim=1) * fit.calibration[0] + fit.calibration[1]
+        attention = torch.cat([part.attention for part in parts], dim=1)
         stars = self.scale.low + rating * (self.scale.high - self.scale.low)
-        return Scores(stars.astype(np.float32), click, FIELDS, torch.cat([part.attention for part in parts]).numpy())
+        return [
+            Scores(stars[m].numpy(), click[m].sigmoid().numpy(), FIELDS, attention[m].numpy()) for m in range(n_members)
+        ]
 
     def save(self, folder: Path) -> None:
-        """Writes weights.safetensors and vocabularies.json."""
+        """Writes weights.safetensors, vocabularies.json and what `Collaborative.save` writes."""
         from safetensors.torch import save_file
 
-        preparation, network = self._fitted()
-        save_file({k: v.contiguous() for k, v in network.state_dict().items()}, folder / "weights.safetensors")
-        preparation.save(folder)
+        fit = self._fitted()
+        weights = {name: value.contiguous() for name, value in fit.network.state_dict().items()}
+        save_file({**weights, "calibration": fit.calibration}, folder / "weights.safetensors")
+        fit.preparation.save(folder)
+        fit.collaborative.save(folder)
 
     @classmethod
     def load(cls, folder: Path, config: MethodConfig, scale: RatingScale) -> Self:
@@ -350,44 +405,67 @@ class LRRecsys(Recommender):
         from safetensors.torch import load_file
 
         method = cls(config, scale)
-        method._preparation = Preparation.load(folder, scale)
-        method._network = LRRecsysNetwork(method.config, method._preparation).eval()
+        preparation, collaborative = Preparation.load(folder, scale), Collaborative.load(folder)
+        network = method._members(preparation).eval()
         try:
-            method._network.load_state_dict(load_file(folder / "weights.safetensors"))
-        except (OSError, RuntimeError, SafetensorError) as error:
+            weights = load_file(folder / "weights.safetensors")
+            calibration = weights.pop("calibration")
+            network.load_state_dict(weights)
+        except (OSError, RuntimeError, KeyError, SafetensorError) as error:
             raise ReleaseError(
                 f"The weights in {folder} do not fit the config: {error}.",
                 remedy="Train and save the model again.",
             ) from error
+        method._fit = Fit(preparation, collaborative, network, calibration)
         return method
 
-    def _examples(self, examples: TrainingSet, device: str) -> tuple[Inputs, Tensor, Tensor]:
-        """Features and targets on the device, converted once: inputs, rating 0..1 (N,), liked (N,)."""
-        preparation, _ = self._fitted()
-        rating = torch.from_numpy(unit_rating(examples.rating, self.scale)).to(device)
-        liked = torch.from_numpy(np.asarray(examples.liked, np.float32)).to(device)
-        return preparation.inputs(examples.batch).to(device), rating, liked
+    def _members(self, preparation: Preparation) -> Members:
+        return Members(lambda: LRRecsysNetwork(self.config, preparation), self.config.members)
 
-    def _loss(self, inputs: Inputs, rating: Tensor, liked: Tensor, rows: Tensor, lambda_distil: float) -> Tensor:
-        """L = MSE(rating) + lambda_click BCE(liking) + lambda_distil L_distil."""
-        output: Output = self._fitted()[1](inputs.rows(rows))
-        loss = functional.mse_loss(output.rating, rating[rows])
-        click = functional.binary_cross_entropy_with_logits(output.click, liked[rows])
-        return loss + self.config.lambda_click * click + lambda_distil * output.distillation
-
-    def _valid_loss(self, inputs: Inputs, rating: Tensor, liked: Tensor) -> float:
-        """Mean rating + liking loss over all rows, without distillation."""
-        parts = torch.split(torch.arange(len(rating), device=rating.device), CHUNK)
-        total = sum(self._loss(inputs, rating, liked, rows, 0.0).item() * len(rows) for rows in parts)
-        return total / len(rating)
-
-    def _loop(self) -> LoopSettings:
-        c = self.config
-        return LoopSettings(
-            c.epochs, c.patience, c.batch_size, c.learning_rate, c.weight_decay, label=f"train {self.name}"
+    def _examples(self, preparation: Preparation, examples: TrainingSet, belief: Belief, device: str) -> Examples:
+        """Features and targets on the device, converted once."""
+        return Examples(
+            preparation.inputs(examples.batch, belief).to(device),
+            torch.from_numpy(unit_rating(examples.rating, self.scale)).to(device),
+            torch.from_numpy(np.asarray(examples.liked, np.float32)).to(device),
         )
 
-    def _fitted(self) -> tuple[Preparation, LRRecsysNetwork]:
-        if self._preparation is None or self._network is None:
+    def _loss(self, network: nn.Module, examples: Examples, rows: Tensor, lambda_distil: float) -> Tensor:
+        """L = MSE(rating) + lambda_click BCE(liking) + lambda_distil L_distil: (M,), each member's mean over rows."""
+        output: Output = network(examples.inputs.rows(rows))
+        loss = (output.rating - examples.rating[rows]).square().mean(-1)
+        liked = examples.liked[rows].expand_as(output.click)
+        click = functional.binary_cross_entropy_with_logits(output.click, liked, reduction="none").mean(-1)
+        return loss + self.config.lambda_click * click + lambda_distil * output.distillation
+
+    def _mean_loss(self, network: nn.Module, examples: Examples) -> Tensor:
+        """Mean rating + liking loss (M,) over all rows, without distillation."""
+        parts = torch.split(torch.arange(len(examples.rating), device=examples.rating.device), CHUNK)
+        losses = [self._loss(network, examples, rows, 0.0) * len(rows) for rows in parts]
+        return torch.stack(losses).sum(0) / len(examples.rating)
+
+    def _calibrated(self, network: nn.Module, examples: Examples) -> Tensor:
+        """Platt's scale and shift (2,) of the liking logits, from rows that no weight was fitted to."""
+        with torch.no_grad():
+            parts = torch.split(torch.arange(len(examples.rating)), CHUNK)
+            logits = torch.cat([network(examples.inputs.rows(rows)).click for rows in parts], dim=1)
+        return platt(logits.mean(0).cpu(), examples.liked.cpu())
+
+    def _loop(self, epochs: int) -> LoopSettings:
+        c = self.config
+        return LoopSettings(
+            epochs, c.patience, c.batch_size, c.learning_rate, c.weight_decay, label=f"train {self.name}"
+        )
+
+    def _fitted(self) -> Fit:
+        if self._fit is None:
             raise TrainingError("lr_recsys was asked to score before it was fitted.", remedy="Call fit or load first.")
-        return self._preparation, self._network
+        return self._fit
+
+
+def _check_rows(train: TrainingSet, valid: TrainingSet) -> None:
+    if not len(train) or not len(valid):
+        raise TrainingError(
+            f"There are {len(train)} training and {len(valid)} validation rows; both must have some.",
+            remedy="Check the split of the recipe.",
+        )

@@ -8,6 +8,7 @@ import torch
 
 from features.batch import CODE_WIDTH, Indexed, PairBlock
 from features.errors import ReleaseError, TrainingError
+from models.backbones.collaborative import CollaborativeConfig
 from models.base import RunContext, find_method
 from models.methods.lr_recsys import FIELDS, LRRecsys, LRRecsysConfig, LRRecsysNetwork, Reasons, _distillation
 from models.metrics.ranking import auc
@@ -15,7 +16,7 @@ from models.testing import SCALE, planted_reasons, rich_batch, rich_training_set
 
 TOY = LRRecsysConfig(
     embedding_size=16, n_heads=2, hidden=(32,), dropout=0.0, batch_size=128, learning_rate=5e-3, epochs=15,
-    patience=15,
+    patience=15, collaborative=CollaborativeConfig(rank=4, chains=1, sweeps=20, burn_in=10, samples=5, folds=2),
 )  # fmt: skip
 
 

@@ -1,0 +1,175 @@
+"""What ratings alone say of a pair: a Bayesian factorization behind the arrays that every method gets.
+
+A training row must not be believed on the strength of its own rating, so training rows get the belief of a model that
+did not see them (`Collaborative.fit` holds out one fold after the other), and everything else gets that of the model of
+all rows. Unknown consumers are read from their history, unknown products from their attributes and content.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from features.batch import CONTENT_WIDTH, ConsumerBlock, FeatureBatch, ProductBlock, TrainingSet
+from features.errors import ReleaseError
+from features.vocabulary import UNKNOWN, Vocabulary
+from models.backbones.factorization import Belief, Factorization, FactorizationConfig, Ratings, Vectors
+from models.backbones.gibbs import Features, unit_rows
+from models.base import RunContext
+
+CHUNK = 1024
+"""Pairs whose vectors are in memory at once."""
+_TENSORS, _NUMBERS = "collaborative.safetensors", "collaborative.json"
+
+
+class CollaborativeConfig(FactorizationConfig):
+    """The factorization, and how training rows are held out from it."""
+
+    folds: int = 5
+    """Models that each leave out one part of the training rows."""
+
+
+@dataclass(frozen=True, eq=False)
+class Collaborative:
+    """A factorization that reads feature batches; ratings are stars."""
+
+    consumers: Vocabulary
+    products: Vocabulary
+    attributes: Vocabulary
+    content_mean: Tensor  # (384,)
+    model: Factorization
+
+    @classmethod
+    def fit(cls, train: TrainingSet, config: CollaborativeConfig, run: RunContext) -> tuple[Collaborative, Belief]:
+        """The model of all rows, and what the models of the other folds believe of each training row."""
+        who, what = train.batch.consumers, train.batch.products
+        unfitted = cls(
+            Vocabulary.build(who.consumer_ids),
+            Vocabulary.build(what.product_ids),
+            Vocabulary.build(value for values in set(what.attributes) for value in values),
+            torch.from_numpy(_content(what).mean(0)),
+            Factorization({}),
+        )
+        stars = torch.from_numpy(train.rating.astype(np.float32))
+        ratings = Ratings(_numbers(unfitted.consumers, who.consumer_ids), unfitted._numbers_of(what), stars)
+        consumers, products = Features(len(unfitted.consumers)), unfitted._catalog(what, ratings.product)
+        held_out = _hold_out(ratings, consumers, products, config, run)
+        model = Factorization.fit(ratings, consumers, products, config, run.progress)
+        return unfitted._with(model), held_out
+
+    def believe(self, batch: FeatureBatch) -> Belief:
+        """What is believed of N pairs, in stars."""
+        chunks = np.array_split(np.arange(len(batch)), max(1, -(-len(batch) // CHUNK)))
+        parts = [self._believe(batch.take(rows)) for rows in chunks]
+        mean, deviation = (torch.cat([getattr(part, name) for part in parts]) for name in ("mean", "deviation"))
+        return Belief(mean, deviation, parts[0].noise)
+
+    def save(self, folder: Path) -> None:
+        """Writes collaborative.safetensors and collaborative.json into an existing folder."""
+        from safetensors.torch import save_file
+
+        tensors = {**self.model.tensors, "content_mean": self.content_mean}
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / _TENSORS)
+        vocabularies = {name: getattr(self, name).ids for name in ("consumers", "products", "attributes")}
+        (folder / _NUMBERS).write_text(json.dumps(vocabularies, ensure_ascii=False), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Collaborative:
+        """Reads what `save` wrote. Raises ReleaseError if it is missing or damaged."""
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        try:
+            tensors = load_file(folder / _TENSORS)
+            content = json.loads((folder / _NUMBERS).read_text(encoding="utf-8"))
+            vocabularies = {name: Vocabulary(tuple(ids)) for name, ids in content.items()}
+            return cls(**vocabularies, content_mean=tensors.pop("content_mean"), model=Factorization(tensors))
+        except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
+            raise ReleaseError(
+                f"The factorization in {folder} cannot be read: {error}.", remedy="Train and save the model again."
+            ) from error
+
+    def _with(self, model: Factorization) -> Collaborative:
+        kept = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "model"}
+        return Collaborative(**kept, model=model)
+
+    def _numbers_of(self, products: ProductBlock) -> Tensor:
+        return _numbers(self.products, products.product_ids)
+
+    def _believe(self, batch: FeatureBatch) -> Belief:
+        return self.model.believe(self._consumers(batch.consumers), self._products(batch.products))
+
+    def _consumers(self, block: ConsumerBlock) -> Vectors:
+        """Vectors of N consumers: known ones by id, the others each once from their history."""
+        numbers = _numbers(self.consumers, block.consumer_ids)
+        vectors, new = self.model.consumers(numbers), numbers == UNKNOWN
+        if not new.any():
+            return vectors
+        chosen = block.take(np.flatnonzero(new.numpy()))
+        stars = chosen.history_ratings
+        products = np.where(np.isnan(stars), UNKNOWN, self.products.encode(chosen.history_ids))
+        # The same history gives the same vectors: a new consumer's are made once, however many products are scored.
+        told, place = np.unique(np.concatenate([products, np.nan_to_num(stars)], axis=1), axis=0, return_inverse=True)
+        history, ratings = torch.from_numpy(told.astype(np.float32)).chunk(2, dim=1)
+        made = self.model.new_consumers((), history.long(), ratings, history != UNKNOWN)
+        return vectors.replaced(new, made.rows(torch.from_numpy(place.ravel())))
+
+    def _products(self, block: ProductBlock) -> Vectors:
+        """Vectors of N products: known ones by id, the others from what they are."""
+        numbers = self._numbers_of(block)
+        vectors, new = self.model.products(numbers), numbers == UNKNOWN
+        if not new.any():
+            return vectors
+        groups = self._described(block.take(np.flatnonzero(new.numpy())))
+        return vectors.replaced(new, self.model.new_products(len(groups[0]), groups))
+
+    def _catalog(self, block: ProductBlock, numbers: Tensor) -> Features:
+        """What the fit's products are, by number; number 0 is nothing."""
+        rows = np.unique(numbers.numpy(), return_index=True)[1]
+        groups = self._described(block.take(rows))
+        return Features(len(rows) + 1, tuple(torch.cat([torch.zeros(1, group.shape[1]), group]) for group in groups))
+
+    def _described(self, block: ProductBlock) -> tuple[Tensor, Tensor]:
+        """Attributes (N, A) and content (N, 384) of products; rows of zeros where there is none."""
+        values = [value for listed in block.attributes for value in listed]
+        row = np.repeat(np.arange(len(block)), [len(listed) for listed in block.attributes])
+        held = np.zeros((len(block), len(self.attributes)), np.float32)
+        held[row, self.attributes.encode(np.array(values, object))] = 1
+        held[:, UNKNOWN] = 0
+        content = torch.from_numpy(_content(block)) - self.content_mean
+        return unit_rows(torch.from_numpy(held)), content * torch.from_numpy(block.content.index >= 0).unsqueeze(1)
+
+
+def _hold_out(
+    ratings: Ratings, consumers: Features, products: Features, config: CollaborativeConfig, run: RunContext
+) -> Belief:
+    """What is believed of each rating by a model of the other folds."""
+    fold = torch.arange(len(ratings)) % config.folds
+    fold = fold[torch.randperm(len(ratings))]
+    mean, deviation, noises = torch.zeros(len(ratings)), torch.zeros(len(ratings)), []
+    for number in range(config.folds):
+        out = torch.nonzero(fold == number).squeeze(1)
+        model = Factorization.fit(
+            ratings.take(torch.nonzero(fold != number).squeeze(1)), consumers, products, config, run.progress
+        )
+        for rows in torch.split(out, CHUNK):
+            belief = model.believe(model.consumers(ratings.consumer[rows]), model.products(ratings.product[rows]))
+            mean[rows], deviation[rows] = belief.mean, belief.deviation
+            noises.append(belief.noise)
+    return Belief(mean, deviation, torch.stack(noises).mean())
+
+
+def _numbers(vocabulary: Vocabulary, ids: NDArray[np.object_]) -> Tensor:
+    return torch.from_numpy(vocabulary.encode(ids).astype(np.int64))
+
+
+def _content(block: ProductBlock) -> NDArray[np.float32]:
+    """(N, 384), zeros where there is none."""
+    nothing = np.zeros((1, CONTENT_WIDTH), np.float32)
+    return np.concatenate([np.nan_to_num(block.content.table).reshape(-1, CONTENT_WIDTH), nothing])[block.content.index]

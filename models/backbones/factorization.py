@@ -1,0 +1,201 @@
+"""Bayesian matrix factorization with side information: who goes with what before any text is read, and how surely.
+
+Sources: Salakhutdinov and Mnih, "Bayesian probabilistic matrix factorization using Markov chain Monte Carlo", ICML
+2008 (the sampler); Simm et al., "Macau: scalable Bayesian multi-relational factorization with side information",
+2015 (priors that depend on features). As there, with three differences: who interacted with what is a feature of both
+sides (as the implicit feedback of SVD++, Koren, KDD 2008, in both directions); each group of features is reduced to
+its leading singular directions, so that its weights are independent given the vectors and a sweep is linear in the
+ratings; and the biases are coordinates of the vectors, with features like the others.
+
+Model, for a rating y of consumer u and product i (standardised):
+
+    y = b_u + c_i + p_u . q_i + noise,                    noise ~ N(0, 1 / tau)
+    (b_u, p_u) ~ N(m + sum_g x_ug W_g, Lambda^-1)         and likewise (c_i, q_i)
+    W_g ~ N(0, lambda_g^-1 I, Lambda^-1)                  m, Lambda ~ normal-Wishart; lambda_g, tau ~ gamma
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from models.backbones.gibbs import Features, Sampler, bases_of, unit_rows
+from models.base import MethodConfig, Progress, silent
+
+
+class FactorizationConfig(MethodConfig):
+    """Size of the model and of the sample."""
+
+    rank: int = 12
+    """K: width of p_u and q_i."""
+    side_rank: int = 400
+    """Singular directions kept of each group of features."""
+    chains: int = 2
+    """Independent runs of the sampler, which differ by more than the draws within one do."""
+    sweeps: int = 160
+    """Passes of each run."""
+    burn_in: int = 60
+    """First passes, which count for nothing."""
+    samples: int = 32
+    """Draws that are kept of each run, evenly spread over its other passes; S is all of them together."""
+    prior_scale: float = 0.1
+    """Prior scale matrix of the vectors' precision: smaller pulls vectors closer to what their features say."""
+
+
+@dataclass(frozen=True, eq=False)
+class Ratings:
+    """Observed pairs as numbers; all (N,)."""
+
+    consumer: Tensor
+    product: Tensor
+    rating: Tensor
+
+    def take(self, rows: Tensor) -> Ratings:
+        """The chosen rows."""
+        return Ratings(self.consumer[rows], self.product[rows], self.rating[rows])
+
+    def __len__(self) -> int:
+        return len(self.rating)
+
+
+@dataclass(frozen=True, eq=False)
+class Belief:
+    """What is believed of N pairs; on the scale of the ratings."""
+
+    mean: Tensor  # (N,)
+    deviation: Tensor  # (N,) of the mean, not of a single rating
+    noise: Tensor  # () deviation of a single rating around its mean
+
+
+@dataclass(frozen=True, eq=False)
+class Vectors:
+    """Vectors of N consumers or products in each of the S samples, the bias first."""
+
+    mean: Tensor  # (S, N, K + 1)
+    covariance: Tensor | None  # (S, N, K + 1, K + 1) within a sample; None where the samples are draws themselves
+
+    def rows(self, rows: Tensor) -> Vectors:
+        """The chosen rows, repeats allowed."""
+        return Vectors(self.mean[:, rows], None if self.covariance is None else self.covariance[:, rows])
+
+    def replaced(self, new: Tensor, by: Vectors) -> Vectors:
+        """These vectors, with those of the rows that `new` marks (N,) taken from `by`, one for each of them."""
+        mean = self.mean.clone()
+        mean[:, new] = by.mean
+        covariance = mean.new_zeros(*mean.shape, mean.shape[-1])
+        if by.covariance is not None:
+            covariance[:, new] = by.covariance
+        return Vectors(mean, covariance)
+
+
+class Factorization:
+    """Posterior samples of both sides' vectors; made by `fit`, and all of it is in `tensors`.
+
+    Names: `shift`, `scale` () of the ratings, `tau` (S,); and for each side (`consumer`, `product`) `.vectors`
+    (S, n, K + 1), `.offset` (S, K + 1), `.precision` (S, K + 1, K + 1), and for each group g of features
+    `.projection.g` (P_g, r) and `.weights.g` (S, r, K + 1).
+    """
+
+    def __init__(self, tensors: dict[str, Tensor]) -> None:
+        self.tensors = tensors
+
+    @classmethod
+    def fit(
+        cls,
+        ratings: Ratings,
+        consumers: Features,
+        products: Features,
+        config: FactorizationConfig,
+        progress: Progress = silent,
+    ) -> Factorization:
+        """Draws from the posterior with a Gibbs sampler; random draws are torch's global ones.
+
+        Args:
+            ratings: what was observed; any scale.
+            consumers: how many there are and what is known of them.
+            products: likewise.
+            config: sizes.
+            progress: called after every tenth sweep.
+        """
+        bases = bases_of(ratings, consumers, products, config.side_rank)
+        drawn = config.sweeps - config.burn_in
+        kept = {config.burn_in + (k + 1) * drawn // config.samples - 1 for k in range(config.samples)}
+        draws = []
+        for chain in range(config.chains):
+            sampler = Sampler(ratings, *bases, config)
+            for sweep in range(config.sweeps):
+                sampler.sweep()
+                if sweep in kept:
+                    draws.append(sampler.state())
+                if (sweep + 1) % 10 == 0:
+                    progress("factorize", chain * config.sweeps + sweep + 1, config.chains * config.sweeps)
+        return cls({name: torch.stack([draw[name] for draw in draws]) for name in draws[0]} | sampler.constants())
+
+    def consumers(self, rows: Tensor) -> Vectors:
+        """Vectors of consumers of the fit, by number (N,)."""
+        return self._known("consumer", rows)
+
+    def products(self, rows: Tensor) -> Vectors:
+        """Vectors of products of the fit, by number (N,)."""
+        return self._known("product", rows)
+
+    def new_products(self, n: int, features: Sequence[Tensor]) -> Vectors:
+        """What features (n, P_g) alone say of n products; who interacted with them is not among these."""
+        return self._prior("product", n, features)
+
+    def new_consumers(self, features: Sequence[Tensor], products: Tensor, ratings: Tensor, known: Tensor) -> Vectors:
+        """What features and a history say of consumers: the conditional of the sampler, without its noise.
+
+        Args:
+            features: groups (N, P_g), without the products of the history.
+            products: (N, L) numbers of products of the fit.
+            ratings: (N, L) on the scale of the fit's ratings.
+            known: (N, L) where there is an event.
+        """
+        n_products = self.tensors["product.vectors"].shape[1]
+        seen = torch.zeros(len(products), n_products).scatter_add_(1, products, known.float())
+        prior = self._prior("consumer", len(products), [*features, unit_rows(seen)])
+        v = self.tensors["product.vectors"][:, products]  # (S, N, L, K + 1)
+        design = torch.cat([torch.ones_like(v[..., :1]), v[..., 1:]], dim=-1) * known.unsqueeze(-1)
+        standardised = (ratings - self.tensors["shift"]) / self.tensors["scale"]
+        left = torch.where(known, standardised, 0) - v[..., 0] * known
+        tau, precision = self.tensors["tau"].view(-1, 1, 1), self.tensors["consumer.precision"].unsqueeze(1)
+        covariance = (precision + tau.unsqueeze(-1) * design.mT @ design).inverse()  # (S, N, K + 1, K + 1)
+        weighted = (precision @ prior.mean.unsqueeze(-1)).squeeze(-1) + tau * (design.mT @ left.unsqueeze(-1)).squeeze(
+            -1
+        )
+        return Vectors((covariance @ weighted.unsqueeze(-1)).squeeze(-1), covariance)
+
+    def believe(self, consumers: Vectors, products: Vectors) -> Belief:
+        """What is believed of N pairs; a side that is the same for all may have N = 1."""
+        u, v = consumers.mean, products.mean
+        one = u.new_ones(1, 1, 1)
+        given_u = torch.cat([one.expand(*u.shape[:2], 1), u[..., 1:]], dim=-1)
+        given_v = torch.cat([one.expand(*v.shape[:2], 1), v[..., 1:]], dim=-1)
+        drawn = u[..., 0] + (v * given_u).sum(-1)
+        within = _spread(consumers.covariance, given_v) + _spread(products.covariance, given_u)
+        scale, shift = self.tensors["scale"], self.tensors["shift"]
+        deviation = (drawn.var(0) + within).sqrt() * scale
+        return Belief(drawn.mean(0) * scale + shift, deviation, (1 / self.tensors["tau"]).mean().sqrt() * scale)
+
+    def _known(self, side: str, rows: Tensor) -> Vectors:
+        return Vectors(self.tensors[f"{side}.vectors"][:, rows], None)
+
+    def _prior(self, side: str, n: int, features: Sequence[Tensor]) -> Vectors:
+        offset = self.tensors[f"{side}.offset"].unsqueeze(1)
+        mean = offset.expand(-1, n, -1)
+        for group, values in enumerate(features):
+            scores = values @ self.tensors[f"{side}.projection.{group}"]
+            mean = mean + scores @ self.tensors[f"{side}.weights.{group}"]
+        covariance = self.tensors[f"{side}.precision"].inverse().unsqueeze(1)
+        return Vectors(mean, covariance.expand(-1, n, -1, -1))
+
+
+def _spread(covariance: Tensor | None, given: Tensor) -> Tensor | float:
+    """Mean over the samples of x' C x: (N,), from C (S, N, D, D) and x (S, N, D)."""
+    if covariance is None:
+        return 0.0
+    return ((covariance @ given.unsqueeze(-1)).squeeze(-1) * given).sum(-1).mean(0)

@@ -1,0 +1,216 @@
+"""The Gibbs sampler of `models/backbones/factorization.py`: every conditional is exact, and a sweep is linear in the
+ratings.
+
+The two sides take turns. Of one side, given the other: the weights of its features and its normal-Wishart prior are
+drawn from its vectors, then all its vectors at once from their ratings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from models.backbones.factorization import FactorizationConfig, Ratings
+
+_WEAK = 1e-3
+"""Rate of the gamma priors of lambda: next to nothing is known before."""
+_PRIOR_COUNT = 2.0
+"""Vectors that the prior of m counts for."""
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """What is known of n consumers or products beside their ratings."""
+
+    n: int
+    groups: tuple[Tensor, ...] = ()
+    """Each (n, P_g), dense or sparse; a row of zeros says nothing."""
+
+
+@dataclass(frozen=True, eq=False)
+class Basis:
+    """A group of features X (n, P) in its leading singular directions."""
+
+    scores: Tensor  # (n, r) = X V, orthogonal columns
+    projection: Tensor  # V: (P, r)
+    energy: Tensor  # (r,) squared lengths of the columns of the scores
+
+    @classmethod
+    def of(cls, features: Tensor, rank: int) -> Basis:
+        """The leading directions of dense or sparse features (n, P)."""
+        left, values, right = torch.svd_lowrank(features, q=min(rank, *features.shape), niter=3)
+        kept = values > 1e-5 * values[0].clamp(min=1e-12)
+        return cls(left[:, kept] * values[kept], right[:, kept], values[kept] ** 2)
+
+
+class Side:
+    """Consumers or products: vectors (n, D) and the prior they have."""
+
+    def __init__(self, bases: Sequence[Basis], width: int, prior_scale: float) -> None:
+        self._bases, self._prior_scale = bases, prior_scale
+        n = len(bases[0].scores)
+        self.vectors = torch.randn(n, width) * 0.1
+        self._weights = [torch.zeros(len(basis.energy), width) for basis in self._bases]
+        self._strengths = [torch.tensor(1.0) for _ in self._bases]
+        self._parts = [torch.zeros(n, width) for _ in self._bases]  # scores @ weights of each group
+        self._offset = torch.zeros(width)
+        self._root = torch.eye(width) * 10**0.5  # R, with Lambda = R R'
+
+    @property
+    def design(self) -> Tensor:
+        """(n, D): what the other side's vectors are multiplied with; 1 stands for their bias."""
+        return torch.cat([torch.ones(len(self.vectors), 1), self.vectors[:, 1:]], dim=1)
+
+    def draw_prior(self) -> None:
+        """lambda_g, W_g, then m and Lambda, given the vectors."""
+        inverse_root = torch.linalg.inv(self._root)
+        total = torch.stack(self._parts).sum(0)
+        for g, basis in enumerate(self._bases):
+            others = total - self._parts[g]
+            self._draw_weights(g, basis, self.vectors - self._offset - others, inverse_root)
+            total = others + self._parts[g]
+        self._draw_normal_wishart(self.vectors - total)
+
+    def draw_vectors(self, ratings: Tensor, tau: Tensor, seen: Tensor, design: Tensor) -> None:
+        """All vectors, given the other side.
+
+        Args:
+            ratings: (n, n_other) sparse: what is left of each rating after the other side's bias.
+            tau: precision of the noise.
+            seen: (n, n_other) sparse ones, where there is a rating.
+            design: (n_other, D) of the other side.
+        """
+        width = design.shape[1]
+        squares = (design.unsqueeze(2) * design.unsqueeze(1)).flatten(1)
+        own = self._root @ self._root.T
+        precision = tau * (seen @ squares).view(-1, width, width) + own
+        prior = self._offset + torch.stack(self._parts).sum(0)
+        pull = tau * (ratings @ design) + prior @ own
+        root = torch.linalg.cholesky(precision)
+        mean = torch.cholesky_solve(pull.unsqueeze(-1), root)
+        noise = torch.linalg.solve_triangular(root.mT, torch.randn_like(mean), upper=True)
+        self.vectors = (mean + noise).squeeze(-1)
+
+    def state(self, name: str) -> dict[str, Tensor]:
+        """The draw, by name."""
+        weights = {f"{name}.weights.{g}": w.clone() for g, w in enumerate(self._weights)}
+        precision = self._root @ self._root.T
+        return weights | {
+            f"{name}.vectors": self.vectors,
+            f"{name}.offset": self._offset,
+            f"{name}.precision": precision,
+        }
+
+    def constants(self, name: str) -> dict[str, Tensor]:
+        """What no sweep changes, by name."""
+        return {f"{name}.projection.{g}": basis.projection.contiguous() for g, basis in enumerate(self._bases)}
+
+    def _draw_weights(self, g: int, basis: Basis, left: Tensor, inverse_root: Tensor) -> None:
+        """W_g and lambda_g from what the other parts of the prior leave (n, D)."""
+        precision = basis.energy + self._strengths[g]
+        mean = (basis.scores.T @ left) / precision.unsqueeze(1)
+        noise = (torch.randn_like(mean) @ inverse_root) / precision.sqrt().unsqueeze(1)
+        weights = self._weights[g] = mean + noise
+        self._parts[g] = basis.scores @ weights
+        size = float((weights @ self._root).square().sum())
+        self._strengths[g] = _gamma(1 + weights.numel() / 2, _WEAK + size / 2)
+
+    def _draw_normal_wishart(self, left: Tensor) -> None:
+        """m and Lambda from the vectors without what their features say (n, D); the weights' prior counts too."""
+        n, width = left.shape
+        mean = left.mean(0)
+        scatter = (left - mean).T @ (left - mean) + self._prior_scale * torch.eye(width)
+        scatter = scatter + _PRIOR_COUNT * n / (_PRIOR_COUNT + n) * torch.outer(mean, mean)
+        count = width + 1 + n
+        for weights, strength in zip(self._weights, self._strengths, strict=True):
+            scatter = scatter + strength * (weights.T @ weights)
+            count += len(weights)
+        self._root = _wishart_root(count, scatter)
+        noise = torch.linalg.solve_triangular(self._root.T, torch.randn(width, 1), upper=True).squeeze(1)
+        self._offset = n * mean / (_PRIOR_COUNT + n) + noise / (_PRIOR_COUNT + n) ** 0.5
+
+
+class Sampler:
+    """The state of the Markov chain."""
+
+    def __init__(
+        self, ratings: Ratings, consumers: Sequence[Basis], products: Sequence[Basis], config: FactorizationConfig
+    ) -> None:
+        self._shift, self._scale = ratings.rating.mean(), ratings.rating.std().clamp(min=1e-6)
+        self._y = (ratings.rating - self._shift) / self._scale
+        self._u, self._i = ratings.consumer, ratings.product
+        self._shape = (len(consumers[0].scores), len(products[0].scores))
+        self._seen, self._seen_by = self._both_ways(torch.ones_like(self._y))
+        width = config.rank + 1
+        self._consumers = Side(consumers, width, config.prior_scale)
+        self._products = Side(products, width, config.prior_scale)
+        self._tau = torch.tensor(1.0)
+
+    def sweep(self) -> None:
+        """Draws everything once, each given all else."""
+        u, v = self._consumers, self._products
+        u.draw_prior()
+        left, _ = self._both_ways(self._y - v.vectors[self._i, 0])
+        u.draw_vectors(left, self._tau, self._seen, v.design)
+        v.draw_prior()
+        _, left = self._both_ways(self._y - u.vectors[self._u, 0])
+        v.draw_vectors(left, self._tau, self._seen_by, u.design)
+        dots = (u.design[self._u] * v.vectors[self._i]).sum(1)
+        error = self._y - u.vectors[self._u, 0] - dots
+        self._tau = _gamma(1 + len(error) / 2, 1 + float(error.square().sum()) / 2)
+
+    def state(self) -> dict[str, Tensor]:
+        """The current draw, by name."""
+        return {"tau": self._tau, **self._consumers.state("consumer"), **self._products.state("product")}
+
+    def constants(self) -> dict[str, Tensor]:
+        """What no sweep changes, by name."""
+        named = {**self._consumers.constants("consumer"), **self._products.constants("product")}
+        return {"shift": self._shift, "scale": self._scale, **named}
+
+    def _both_ways(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Values of the ratings (N,) as a sparse matrix (consumers, products), and its transpose."""
+        return _sparse(self._u, self._i, values, self._shape), _sparse(self._i, self._u, values, self._shape[::-1])
+
+
+def bases_of(ratings: Ratings, consumers: Features, products: Features, rank: int) -> tuple[list[Basis], list[Basis]]:
+    """The features of both sides, reduced; the last group of each is who interacted with what, rows of length 1."""
+    u, i, shape = ratings.consumer, ratings.product, (consumers.n, products.n)
+
+    def shares(rows: Tensor, columns: Tensor, shape: tuple[int, int]) -> Tensor:
+        lengths = torch.bincount(rows)[rows].float().sqrt()
+        return torch.sparse_coo_tensor(torch.stack([rows, columns]), 1 / lengths, shape)
+
+    implicit = (shares(u, i, shape), shares(i, u, shape[::-1]))
+    return (
+        [Basis.of(group, rank) for group in (*consumers.groups, implicit[0])],
+        [Basis.of(group, rank) for group in (*products.groups, implicit[1])],
+    )
+
+
+def _sparse(rows: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """(shape) in compressed rows, which multiply quickest."""
+    return torch.sparse_coo_tensor(torch.stack([rows, columns]), values, shape).coalesce().to_sparse_csr()
+
+
+def unit_rows(seen: Tensor) -> Tensor:
+    """Rows of ones and zeros (N, P) divided by their length; rows of zeros stay."""
+    return seen / seen.sum(1, keepdim=True).clamp(min=1).sqrt()
+
+
+def _gamma(shape: float, rate: float) -> Tensor:
+    return torch.distributions.Gamma(shape, rate).sample()
+
+
+def _wishart_root(count: float, scatter: Tensor) -> Tensor:
+    """R with R R' ~ Wishart(count, scatter^-1), by Bartlett's decomposition."""
+    width = len(scatter)
+    scale_root = torch.linalg.cholesky(torch.linalg.inv(scatter))
+    freedom = count - torch.arange(width, dtype=torch.float32)
+    triangle = torch.randn(width, width).tril(-1) + torch.diag(torch.distributions.Chi2(freedom).sample().sqrt())
+    return scale_root @ triangle
