@@ -55,18 +55,10 @@ def leave_one_out(
     if not 0 < share <= 1:
         raise InputError(f"A share of {share} of the events was asked for.", "It lies above 0 and is at most 1.")
     events = _Events(snapshot)
-    own = pd.Index(events.row).get_indexer(rows["row"])
-    numbers = rows["row"].to_numpy(np.int64)
-    consumer = pd.Index(events.consumer_ids).get_indexer(rows["consumer_id"])
-    product = pd.Index(events.product_ids).get_indexer(rows["product_id"])
+    consumers = events.consumer_rows(events.arcs("consumer_id", rows, seed, share))
+    products = events.product_rows(events.arcs("product_id", rows, seed, share))
     times = np.full(len(rows), naive_times(pd.Series([pd.Timestamp(snapshot.as_of)]))[0])
-    joined = with_texts(
-        rows,
-        events.consumer_rows(Rings(events.consumer, events.row, seed).arcs(consumer, own, numbers, share)),
-        events.product_rows(Rings(events.product, events.row, seed).arcs(product, own, numbers, share), product),
-        texts,
-        times,
-    )
+    joined = with_texts(rows, consumers, products, texts, times)
     return _without_texts(joined, hidden)
 
 
@@ -88,9 +80,12 @@ class _Events:
     def __init__(self, snapshot: Snapshot) -> None:
         frame = snapshot.interactions.frame
         self.snapshot, self.row = snapshot, frame["row"].to_numpy(np.int64)
-        self.consumer, self.consumer_ids = _coded(frame["consumer_id"], pd.Index([], dtype=object))
-        catalog = pd.Index(snapshot.catalog.products["product_id"].astype(object))
-        self.product, self.product_ids = _coded(frame["product_id"], catalog)
+        listed = snapshot.catalog.products["product_id"]
+        self.ids = {
+            "consumer_id": pd.Index(frame["consumer_id"].unique()),
+            "product_id": pd.Index(pd.concat([listed, frame["product_id"]]).unique()),
+        }
+        self.codes = {key: ids.get_indexer(pd.Index(frame[key])).astype(np.int64) for key, ids in self.ids.items()}
         rating = frame["rating"].to_numpy(np.float64)
         self.known = (~np.isnan(rating)).astype(np.float64)
         self.rating = rounded(np.nan_to_num(rating), RATING_BITS)
@@ -99,32 +94,41 @@ class _Events:
     @cached_property
     def rater_mean(self) -> Numbers:
         """(E,) the mean of all ratings of the event's consumer, 0 where the event has no rating."""
-        total, count = (np.bincount(self.consumer, values) for values in (self.rating, self.known))
-        return rounded((total / np.maximum(count, 1))[self.consumer], MEAN_BITS) * self.known
+        consumer = self.codes["consumer_id"]
+        total, count = (np.bincount(consumer, values) for values in (self.rating, self.known))
+        return rounded((total / np.maximum(count, 1))[consumer], MEAN_BITS) * self.known
+
+    def arcs(self, key: str, rows: pd.DataFrame, seed: int, share: float) -> Arcs:
+        """The events of its consumer or product that each row sees."""
+        codes, ids = self.codes[key], self.ids[key]
+        own = pd.Index(self.row).get_indexer(rows["row"])
+        rings = Rings(codes, len(ids), self.row, seed)
+        return rings.arcs(ids.get_indexer(rows[key]), own, rows["row"].to_numpy(np.int64), share)
 
     def consumer_rows(self, arcs: Arcs) -> ViewRows:
         """One row of `CONSUMER_FEATURES` for each arc; absent where nothing is seen."""
         history = arcs.first_events(HISTORY_LENGTH)
         seen = history >= 0
         offsets = np.concatenate([[0], np.cumsum(seen.sum(1))]).astype(np.int32)
-        codes = pd.factorize(self.snapshot.interactions.frame["product_id"])
-        ids = pa.DictionaryArray.from_arrays(codes[0][history[seen]], pa.array(codes[1].astype(object)))
+        products = pa.array(self.ids["product_id"].to_numpy(object), pa.string())
         columns = self._numeric(arcs) | {
             "days_active": pa.nulls(len(history), pa.float32()),
-            "history_ids": pa.ListArray.from_arrays(offsets, ids.cast(pa.string())),
+            "history_ids": pa.ListArray.from_arrays(
+                offsets, products.take(pa.array(self.codes["product_id"][history[seen]]))
+            ),
             "history_ratings": pa.ListArray.from_arrays(offsets, self._stars(history[seen])),
         }
         index = np.where(arcs.length > 0, np.arange(len(history)), -1).astype(np.int32)
         return ViewRows(pa.table(columns, schema=CONSUMER_FEATURES.columns), index)
 
-    def product_rows(self, arcs: Arcs, product: Places) -> ViewRows:
-        """One row of `PRODUCT_FEATURES` for each arc of the products (N,); absent where the catalog lacks them."""
-        listed = pa.array(attribute_lists(self.snapshot, pd.Series(self.product_ids)), pa.list_(pa.string()))
+    def product_rows(self, arcs: Arcs) -> ViewRows:
+        """One row of `PRODUCT_FEATURES` for each arc; absent where the product is unknown."""
+        listed = pa.array(attribute_lists(self.snapshot, pd.Series(self.ids["product_id"])), pa.list_(pa.string()))
         columns = self._numeric(arcs) | {
             "mean_consumer_rating": _floats(_mean(arcs.sums(self.rater_mean), arcs.sums(self.known))),
-            "attributes": listed.take(pa.array(np.maximum(product, 0))),
+            "attributes": listed.take(pa.array(np.maximum(arcs.entity, 0))),
         }
-        index = np.where(product >= 0, np.arange(len(product)), -1).astype(np.int32)
+        index = np.where(arcs.entity >= 0, np.arange(len(arcs.entity)), -1).astype(np.int32)
         return ViewRows(pa.table(columns, schema=PRODUCT_FEATURES.columns), index)
 
     def _numeric(self, arcs: Arcs) -> dict[str, pa.Array]:
@@ -145,12 +149,6 @@ class _Events:
 
     def _stars(self, events: Places) -> pa.Array:
         return _floats(np.where(self.known[events] > 0, self.rating[events], np.nan))
-
-
-def _coded(ids: pd.Series, first: pd.Index) -> tuple[Places, pd.Index]:
-    """Each event's entity as a number, and the ids by number: those of `first`, then the others."""
-    every = first.append(pd.Index(ids.astype(object)).difference(first))
-    return every.get_indexer(ids).astype(np.int64), every
 
 
 def _mean(total: Numbers, count: Numbers) -> Numbers:

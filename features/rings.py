@@ -21,10 +21,12 @@ Places = NDArray[np.int64]
 class Arcs:
     """What each of N rows sees of its entity's ring: `length` events from place `begin` on.
 
-    `start` is where the ring lies in `order` (E,), `size` how many events it has; an unknown entity's has none.
+    `start` is where the ring lies in `order` (E,), `size` how many events it has; that of an unknown entity (-1) has
+    none.
     """
 
     order: Places
+    entity: Places
     start: Places
     size: Places
     begin: Places
@@ -57,14 +59,15 @@ class Rings:
 
     Args:
         entity: (E,) code of each event's entity, from 0.
+        n_entities: how many codes there are, also of entities without events.
         row: (E,) number of each event's source row.
         seed: of the order.
     """
 
-    def __init__(self, entity: Places, row: Places, seed: int) -> None:
+    def __init__(self, entity: Places, n_entities: int, row: Places, seed: int) -> None:
         self.entity, self.seed = entity, seed
         self.order = np.lexsort((draw(row, seed), entity))
-        self.sizes = np.bincount(entity)
+        self.sizes = np.bincount(entity, minlength=n_entities)
         self.starts = np.cumsum(self.sizes) - self.sizes
         self.place = np.empty(len(entity), np.int64)
         self.place[self.order] = np.arange(len(entity)) - self.starts[entity[self.order]]
@@ -73,7 +76,7 @@ class Rings:
         """What N rows see.
 
         Args:
-            entity: (N,) code, -1 for an entity without events.
+            entity: (N,) code, -1 for an unknown entity.
             own: (N,) the event that a row is, -1 for a held-out row.
             row: (N,) number of the source row, from which a held-out row's place is drawn.
             share: of the events it may see, how many a row sees.
@@ -82,7 +85,8 @@ class Rings:
         size = np.where(known, self.sizes[entity], 0)
         begin = np.where(trained, self.place[own] + 1, np.floor(draw(row, self.seed) * size).astype(np.int64))
         length = np.ceil(share * np.where(trained, size - 1, size)).astype(np.int64)
-        return Arcs(self.order, np.where(known, self.starts[entity], 0), size, begin % np.maximum(size, 1), length)
+        start = np.where(known, self.starts[entity], 0)
+        return Arcs(self.order, entity, start, size, begin % np.maximum(size, 1), length)
 
 
 def rounded(values: Numbers, bits: int) -> Numbers:

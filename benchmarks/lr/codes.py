@@ -58,10 +58,9 @@ def text_tables(split: BenchSplit, name: str, settings: HostSettings, progress: 
     def coded() -> tuple[pd.DataFrame, pd.DataFrame]:
         return facet_codes(chosen.facets, encode, _coder(split, chosen, settings, encode, progress))
 
-    consumers, products = (
-        lake.kept(f"benchmark/{split.key}/{name}/{kind}_facets", made_from, lambda place=place: coded()[place])
-        for place, kind in enumerate(("consumer", "product"))
-    )
+    folder = f"benchmark/{split.key}/{name}"
+    consumers = lake.kept(f"{folder}/consumer_facets", made_from, lambda: coded()[0])
+    products = lake.kept(f"{folder}/product_facets", made_from, lambda: coded()[1])
     content = lake.kept(
         f"benchmark/{split.dataset}/product_content",
         content_hash(_content(split.train.catalog.products), _content(split.train.catalog.attributes)),

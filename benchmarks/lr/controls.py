@@ -56,9 +56,9 @@ def shuffled(facets: pd.DataFrame) -> pd.DataFrame:
 
 def random_words(facets: pd.DataFrame) -> pd.DataFrame:
     """Texts of the same lengths, of words drawn from all texts as often as they occur there."""
-    words = facets["text"].str.split()
-    drawn = np.random.default_rng(SEED).permutation(np.concatenate(words.to_list()).astype(object))
-    ends = np.cumsum(words.str.len())
+    words = [text.split() for text in facets["text"]]
+    drawn = np.random.default_rng(SEED).permutation(np.array([word for listed in words for word in listed], object))
+    ends = np.cumsum([len(listed) for listed in words])
     texts = [" ".join(part) for part in np.split(drawn, ends[:-1])]
     return facets.assign(text=texts)
 
@@ -82,7 +82,9 @@ class _Names:
         self.titles = {product: (spoken_title(title), f"product {n}") for n, (product, title) in enumerate(titles, 1)}
         brands = attributes[attributes["name"].str.lower() == BRAND]
         numbers = {brand: f"brand {n}" for n, brand in enumerate(sorted(brands["value"].unique()), 1)}
-        self.brands = brands.groupby("product_id")["value"].agg(lambda of: [(brand, numbers[brand]) for brand in of])
+        self.brands: dict[str, list[tuple[str, str]]] = {}
+        for product, brand in zip(brands["product_id"], brands["value"], strict=True):
+            self.brands.setdefault(product, []).append((brand, numbers[brand]))
         frame = split.evidence_snapshot.interactions.frame
         self.rated = frame.groupby("consumer_id")["product_id"].agg(list)
 

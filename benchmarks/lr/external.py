@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import pandas as pd
-
 from benchmarks.lr.splits import BenchSplit
 from features.errors import InputError
 from features.readers.files import find_file, read_delimited
@@ -37,13 +35,14 @@ def _summaries(split: BenchSplit) -> dict[str, str]:
     if (split.data / OWN_SUMMARIES).is_file():
         frame = read_delimited(split.data / OWN_SUMMARIES, ",")
         return dict(zip(frame["item_id"], frame["summary"], strict=True))
-    years = split.train.catalog.attributes
-    years = years[years["name"] == "year"].set_index("product_id")["value"]
-    if years.empty:
+    attributes = split.train.catalog.attributes
+    dated = attributes[attributes["name"] == "year"]
+    years = dict(zip(dated["product_id"], dated["value"], strict=True))
+    if not years:
         return {}
     frame = read_delimited(find_file(split.data.parent / MOVIES, ALL_SUMMARIES), ",")
     named = frame["name"].str.strip() + " (" + frame["year"] + ")"
     known = dict(zip(map(natural_title, named), frame["summary"].str.strip('" '), strict=True))
-    titles = split.train.catalog.products.set_index("product_id")["title"]
-    found = {product: known.get((title, years.get(product, ""))) for product, title in titles.items()}
-    return {str(product): text for product, text in found.items() if text is not None and not pd.isna(text)}
+    products = split.train.catalog.products
+    titles = zip(products["product_id"], products["title"], strict=True)
+    return {product: known.get((title, years.get(product, "")), "") for product, title in titles}

@@ -28,7 +28,8 @@ def main(
     engine = open_engine(settings)
     for name in splits:
         path, _, share = name.partition("@")
-        split = load_split(*path.split("/")).reduced(float(share or 1))
+        dataset, _, part = path.partition("/")
+        split = load_split(dataset, part).reduced(float(share or 1))
         cost = word(split, engine, settings, _show)
         written = figures(split, cost, f"{engine.identity.name}@{engine.identity.revision}", Lake(settings.lake))
         typer.echo(f"{name}: {cost}\nwritten to {write_result(f'lr_recsys/texts/{split.key}', written)}")

@@ -5,7 +5,7 @@ From the same evidence as the facts, by code.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -80,15 +80,22 @@ class _Summaries:
         counts = counts.sort_values(["n", "aspect"], ascending=[False, True], kind="stable")
         counts = counts[counts.groupby("consumer").cumcount() < ASPECTS]
         counts["phrase"] = [self.wording.phrase(aspect_of(*self.evidence.aspects[code])) for code in counts["aspect"]]
-        return counts.groupby("consumer")["phrase"].agg(list).to_dict()
+        return _listed(counts["consumer"], counts["phrase"])
 
     def _examples(self, events: pd.DataFrame) -> dict[int, list[str]]:
         """Titles of the best-known products of each consumer."""
         known = np.bincount(self.evidence.product, minlength=len(self.evidence.product_ids))
         ordered = events.assign(known=known[events["product"]]).sort_values("known", ascending=False, kind="stable")
         ordered = ordered[ordered.groupby("consumer").cumcount() < EXAMPLES]
-        titles = ordered["product"].map(lambda product: spoken_title(self.evidence.titles[product]))
-        return titles.groupby(ordered["consumer"]).agg(list).to_dict()
+        return _listed(ordered["consumer"], [spoken_title(self.evidence.titles[code]) for code in ordered["product"]])
+
+
+def _listed(entities: Iterable[int], texts: Iterable[str]) -> dict[int, list[str]]:
+    """The texts of each entity, in order."""
+    listed: dict[int, list[str]] = {}
+    for entity, text in zip(entities, texts, strict=True):
+        listed.setdefault(entity, []).append(text)
+    return listed
 
 
 _TOLD = {"n": ("rating", "size"), "mean": ("rating", "mean"), "until": ("time", "max")}
