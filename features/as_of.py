@@ -6,13 +6,14 @@ latest row strictly before), and so are the rows that come out; only where they 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from features.batch import Ids, Times
+from features.batch import Times
 from features.rows import (
     CONSUMER_FACETS,
     CONSUMER_FEATURES,
@@ -21,10 +22,7 @@ from features.rows import (
     PRODUCT_CONTENT,
     PRODUCT_FACETS,
     PRODUCT_FEATURES,
-    ConsumerRows,
     JoinedRows,
-    PairRows,
-    ProductRows,
     View,
     ViewRows,
     conform,
@@ -51,32 +49,22 @@ def point_in_time(snapshot: Snapshot, rows: pd.DataFrame, texts: TextTables) -> 
         rows: `row`, `consumer_id`, `product_id`, `timestamp`.
         texts: looked up likewise.
     """
-    ids, times = rows[["consumer_id", "product_id"]].reset_index(drop=True), naive_times(rows["timestamp"])
-    return with_texts(
-        rows,
-        latest_rows(CONSUMER_FEATURES, consumer_states(snapshot), ids, times),
-        latest_rows(PRODUCT_FEATURES, product_states(snapshot), ids, times),
-        texts,
-        times,
-    )
+    times = naive_times(rows["timestamp"])
+    states = ((CONSUMER_FEATURES, consumer_states(snapshot)), (PRODUCT_FEATURES, product_states(snapshot)))
+    found = {view.name: latest_rows(view, table, rows, times) for view, table in states}
+    return with_texts(rows, found, texts, times)
 
 
-def with_texts(
-    rows: pd.DataFrame, consumers: ViewRows, products: ViewRows, texts: TextTables, times: Times
-) -> JoinedRows:
-    """Rows of the two feature views with those of all views of texts, as they were before the times."""
-    ids = rows[["consumer_id", "product_id"]].reset_index(drop=True)
-    consumer_ids, product_ids = (_objects(ids[name]) for name in ids)
-    content = latest_rows(PRODUCT_CONTENT, texts.product_content, ids, times)
-    consumer_facets = latest_rows(CONSUMER_FACETS, texts.consumer_facets, ids, times)
-    product_facets = latest_rows(PRODUCT_FACETS, texts.product_facets, ids, times)
-    return JoinedRows(
-        row_id=rows["row"].to_numpy(np.int64),
-        consumers=ConsumerRows(consumer_ids, consumers, consumer_facets),
-        products=ProductRows(product_ids, products, content, product_facets),
-        pairs=PairRows(latest_rows(PAIR_CODES, texts.pair_codes, ids, times)),
-        as_of=times,
+def with_texts(rows: pd.DataFrame, features: Mapping[str, ViewRows], texts: TextTables, times: Times) -> JoinedRows:
+    """Rows of the views of numbers, by name, with those of all views of texts as they were before the times."""
+    tables = (
+        (CONSUMER_FACETS, texts.consumer_facets),
+        (PRODUCT_FACETS, texts.product_facets),
+        (PRODUCT_CONTENT, texts.product_content),
+        (PAIR_CODES, texts.pair_codes),
     )
+    found = {view.name: latest_rows(view, table, rows, times) for view, table in tables}
+    return JoinedRows.of(rows.assign(row_id=rows["row"]), {**features, **found}, times)
 
 
 def latest_rows(view: View, table: pd.DataFrame, ids: pd.DataFrame, times: Times) -> ViewRows:
@@ -85,10 +73,10 @@ def latest_rows(view: View, table: pd.DataFrame, ids: pd.DataFrame, times: Times
     Args:
         view: says which columns identify a row.
         table: rows of the view.
-        ids: (N,) rows with the view's keys, index 0 to N - 1.
+        ids: (N,) rows with the view's keys.
         times: (N,).
     """
-    asked = ids[list(view.keys)].assign(asked=pd.Series(times).astype("datetime64[us]"), place=np.arange(len(ids)))
+    asked = ids[list(view.keys)].assign(asked=times, place=np.arange(len(ids)))
     known = table[list(view.keys)].assign(
         known=naive_times(table[EVENT_TIMESTAMP]), found=np.arange(len(table), dtype=np.int64)
     )
@@ -109,7 +97,3 @@ def latest_rows(view: View, table: pd.DataFrame, ids: pd.DataFrame, times: Times
 def naive_times(times: pd.Series) -> Times:
     """UTC times as numpy has them."""
     return times.dt.tz_convert(None).to_numpy("datetime64[us]")
-
-
-def _objects(column: pd.Series) -> Ids:
-    return column.to_numpy(object)

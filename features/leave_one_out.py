@@ -55,10 +55,12 @@ def leave_one_out(
     if not 0 < share <= 1:
         raise InputError(f"A share of {share} of the events was asked for.", "It lies above 0 and is at most 1.")
     events = _Events(snapshot)
-    consumers = events.consumer_rows(events.arcs("consumer_id", rows, seed, share))
-    products = events.product_rows(events.arcs("product_id", rows, seed, share))
+    features = {
+        CONSUMER_FEATURES.name: events.consumer_rows(events.arcs("consumer_id", rows, seed, share)),
+        PRODUCT_FEATURES.name: events.product_rows(events.arcs("product_id", rows, seed, share)),
+    }
     times = np.full(len(rows), naive_times(pd.Series([pd.Timestamp(snapshot.as_of)]))[0])
-    joined = with_texts(rows, consumers, products, texts, times)
+    joined = with_texts(rows, features, texts, times)
     return _without_texts(joined, hidden)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from features.draws import draw
+from features.sampling import draw
 
 Numbers = NDArray[np.float64]
 Places = NDArray[np.int64]

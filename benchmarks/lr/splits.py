@@ -18,11 +18,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.draws import draw
 from features.errors import InputError, SettingError
 from features.evidence import EvidenceWindow
 from features.readers.dataset import Dataset
 from features.readers.registry import read_dataset
+from features.sampling import draw
 from features.types import Catalog, Interactions, Snapshot
 from flows.recipe import ExplainSection, read_recipe
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from features.draws import draw
+from features.sampling import draw
 
 ROWS = np.arange(20_000)
 
