@@ -6,6 +6,7 @@ of the training period alone.
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from pathlib import Path
 
@@ -25,6 +26,8 @@ from models.base import Progress, RunContext, silent
 from models.explanations.codes import Coder, Encode, facet_codes, pair_codes, product_content
 
 SEED = 0
+REPORT = "report.json"
+"""Beside an autoencoder: what tuning it reached."""
 
 
 class RandomProjection:
@@ -69,6 +72,13 @@ def text_tables(split: BenchSplit, name: str, settings: HostSettings, progress: 
     return TextTables(consumers, products, content, pair_codes(to_frame([], Explanation), encode, RandomProjection()))
 
 
+def reconstruction(split: BenchSplit, name: str, settings: HostSettings) -> dict[str, float]:
+    """Held-out reconstruction loss of the set's own autoencoder before and after it was tuned (after `text_tables`)."""
+    folder = _folder(split, text_set(split, name, Lake(settings.lake)), settings)
+    figures: dict[str, float] = json.loads((folder / REPORT).read_text())
+    return figures
+
+
 def _encoder(lake: Lake, progress: Progress) -> Encode:
     from models.text import TextEncoder, encode_unique
 
@@ -80,24 +90,32 @@ def _coder(split: BenchSplit, chosen: TextSet, settings: HostSettings, encode: E
     if chosen.coded_by is CodedBy.PROJECTION:
         return RandomProjection()
     own = chosen.coded_by is CodedBy.OWN
-    tuned_on = chosen.facets if own else text_set(split, "model", Lake(settings.lake)).facets
-    return _autoencoder(sorted(set(tuned_on["text"])), settings.home / "benchmark" / split.key, encode, progress)
+    tuned_on = chosen if own else text_set(split, "model", Lake(settings.lake))
+    return _autoencoder(_distinct(tuned_on), _folder(split, tuned_on, settings), encode, progress)
 
 
 def _autoencoder(texts: list[str], folder: Path, encode: Encode, progress: Progress) -> Coder:
     """The autoencoder fine-tuned on those texts, fitted once; its report lies beside it."""
     from models.backbones.autoencoder import Autoencoder, AutoencoderConfig, train_autoencoder
 
-    folder = folder / f"autoencoder-{content_hash(texts)[:12]}"
     if not folder.exists():
         run = RunContext(seed=SEED, progress=progress)
         autoencoder, report = train_autoencoder(encode(texts), AutoencoderConfig(), run)
         half = folder.with_suffix(".half")
         half.mkdir(parents=True, exist_ok=True)
         autoencoder.save(half)
-        pd.Series({"before": report.before, "after": report.after, "texts": len(texts)}).to_json(half / "report.json")
+        figures = {"texts": len(texts), "before": report.before, "after": report.after, "reduction": report.reduction}
+        (half / REPORT).write_text(json.dumps(figures))
         half.rename(folder)
     return Autoencoder.load(folder)
+
+
+def _folder(split: BenchSplit, tuned_on: TextSet, settings: HostSettings) -> Path:
+    return settings.home / "benchmark" / split.key / f"autoencoder-{content_hash(_distinct(tuned_on))[:12]}"
+
+
+def _distinct(chosen: TextSet) -> list[str]:
+    return sorted(set(chosen.facets["text"]))
 
 
 def _content(frame: pd.DataFrame) -> str:

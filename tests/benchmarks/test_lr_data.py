@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.lr import controls
-from benchmarks.lr.codes import RandomProjection
+from benchmarks.lr.codes import RandomProjection, reconstruction
 from benchmarks.lr.examples import Examples, examples
 from benchmarks.lr.splits import BenchSplit, Folders, load_split
 from benchmarks.lr.summaries import summaries
@@ -244,6 +244,13 @@ def test_every_set_has_the_same_shape(bench: Bench, name: str) -> None:
     assert (made.test.batch.products.facet_codes.index >= 0).any() == (name != "none")
     again = bench.examples(name)
     assert content(again) == content(made)
+
+
+def test_what_tuning_the_autoencoder_reached_is_told(bench: Bench) -> None:
+    bench.examples("template")
+    told = reconstruction(bench.split(), "template", bench.settings)
+    assert 0 < told["after"] < told["before"]
+    assert told["reduction"] == pytest.approx(1 - told["after"] / told["before"])
 
 
 def test_shuffled_texts_are_all_somebody_elses(bench: Bench) -> None:
