@@ -8,7 +8,6 @@ after this file can use them; held-out rows keep nothing but who, what and the r
 from __future__ import annotations
 
 import importlib.util
-import os
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +22,7 @@ from features.evidence import EvidenceWindow
 from features.readers.dataset import Dataset
 from features.readers.registry import read_dataset
 from features.sampling import draw
+from features.settings import BenchFolders
 from features.types import Catalog, Interactions, Snapshot
 from flows.recipe import ExplainSection, read_recipe
 
@@ -33,30 +33,6 @@ DESCRIBED_BY_REVIEWS = frozenset({"amazon-beauty"})
 SHUFFLE_SEED, EVIDENCE_SEED, FRACTION_SEED = 11, 12, 13
 TIMELESS = pd.Timestamp("2000-01-01", tz="UTC").as_unit("us")
 HELD_OUT_COLUMNS = ["row", "consumer_id", "product_id", "rating"]
-
-
-@dataclass(frozen=True)
-class Folders:
-    """Where the benchmark and the datasets lie."""
-
-    bench: Path
-    """COUNTERPOINT_BENCH: holds `load.py`, `score.py` and `splits/`."""
-    data: Path
-    """COUNTERPOINT_DATA: one folder per dataset."""
-
-    @classmethod
-    def from_environment(cls) -> Folders:
-        """Raises SettingError if a variable is missing or names no folder."""
-        found = []
-        for name, holds in (("COUNTERPOINT_BENCH", "load.py, score.py and splits/"), ("COUNTERPOINT_DATA", "datasets")):
-            folder = Path(os.environ.get(name, ""))
-            if not os.environ.get(name) or not folder.is_dir():
-                raise SettingError(
-                    f"{name} is {os.environ.get(name, '')!r}, which is no folder.",
-                    f"It names the folder that holds the benchmark's {holds}.",
-                )
-            found.append(folder)
-        return cls(*found)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +99,7 @@ class BenchSplit:
         return replace(self, train=replace(self.train, interactions=Interactions(kept)), fraction=fraction)
 
 
-def load_split(dataset: str, split: str, folders: Folders | None = None) -> BenchSplit:
+def load_split(dataset: str, split: str, folders: BenchFolders | None = None) -> BenchSplit:
     """Reads a dataset and takes it apart.
 
     Args:
@@ -135,7 +111,7 @@ def load_split(dataset: str, split: str, folders: Folders | None = None) -> Benc
         SettingError: a folder is missing.
         InputError: reader and benchmark disagree about a row.
     """
-    folders = folders or Folders.from_environment()
+    folders = folders or BenchFolders.from_environment()
     recipe = read_recipe(f"{dataset}/lr_recsys")
     read = read_dataset(recipe.data.layout, folders.data / dataset)
     parts = _loader(folders.bench).read_split(dataset, split, folders.data, folders.bench / "splits")

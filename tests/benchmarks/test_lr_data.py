@@ -14,14 +14,14 @@ import pytest
 from benchmarks.lr import controls
 from benchmarks.lr.codes import RandomProjection, reconstruction
 from benchmarks.lr.examples import Examples, examples
-from benchmarks.lr.splits import BenchSplit, Folders, load_split
+from benchmarks.lr.splits import BenchSplit, load_split
 from benchmarks.lr.summaries import summaries
 from benchmarks.lr.texts import TEXT_SETS, text_set
 from benchmarks.lr.wording import in_lines, read_facets, split_facts, whole_answers, word
 from features.batch import CONTENT_WIDTH
 from features.errors import InputError, SettingError
 from features.lake import Lake
-from features.settings import HostSettings
+from features.settings import BenchFolders, HostSettings
 from features.types import Stance, TextRequest
 from flows.prepare import facet_config
 from models.explanations.facets import facet_requests, parse_facets
@@ -44,7 +44,7 @@ def read_split(dataset, split, data, splits):
 class Bench:
     """Folders with a dataset in the layout of ML-100K, and a home."""
 
-    folders: Folders
+    folders: BenchFolders
     home: Path
 
     @property
@@ -89,7 +89,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     write_data(tmp_path / "data" / "ml-100k")
     (tmp_path / "bench").mkdir()
     (tmp_path / "bench" / "load.py").write_text(LOADER)
-    return Bench(Folders(tmp_path / "bench", tmp_path / "data"), tmp_path / "home")
+    return Bench(BenchFolders(tmp_path / "bench", tmp_path / "data"), tmp_path / "home")
 
 
 class LetterEncoder:
@@ -121,9 +121,12 @@ def content(split: Examples) -> list[object]:
     return seen
 
 
-def test_a_missing_folder_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(SettingError, match="COUNTERPOINT_BENCH"):
-        Folders.from_environment()
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    here = str(tmp_path)
+    with pytest.raises(SettingError, match="COUNTERPOINT_BENCH is ''"):
+        BenchFolders.from_environment({"COUNTERPOINT_DATA": here})
+    with pytest.raises(SettingError, match="COUNTERPOINT_DATA is '/nowhere'"):
+        BenchFolders.from_environment({"COUNTERPOINT_BENCH": here, "COUNTERPOINT_DATA": "/nowhere"})
 
 
 def test_parts_are_the_benchmarks_and_held_out_rows_keep_only_who_what_and_rating(bench: Bench) -> None:
