@@ -110,12 +110,17 @@ def training_set(store: FeatureRows, interactions: pd.DataFrame, scale: RatingSc
     """
     frame = interactions.reset_index(drop=True)
     entities = frame[["consumer_id", "product_id"]].assign(row_id=frame["row"], event_timestamp=frame["timestamp"])
-    rating = frame["rating"].to_numpy(np.float32)
+    return labelled(store.historical(entities), frame, scale)
+
+
+def labelled(rows: JoinedRows, interactions: pd.DataFrame, scale: RatingScale) -> TrainingSet:
+    """Feature rows with the outcomes of their interactions: `row` and `rating`, in the same order."""
+    rating = interactions["rating"].to_numpy(np.float32)
     return TrainingSet(
-        batch=joined_batch(store.historical(entities)),
+        batch=joined_batch(rows),
         rating=rating,
         liked=(rating >= scale.like_from).astype(np.float32),
-        row=frame["row"].to_numpy(np.int64),
+        row=interactions["row"].to_numpy(np.int64),
     )
 
 

@@ -7,6 +7,7 @@ still the right one without reading it.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -64,6 +65,12 @@ class Lake:
                 f"The lake table {path} is damaged: {error}.",
                 remedy="Delete the file and run the stage again; language-model answers are in the ledger.",
             ) from error
+
+    def kept(self, name: str, made_from: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+        """A table made from those inputs: the one that is there, or a new one."""
+        if self.made_from(name) != made_from:
+            self.write(name, make(), made_from)
+        return self.read(name)
 
     def delete(self, name: str) -> None:
         """Takes a table away, if it is there."""

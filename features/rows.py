@@ -8,6 +8,7 @@ content: it changes whenever the row does, so that only what changed is written 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -163,6 +164,20 @@ class JoinedRows:
     products: ProductRows
     pairs: PairRows
     as_of: Times
+
+    @classmethod
+    def of(cls, asked: pd.DataFrame, rows: Mapping[str, ViewRows], as_of: Times) -> JoinedRows:
+        """The rows asked for (`row_id`, `consumer_id`, `product_id`), given those of every view by its name."""
+        consumer_ids, product_ids = (asked[key].to_numpy(object) for key in ("consumer_id", "product_id"))
+        return cls(
+            row_id=asked["row_id"].to_numpy(np.int64),
+            consumers=ConsumerRows(consumer_ids, rows[CONSUMER_FEATURES.name], rows[CONSUMER_FACETS.name]),
+            products=ProductRows(
+                product_ids, rows[PRODUCT_FEATURES.name], rows[PRODUCT_CONTENT.name], rows[PRODUCT_FACETS.name]
+            ),
+            pairs=PairRows(rows[PAIR_CODES.name]),
+            as_of=as_of,
+        )
 
     def __len__(self) -> int:
         return len(self.row_id)

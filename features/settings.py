@@ -140,6 +140,31 @@ class HostSettings:
         return self.home / "prefect"
 
 
+@dataclass(frozen=True)
+class BenchFolders:
+    """What benchmarks on real data need and this repository does not hold."""
+
+    bench: Path
+    """COUNTERPOINT_BENCH: holds the fixed splits (`splits/`), their loader `load.py` and the scorer `score.py`."""
+    data: Path
+    """COUNTERPOINT_DATA: holds one folder per dataset."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> BenchFolders:
+        """Reads the settings. Raises SettingError if one is missing or names no folder."""
+        env = os.environ if environment is None else environment
+        found = []
+        for name, holds in (("COUNTERPOINT_BENCH", "fixed splits and scorer"), ("COUNTERPOINT_DATA", "datasets")):
+            folder = Path(env.get(name, "")).expanduser().resolve()
+            if not env.get(name) or not folder.is_dir():
+                raise SettingError(
+                    f"{name} is {env.get(name, '')!r}, which is no folder.",
+                    f"It must name the folder of the benchmark's {holds}.",
+                )
+            found.append(folder)
+        return cls(*found)
+
+
 def _at_least_one(env: Mapping[str, str], name: str, default: float) -> float:
     """A number of at least 1. Raises SettingError."""
     given = env.get(name) or default

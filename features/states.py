@@ -54,7 +54,7 @@ def product_states(snapshot: Snapshot) -> pd.DataFrame:
     states["digest"] = _digests(events, "product_id", ["rating", "rater_mean"])
     states = pd.concat([_unrated(snapshot), states.iloc[_ends(events, "product_id")]], ignore_index=True)
     states = states.sort_values(["product_id", "event_timestamp"], kind="stable", ignore_index=True)
-    states["attributes"] = _attributes(snapshot, states["product_id"])
+    states["attributes"] = attribute_lists(snapshot, states["product_id"])
     listed = states["attributes"].map("\x1f".join).to_numpy(object)
     states["version"] = _versions(states, states.pop("digest").to_numpy(np.uint64) + pd.util.hash_array(listed))
     return states
@@ -159,7 +159,7 @@ def _unrated(snapshot: Snapshot) -> pd.DataFrame:
     )
 
 
-def _attributes(snapshot: Snapshot, product_ids: pd.Series) -> list[list[str]]:
+def attribute_lists(snapshot: Snapshot, product_ids: pd.Series) -> list[list[str]]:
     """The catalog's attributes of each row's product, in the catalog's order."""
     frame = snapshot.catalog.attributes
     texts = frame["name"].astype(str) + "=" + frame["value"].astype(str)

@@ -144,17 +144,9 @@ class FeatureRows:
             StoreError: a lake table is missing or has ambiguous versions, or the join lost a row.
         """
         entities = entities.reset_index(drop=True)
-        consumer_ids, product_ids = (entities[key].to_numpy(object) for key in ("consumer_id", "product_id"))
         rows = {name: self._lake_rows(view, entities, versions) for name, view, versions in self._join(entities)}
-        return JoinedRows(
-            row_id=entities["row_id"].to_numpy(np.int64),
-            consumers=ConsumerRows(consumer_ids, rows[CONSUMER_FEATURES.name], rows[CONSUMER_FACETS.name]),
-            products=ProductRows(
-                product_ids, rows[PRODUCT_FEATURES.name], rows[PRODUCT_CONTENT.name], rows[PRODUCT_FACETS.name]
-            ),
-            pairs=PairRows(rows[PAIR_CODES.name]),
-            as_of=entities["event_timestamp"].dt.tz_convert(None).to_numpy("datetime64[us]"),
-        )
+        times = entities["event_timestamp"].dt.tz_convert(None).to_numpy("datetime64[us]")
+        return JoinedRows.of(entities, rows, times)
 
     def online_consumers(self, consumer_ids: Sequence[str]) -> ConsumerRows:
         """What the online store knows of consumers; unknown ones have absent rows. Raises StoreError."""

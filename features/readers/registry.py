@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from features.errors import InputError
-from features.readers import amazon, movielens, recbole, tables
+from features.readers import amazon, movielens, reasoning_rec, recbole, tables
 from features.readers.dataset import Dataset
 from features.readers.files import listing, open_text, reading
 from features.types import RatingScale
 
-LAYOUTS = ("movielens-100k", "movielens-1m", "movielens-csv", "amazon", "recbole", "tables")
+LAYOUTS = ("movielens-100k", "movielens-1m", "movielens-csv", "amazon", "recbole", "reasoning-rec", "tables")
 _WITH_CATALOG = ("amazon", "tables")
 
 
@@ -57,6 +57,7 @@ def read_dataset(
         "movielens-100k": movielens.read_100k,
         "movielens-1m": movielens.read_1m,
         "movielens-csv": movielens.read_csv,
+        "reasoning-rec": reasoning_rec.read,
     }
     return read[layout](source, scale)
 
@@ -77,6 +78,8 @@ def detect_layout(source: Path) -> str:
         return "movielens-1m"
     if {"ratings.csv", "movies.csv"} <= names and "movieId" in _first_line(folder / "ratings.csv"):
         return "movielens-csv"
+    if {"ratings.csv", reasoning_rec.PRODUCTS} <= names:
+        return "reasoning-rec"
     if any(name.endswith(".inter") for name in names):
         return "recbole"
     if any(amazon.looks_like_reviews(_first_record(folder / name)) for name in sorted(names) if ".json" in name):

@@ -7,7 +7,7 @@ Every row carries the hash of what it was made from (`version`) and the time of 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from features.batch import CODE_WIDTH, N_FACETS
 from features.types import STANCES, Catalog, EntityKind, content_hash
-from models.backbones.autoencoder import Autoencoder
 
 CONSUMER_FACETS = "features/consumer_facets"
 PRODUCT_FACETS = "features/product_facets"
@@ -27,7 +26,16 @@ Encode = Callable[[Sequence[str]], NDArray[np.float32]]
 """Texts to vectors (N, 384), for instance `models.text.encode_unique` bound to a lake and an encoder."""
 
 
-def facet_codes(facets: pd.DataFrame, encode: Encode, autoencoder: Autoencoder) -> tuple[pd.DataFrame, pd.DataFrame]:
+class Coder(Protocol):
+    """What makes codes of text vectors: a trained autoencoder, or a control in its place."""
+
+    @property
+    def content_hash(self) -> str: ...
+
+    def codes(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]: ...
+
+
+def facet_codes(facets: pd.DataFrame, encode: Encode, autoencoder: Coder) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Facets as features: one row per consumer and one per product that has any.
 
     Args:
@@ -79,7 +87,7 @@ def product_texts(catalog: Catalog) -> dict[str, str]:
     }
 
 
-def pair_codes(explanations: pd.DataFrame, encode: Encode, autoencoder: Autoencoder) -> pd.DataFrame:
+def pair_codes(explanations: pd.DataFrame, encode: Encode, autoencoder: Coder) -> pd.DataFrame:
     """Codes of the texts written for pairs: `consumer_id`, `product_id`, `event_timestamp`, `version`, `codes`.
 
     Only pairs that have both texts at pair granularity get a row; `codes` is [2, W] flattened. Without dated

@@ -23,6 +23,7 @@ def real(name: str) -> Dataset:
         ("ml-latest-small", 100_836, 0, 610, 9742, 3.502),
         ("amazon-musical-instruments", 10_261, 0, 1429, 900, 4.489),
         ("amazon-all-beauty-5core", 4092, 1177, 991, 85, 4.8),
+        ("amazon-beauty", 3560, 671, 624, 1216, 4.7),
     ],
 )
 def test_counts_are_those_of_the_description(

@@ -1,0 +1,122 @@
+"""The texts of a split as vectors, codes and tables of the feature views.
+
+Vectors are kept in the lake by text, codes by everything they were made from; the autoencoder is fine-tuned on texts
+of the training period alone.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from benchmarks.lr.splits import BenchSplit
+from benchmarks.lr.texts import CodedBy, TextSet, text_set
+from features.as_of import TextTables
+from features.batch import CODE_WIDTH, CONTENT_WIDTH
+from features.lake import Lake
+from features.records import to_frame
+from features.settings import HostSettings
+from features.types import Explanation, content_hash
+from models.base import Progress, RunContext, silent
+from models.explanations.codes import Coder, Encode, facet_codes, pair_codes, product_content
+
+SEED = 0
+REPORT = "report.json"
+"""Beside an autoencoder: what tuning it reached."""
+
+
+class RandomProjection:
+    """Text vectors (N, d_t) times a fixed random matrix, each row scaled to mean 0 and deviation 1: (N, d_e).
+
+    The control of the fine-tuned autoencoder, whose codes end in a LayerNorm likewise.
+    """
+
+    def __init__(self, seed: int = SEED) -> None:
+        self.matrix = np.random.default_rng(seed).normal(size=(CONTENT_WIDTH, CODE_WIDTH)).astype(np.float32)
+
+    @property
+    def content_hash(self) -> str:
+        """Changes with the matrix."""
+        return content_hash(self.matrix.tobytes().hex())
+
+    def codes(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Codes of text vectors."""
+        projected = vectors @ self.matrix
+        centred = projected - projected.mean(1, keepdims=True)
+        return np.asarray(centred / np.maximum(centred.std(1, keepdims=True), 1e-6), np.float32)
+
+
+def text_tables(split: BenchSplit, name: str, settings: HostSettings, progress: Progress = silent) -> TextTables:
+    """The set of that name (`benchmarks/lr/texts.py`) as tables of the views of texts."""
+    lake, chosen = Lake(settings.lake), text_set(split, name, Lake(settings.lake))
+    encode = _encoder(lake, progress)
+    made_from = content_hash(_content(chosen.facets), chosen.coded_by)
+
+    @cache
+    def coded() -> tuple[pd.DataFrame, pd.DataFrame]:
+        return facet_codes(chosen.facets, encode, _coder(split, chosen, settings, encode, progress))
+
+    folder = f"benchmark/{split.key}/{name}"
+    consumers = lake.kept(f"{folder}/consumer_facets", made_from, lambda: coded()[0])
+    products = lake.kept(f"{folder}/product_facets", made_from, lambda: coded()[1])
+    content = lake.kept(
+        f"benchmark/{split.dataset}/product_content",
+        content_hash(_content(split.train.catalog.products), _content(split.train.catalog.attributes)),
+        lambda: product_content(split.train.catalog, encode),
+    )
+    return TextTables(consumers, products, content, pair_codes(to_frame([], Explanation), encode, RandomProjection()))
+
+
+def reconstruction(split: BenchSplit, name: str, settings: HostSettings) -> dict[str, float]:
+    """Held-out reconstruction loss of the set's own autoencoder before and after it was tuned (after `text_tables`)."""
+    folder = _folder(split, text_set(split, name, Lake(settings.lake)), settings)
+    figures: dict[str, float] = json.loads((folder / REPORT).read_text())
+    return figures
+
+
+def _encoder(lake: Lake, progress: Progress) -> Encode:
+    from models.text import TextEncoder, encode_unique
+
+    encoder = TextEncoder()
+    return lambda texts: encode_unique(lake, encoder, texts, progress)
+
+
+def _coder(split: BenchSplit, chosen: TextSet, settings: HostSettings, encode: Encode, progress: Progress) -> Coder:
+    if chosen.coded_by is CodedBy.PROJECTION:
+        return RandomProjection()
+    own = chosen.coded_by is CodedBy.OWN
+    tuned_on = chosen if own else text_set(split, "model", Lake(settings.lake))
+    return _autoencoder(_distinct(tuned_on), _folder(split, tuned_on, settings), encode, progress)
+
+
+def _autoencoder(texts: list[str], folder: Path, encode: Encode, progress: Progress) -> Coder:
+    """The autoencoder fine-tuned on those texts, fitted once; its report lies beside it."""
+    from models.backbones.autoencoder import Autoencoder, AutoencoderConfig, train_autoencoder
+
+    if not folder.exists():
+        run = RunContext(seed=SEED, progress=progress)
+        autoencoder, report = train_autoencoder(encode(texts), AutoencoderConfig(), run)
+        half = folder.with_suffix(".half")
+        half.mkdir(parents=True, exist_ok=True)
+        autoencoder.save(half)
+        figures = {"texts": len(texts), "before": report.before, "after": report.after, "reduction": report.reduction}
+        (half / REPORT).write_text(json.dumps(figures))
+        half.rename(folder)
+    return Autoencoder.load(folder)
+
+
+def _folder(split: BenchSplit, tuned_on: TextSet, settings: HostSettings) -> Path:
+    return settings.home / "benchmark" / split.key / f"autoencoder-{content_hash(_distinct(tuned_on))[:12]}"
+
+
+def _distinct(chosen: TextSet) -> list[str]:
+    return sorted(set(chosen.facets["text"]))
+
+
+def _content(frame: pd.DataFrame) -> str:
+    return content_hash(frame.astype(str).to_csv(index=False))

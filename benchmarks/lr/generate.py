@@ -1,0 +1,62 @@
+"""Has the texts of fixed splits written and coded, in the order given; writes `benchmarks/results/lr_recsys/texts/`.
+
+python -m benchmarks.lr.generate amazon-musical-instruments/random-0 ml-100k/u1 ml-100k/random-0@0.5
+
+Answers go to the ledger of COUNTERPOINT_HOME one by one, so it may be stopped and started again. Vectors and codes of
+all text sets are left in the lake, so that `examples` has nothing left to encode.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from benchmarks.lr.codes import reconstruction, text_tables
+from benchmarks.lr.splits import BenchSplit, load_split
+from benchmarks.lr.texts import TEXT_SETS, CodedBy, text_set
+from benchmarks.lr.wording import figures, word
+from benchmarks.record import write_result
+from features.errors import InputError
+from features.lake import Lake
+from features.settings import HostSettings
+from models.llm.engines import open_engine
+
+
+def main(
+    splits: Annotated[list[str], typer.Argument(help="DATASET/SPLIT, or DATASET/SPLIT@SHARE of the training rows.")],
+) -> None:
+    """Generates the texts of each split."""
+    settings = HostSettings.from_environment()
+    engine = open_engine(settings)
+    for name in splits:
+        path, _, share = name.partition("@")
+        dataset, _, part = path.partition("/")
+        split = load_split(dataset, part).reduced(float(share or 1))
+        cost = word(split, engine, settings, _show)
+        written = figures(split, cost, f"{engine.identity.name}@{engine.identity.revision}", Lake(settings.lake))
+        written["autoencoder"] = _coded(split, settings)
+        typer.echo(f"{name}: {cost}\nwritten to {write_result(f'lr_recsys/texts/{split.key}', written)}")
+
+
+def _coded(split: BenchSplit, settings: HostSettings) -> dict[str, dict[str, float]]:
+    """Codes every set that the dataset has; returns what tuning reached, by set."""
+    reached = {}
+    for name in TEXT_SETS:
+        try:
+            text_tables(split, name, settings, _show)
+        except InputError as error:
+            typer.echo(f"{name}: {error}")
+            continue
+        if text_set(split, name, Lake(settings.lake)).coded_by is CodedBy.OWN:
+            reached[name] = reconstruction(split, name, settings)
+    return reached
+
+
+def _show(what: str, done: int, total: int) -> None:
+    sys.stderr.write(f"\r{what} {done}/{total} ")
+
+
+if __name__ == "__main__":
+    typer.run(main)
