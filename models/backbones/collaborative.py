@@ -19,7 +19,7 @@ from torch import Tensor
 from features.batch import CONTENT_WIDTH, ConsumerBlock, FeatureBatch, ProductBlock, TrainingSet
 from features.errors import ReleaseError
 from features.vocabulary import UNKNOWN, Vocabulary
-from models.backbones.factorization import Belief, Factorization, FactorizationConfig, Ratings, Vectors
+from models.backbones.factorization import Belief, Factorization, FactorizationConfig, Ratings, Vectors, joined
 from models.backbones.gibbs import Features, unit_rows
 from models.base import RunContext
 
@@ -33,6 +33,8 @@ class CollaborativeConfig(FactorizationConfig):
 
     folds: int = 5
     """Models that each leave out one part of the training rows."""
+    starts: tuple[float, ...] = (0.3, 0.1)
+    """Values of `start` to choose from, by the error on the first fold."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,16 +61,14 @@ class Collaborative:
         stars = torch.from_numpy(train.rating.astype(np.float32))
         ratings = Ratings(_numbers(unfitted.consumers, who.consumer_ids), unfitted._numbers_of(what), stars)
         consumers, products = Features(len(unfitted.consumers)), unfitted._catalog(what, ratings.product)
-        held_out = _hold_out(ratings, consumers, products, config, run)
-        model = Factorization.fit(ratings, consumers, products, config, run.progress)
+        chosen, held_out = _hold_out(ratings, consumers, products, config, run)
+        model = Factorization.fit(ratings, consumers, products, chosen, run.progress)
         return unfitted._with(model), held_out
 
     def believe(self, batch: FeatureBatch) -> Belief:
         """What is believed of N pairs, in stars."""
         chunks = np.array_split(np.arange(len(batch)), max(1, -(-len(batch) // CHUNK)))
-        parts = [self._believe(batch.take(rows)) for rows in chunks]
-        mean, deviation = (torch.cat([getattr(part, name) for part in parts]) for name in ("mean", "deviation"))
-        return Belief(mean, deviation, parts[0].noise)
+        return joined([self._believe(batch.take(rows)) for rows in chunks])
 
     def save(self, folder: Path) -> None:
         """Writes collaborative.safetensors and collaborative.json into an existing folder."""
@@ -148,21 +148,25 @@ class Collaborative:
 
 def _hold_out(
     ratings: Ratings, consumers: Features, products: Features, config: CollaborativeConfig, run: RunContext
-) -> Belief:
-    """What is believed of each rating by a model of the other folds."""
-    fold = torch.arange(len(ratings)) % config.folds
-    fold = fold[torch.randperm(len(ratings))]
-    mean, deviation, noises = torch.zeros(len(ratings)), torch.zeros(len(ratings)), []
-    for number in range(config.folds):
-        out = torch.nonzero(fold == number).squeeze(1)
-        model = Factorization.fit(
-            ratings.take(torch.nonzero(fold != number).squeeze(1)), consumers, products, config, run.progress
-        )
-        for rows in torch.split(out, CHUNK):
-            belief = model.believe(model.consumers(ratings.consumer[rows]), model.products(ratings.product[rows]))
-            mean[rows], deviation[rows] = belief.mean, belief.deviation
-            noises.append(belief.noise)
-    return Belief(mean, deviation, torch.stack(noises).mean())
+) -> tuple[CollaborativeConfig, Belief]:
+    """The config with the start that predicts the first fold best, and what the models of other folds believe."""
+    fold = (torch.arange(len(ratings)) % config.folds)[torch.randperm(len(ratings))]
+
+    def believed(number: int, settings: CollaborativeConfig) -> Belief:
+        rest = ratings.take(torch.nonzero(fold != number).squeeze(1))
+        model = Factorization.fit(rest, consumers, products, settings, run.progress)
+        held = ratings.take(torch.nonzero(fold == number).squeeze(1))
+        chunks = zip(torch.split(held.consumer, CHUNK), torch.split(held.product, CHUNK), strict=True)
+        return joined([model.believe(model.consumers(u), model.products(i)) for u, i in chunks])
+
+    candidates = [config.model_copy(update={"start": start}) for start in config.starts]
+    tried = [believed(0, candidate) for candidate in candidates]
+    errors = [float((belief.mean - ratings.rating[fold == 0]).square().mean()) for belief in tried]
+    best = errors.index(min(errors))
+    parts = [tried[best], *(believed(number, candidates[best]) for number in range(1, config.folds))]
+    order = torch.argsort(fold, stable=True).argsort()
+    held_out = joined(parts)
+    return candidates[best], Belief(held_out.mean[order], held_out.deviation[order], held_out.noise)
 
 
 def _numbers(vocabulary: Vocabulary, ids: NDArray[np.object_]) -> Tensor:

@@ -43,6 +43,9 @@ class FactorizationConfig(MethodConfig):
     """Draws that are kept of each run, evenly spread over its other passes; S is all of them together."""
     prior_scale: float = 0.1
     """Prior scale matrix of the vectors' precision: smaller pulls vectors closer to what their features say."""
+    start: float = 0.3
+    """Deviation of the vectors that a chain starts from. How far they spread mixes slowly where few ratings speak of
+    each, so that short chains stay near it: sparse data want a small one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +71,15 @@ class Belief:
     mean: Tensor  # (N,)
     deviation: Tensor  # (N,) of the mean, not of a single rating
     noise: Tensor  # () deviation of a single rating around its mean
+
+
+def joined(parts: Sequence[Belief]) -> Belief:
+    """Beliefs of different pairs as one; the noise is their mean."""
+    return Belief(
+        torch.cat([part.mean for part in parts]),
+        torch.cat([part.deviation for part in parts]),
+        torch.stack([part.noise for part in parts]).mean(),
+    )
 
 
 @dataclass(frozen=True, eq=False)

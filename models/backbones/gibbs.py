@@ -7,6 +7,7 @@ drawn from its vectors, then all its vectors at once from their ratings.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 _WEAK = 1e-3
 """Rate of the gamma priors of lambda: next to nothing is known before."""
+_START = 0.3
+"""The start deviation at which features weigh as much as what they do not tell."""
 _PRIOR_COUNT = 2.0
 """Vectors that the prior of m counts for."""
 
@@ -43,7 +46,9 @@ class Basis:
     @classmethod
     def of(cls, features: Tensor, rank: int) -> Basis:
         """The leading directions of dense or sparse features (n, P)."""
-        left, values, right = torch.svd_lowrank(features, q=min(rank, *features.shape), niter=3)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Sparse")
+            left, values, right = torch.svd_lowrank(features, q=min(rank, *features.shape), niter=3)
         kept = values > 1e-5 * values[0].clamp(min=1e-12)
         return cls(left[:, kept] * values[kept], right[:, kept], values[kept] ** 2)
 
@@ -51,15 +56,15 @@ class Basis:
 class Side:
     """Consumers or products: vectors (n, D) and the prior they have."""
 
-    def __init__(self, bases: Sequence[Basis], width: int, prior_scale: float) -> None:
+    def __init__(self, bases: Sequence[Basis], width: int, prior_scale: float, start: float) -> None:
         self._bases, self._prior_scale = bases, prior_scale
         n = len(bases[0].scores)
-        self.vectors = torch.randn(n, width) * 0.1
+        self.vectors = torch.randn(n, width) * start
         self._weights = [torch.zeros(len(basis.energy), width) for basis in self._bases]
-        self._strengths = [torch.tensor(1.0) for _ in self._bases]
+        self._strengths = [torch.tensor((_START / start) ** 4) for _ in self._bases]
         self._parts = [torch.zeros(n, width) for _ in self._bases]  # scores @ weights of each group
         self._offset = torch.zeros(width)
-        self._root = torch.eye(width) * 10**0.5  # R, with Lambda = R R'
+        self._root = torch.eye(width) / start  # R, with Lambda = R R'
 
     @property
     def design(self) -> Tensor:
@@ -147,8 +152,8 @@ class Sampler:
         self._shape = (len(consumers[0].scores), len(products[0].scores))
         self._seen, self._seen_by = self._both_ways(torch.ones_like(self._y))
         width = config.rank + 1
-        self._consumers = Side(consumers, width, config.prior_scale)
-        self._products = Side(products, width, config.prior_scale)
+        self._consumers = Side(consumers, width, config.prior_scale, config.start)
+        self._products = Side(products, width, config.prior_scale, config.start)
         self._tau = torch.tensor(1.0)
 
     def sweep(self) -> None:
@@ -183,8 +188,7 @@ def bases_of(ratings: Ratings, consumers: Features, products: Features, rank: in
     u, i, shape = ratings.consumer, ratings.product, (consumers.n, products.n)
 
     def shares(rows: Tensor, columns: Tensor, shape: tuple[int, int]) -> Tensor:
-        lengths = torch.bincount(rows)[rows].float().sqrt()
-        return torch.sparse_coo_tensor(torch.stack([rows, columns]), 1 / lengths, shape)
+        return _sparse(rows, columns, torch.bincount(rows)[rows].float().rsqrt(), shape)
 
     implicit = (shares(u, i, shape), shares(i, u, shape[::-1]))
     return (
@@ -195,7 +199,9 @@ def bases_of(ratings: Ratings, consumers: Features, products: Features, rank: in
 
 def _sparse(rows: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, ...]) -> Tensor:
     """(shape) in compressed rows, which multiply quickest."""
-    return torch.sparse_coo_tensor(torch.stack([rows, columns]), values, shape).coalesce().to_sparse_csr()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sparse")  # torch says once that compressed rows are in beta
+        return torch.sparse_coo_tensor(torch.stack([rows, columns]), values, shape).coalesce().to_sparse_csr()
 
 
 def unit_rows(seen: Tensor) -> Tensor:

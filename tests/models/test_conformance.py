@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from models.backbones.collaborative import CollaborativeConfig
 from models.methods.bias import Bias, BiasConfig
 from models.methods.lr_recsys import LRRecsys, LRRecsysConfig
 from models.methods.popularity import Popularity, PopularityConfig
@@ -10,7 +11,7 @@ from models.testing import Conformance
 
 TOY = LRRecsysConfig(
     embedding_size=16, n_heads=2, hidden=(32,), dropout=0.0, id_dropout=0.05, batch_size=64, learning_rate=1e-2,
-    epochs=30, patience=30,
+    epochs=30, patience=30, collaborative=CollaborativeConfig(rank=4, sweeps=60, burn_in=20, samples=10, folds=2),
 )  # fmt: skip
 
 

@@ -9,8 +9,11 @@ import torch
 from features.batch import CODE_WIDTH, Indexed, PairBlock
 from features.errors import ReleaseError, TrainingError
 from models.backbones.collaborative import CollaborativeConfig
+from models.backbones.factorization import Belief
+from models.backbones.reasons import Reasons, distillation_loss
 from models.base import RunContext, find_method
-from models.methods.lr_recsys import FIELDS, LRRecsys, LRRecsysConfig, LRRecsysNetwork, Reasons, _distillation
+from models.members import Members
+from models.methods.lr_recsys import FIELDS, LRRecsys, LRRecsysConfig
 from models.metrics.ranking import auc
 from models.testing import SCALE, planted_reasons, rich_batch, rich_training_set
 
@@ -44,8 +47,8 @@ def reached(method: LRRecsys, **planted: object) -> float:
     return auc(test.liked, method.score(test.batch).click)
 
 
-def network(config: LRRecsysConfig = TOY) -> LRRecsysNetwork:
-    return fitted(config.model_copy(update={"epochs": 1}))._network
+def network(config: LRRecsysConfig = TOY) -> Members:
+    return fitted(config.model_copy(update={"epochs": 1}))._fitted().network
 
 
 def test_it_is_found_by_name():
@@ -93,21 +96,23 @@ def test_few_rows_are_learned_by_heart():
     assert np.abs(method.score(train.batch).rating - train.rating).max() < 0.2
 
 
-def test_every_parameter_gets_a_gradient():
+@pytest.mark.parametrize("backend", ["mlp", "deepfm", "dcn", "din"])
+def test_every_parameter_gets_a_gradient(backend):
+    config = TOY.model_copy(update={"epochs": 1, "backend": backend, "members": 2})
     train = rich_training_set(256)
-    method = fitted()
-    method._network.train()
-    inputs, rating, liked = method._examples(train, "cpu")
-    method._network.zero_grad()
-    method._loss(inputs, rating, liked, torch.arange(256), 0.1).backward()
-    without = [name for name, p in method._network.named_parameters() if p.grad is None or not p.grad.any()]
+    method = fitted(config)
+    fit = method._fitted()
+    fit.network.train()
+    examples = method._examples(fit.preparation, train, fit.collaborative.believe(train.batch), "cpu")
+    method._loss(fit.network, examples, torch.arange(256), 0.1).sum().backward()
+    without = [name for name, p in fit.network.named_parameters() if p.grad is None or not p.grad.any()]
     assert without == []
 
 
 def test_a_nan_target_stops_training():
     train = rich_training_set(64)
     train.rating[3] = np.nan
-    with pytest.raises(TrainingError, match="loss became nan"):
+    with pytest.raises(TrainingError, match="1 of 64 training ratings"):
         LRRecsys(TOY, SCALE).fit(train, rich_training_set(32), RunContext())
 
 
@@ -135,10 +140,12 @@ def test_a_code_with_nan_counts_as_absent():
 
 
 def test_a_bought_code_replaces_the_composed_one():
+    batch = rich_batch(40, 4)
     torch.manual_seed(0)
-    method, batch = fitted(), rich_batch(40, 4)
-    reasons: Reasons = method._network.reasons
-    inputs = method._preparation.inputs(batch)
+    reasons = Reasons(16, "full", 0.2).eval()
+    preparation = fitted()._fitted().preparation
+    belief = Belief(torch.zeros(40), torch.zeros(40), torch.tensor(1.0))
+    inputs = preparation.inputs(batch, belief)
     fields, seen, _ = reasons(inputs)
     row = int(np.flatnonzero(batch.pairs.codes.index >= 0)[0])
     pair = torch.from_numpy(batch.pairs.codes.table[batch.pairs.codes.index[row]])
@@ -153,9 +160,9 @@ def test_a_bought_code_replaces_the_composed_one():
 def test_distillation_is_zero_where_composed_equals_bought():
     codes = torch.randn(5, 2, CODE_WIDTH)
     both = torch.ones(5, 2, dtype=torch.bool)
-    assert _distillation(codes, codes, both).item() == pytest.approx(0, abs=1e-5)
-    assert _distillation(codes, -codes, both).item() > 2
-    assert _distillation(codes, -codes, ~both).item() == 0
+    assert distillation_loss(codes, codes, both).item() == pytest.approx(0, abs=1e-5)
+    assert distillation_loss(codes, -codes, both).item() > 2
+    assert distillation_loss(codes, -codes, ~both).item() == 0
 
 
 def test_attention_names_the_six_fields():

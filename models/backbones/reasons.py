@@ -1,0 +1,107 @@
+"""Explanation codes as fields of a ranker: bought for the pair, composed from facets of both sides, or missing.
+
+Source: LR-Recsys (Wang, Pan, Chen, arXiv 2502.16759), sections 3.2 and 8 of our reading; the composer is ours.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from features.batch import CODE_WIDTH
+from models.backbones.preparation import Inputs
+
+Shown = Literal["full", "pos_only", "neg_only", "none"]
+NO_FACET = 1e-4
+"""Weight of the "no facet" slot beside real facets: small, so it matters only where a side has none."""
+
+
+class Composer(nn.Module):
+    """g_plus and g_minus: a code for a pair from the facets of both sides (section 8).
+
+    Every facet of the consumer meets every facet of the product; a pair of facets counts by how well they
+    match and by
+    their weights. A "no facet" slot on each side lets one side speak where the other has nothing.
+    """
+
+    def __init__(self, width: int, inner: int = 32) -> None:
+        super().__init__()
+        self.no_facet = nn.Parameter(torch.zeros(2, 2, width))  # (side, stance, W)
+        self.polarity = nn.Parameter(torch.randn(2, width) * 0.05)
+        self.query, self.key = nn.Linear(width, inner), nn.Linear(width, inner)
+        self.consumer_value, self.product_value = nn.Linear(width, inner), nn.Linear(width, inner)
+        self.out = nn.Sequential(nn.Linear(inner, width), nn.LayerNorm(width))
+
+    def forward(self, inputs: Inputs) -> tuple[Tensor, Tensor]:
+        """Codes (B, 2, W), and whether there is any facet (B, 2)."""
+        consumer_weights, product_weights = (
+            inputs.table("consumer_weights_row"),
+            inputs.table("product_weights_row"),
+        )
+        known = (consumer_weights > 0).any(-1) | (product_weights > 0).any(-1)
+        a = self._slots(inputs.table("consumer_codes_row"), 0)  # (B, 2, M + 1, W)
+        s = self._slots(inputs.table("product_codes_row"), 1)
+        match = self.query(a) @ self.key(s).transpose(-1, -2) / self.query.out_features**0.5
+        match = match + _log_weights(consumer_weights).unsqueeze(-1) + _log_weights(product_weights).unsqueeze(-2)
+        share = match.flatten(-2).softmax(-1).view_as(match)  # (B, 2, M + 1, M + 1)
+        told = share.sum(-1).unsqueeze(-2) @ self.consumer_value(a) + share.sum(-2).unsqueeze(-2) @ self.product_value(
+            s
+        )
+        return self.out(functional.gelu(told.squeeze(-2))), known
+
+    def _slots(self, codes: Tensor, side: int) -> Tensor:
+        empty = self.no_facet[side].unsqueeze(1).expand(len(codes), 2, 1, -1)
+        return torch.cat([codes, empty], dim=2) + self.polarity.unsqueeze(1)
+
+
+def _log_weights(weights: Tensor) -> Tensor:  # (B, 2, M) -> (B, 2, M + 1)
+    slots = functional.pad(weights.clamp(min=0), (0, 1), value=NO_FACET)
+    return slots.clamp(min=1e-12).log()
+
+
+class Reasons(nn.Module):
+    """The fields e_plus and e_minus: bought code, else composed code, else "missing" (sections 3.2 and 8).
+
+    Args:
+        d: width of a field.
+        shown: which codes are seen.
+        dropout: how often a code is replaced by "missing" in training, and a bought code by the composed one.
+    """
+
+    def __init__(self, d: int, shown: Shown, dropout: float) -> None:
+        super().__init__()
+        self.dropout = dropout
+        sides = {"full": (1, 1), "pos_only": (1, 0), "neg_only": (0, 1), "none": (0, 0)}[shown]
+        self.register_buffer("shown", torch.tensor(sides, dtype=torch.bool), persistent=False)
+        self.composer = Composer(CODE_WIDTH)
+        self.adapter = nn.Linear(CODE_WIDTH, d)
+        self.polarity = nn.Parameter(torch.randn(2, d) * 0.05)
+        self.missing = nn.Parameter(torch.randn(2, d) * 0.05)
+
+    def forward(self, inputs: Inputs) -> tuple[Tensor, Tensor, Tensor]:
+        """Fields (B, 2, d), mask bits (B, 2): 1 where a reason is seen, and the distillation loss ()."""
+        composed, has_facets = self.composer(inputs)
+        pair = inputs.table("pair_row")  # (B, 2, W)
+        bought = ~pair.isnan().any(-1)
+        pair = pair.nan_to_num()
+        distillation = distillation_loss(composed, pair, bought & has_facets & self.shown)
+        use_pair = bought & ~(self._drawn(bought) & has_facets)
+        code = torch.where(use_pair.unsqueeze(-1), pair, composed)
+        seen = (bought | has_facets) & self.shown & ~self._drawn(bought)
+        fields = torch.where(seen.unsqueeze(-1), self.adapter(code) + self.polarity, self.missing)
+        return fields, seen.float(), distillation
+
+    def _drawn(self, like: Tensor) -> Tensor:
+        """True with the dropout's probability in training, else False."""
+        if not self.training:
+            return torch.zeros_like(like)
+        return torch.rand(like.shape, device=like.device) < self.dropout
+
+
+def distillation_loss(composed: Tensor, pair: Tensor, both: Tensor) -> Tensor:
+    """MSE + (1 - cos) of composed against bought codes, mean over the codes where there are both; else 0."""
+    distance = ((composed - pair) ** 2).mean(-1) + 1 - functional.cosine_similarity(composed, pair, dim=-1)
+    return (distance * both).sum() / both.sum().clamp(min=1)

@@ -1,0 +1,26 @@
+"""Platt scaling makes probabilities mean what they say."""
+
+import torch
+
+from models.backbones.calibration import platt
+
+
+def drawn(scale: float, shift: float, n: int = 20_000) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(n, generator=generator) * 2
+    liked = torch.rand(n, generator=generator) < (scale * logits + shift).sigmoid()
+    return logits, liked.float()
+
+
+def test_the_scale_and_shift_that_made_the_outcomes_are_found():
+    torch.testing.assert_close(platt(*drawn(0.5, -0.7)), torch.tensor([0.5, -0.7]), atol=0.05, rtol=0)
+
+
+def test_what_is_calibrated_stays():
+    torch.testing.assert_close(platt(*drawn(1.0, 0.0)), torch.tensor([1.0, 0.0]), atol=0.05, rtol=0)
+
+
+def test_one_sided_rows_do_not_run_away():
+    value = platt(torch.tensor([2.0, 1.0, 3.0]), torch.ones(3))
+    assert value.isfinite().all()
+    assert value.abs().max() < 3
