@@ -79,11 +79,15 @@ def fit_module(
     optimizer = torch.optim.AdamW(module.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
     order = torch.Generator().manual_seed(run.seed)
     history: list[float] = []
+    learned: list[float] = []
     best, best_epoch, best_state = math.inf, 0, copy.deepcopy(module.state_dict())
     for epoch in range(1, settings.epochs + 1):
         module.train()
+        total = 0.0
         for rows in torch.split(torch.randperm(n_rows, generator=order), settings.batch_size):
-            _step(module, optimizer, train_loss(rows.to(run.device)), settings.clip_norm, epoch)
+            loss = train_loss(rows.to(run.device))
+            total += _step(module, optimizer, loss, settings.clip_norm, epoch) * len(rows)
+        learned.append(total / n_rows)
         module.eval()
         with torch.no_grad():
             history.append(_finite(valid_loss(), "validation", epoch))
@@ -95,16 +99,17 @@ def fit_module(
     module.load_state_dict(best_state)
     module.eval()
     seconds = time.monotonic() - started
-    return FitReport(len(history), best_epoch, tuple(history), seconds, n_parameters(module))
+    return FitReport(len(history), best_epoch, tuple(history), seconds, n_parameters(module), tuple(learned))
 
 
-def _step(module: nn.Module, optimizer: torch.optim.Optimizer, loss: Tensor, clip: float, epoch: int) -> None:
-    """One optimiser step on a loss that must be finite."""
-    _finite(loss.item(), "training", epoch)
+def _step(module: nn.Module, optimizer: torch.optim.Optimizer, loss: Tensor, clip: float, epoch: int) -> float:
+    """One optimiser step on a loss that must be finite; returns the loss before it."""
+    before = _finite(loss.item(), "training", epoch)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(module.parameters(), clip)
     optimizer.step()
+    return before
 
 
 def _finite(loss: float, which: str, epoch: int) -> float:
