@@ -300,6 +300,21 @@ def status(as_json: JsonOption = False) -> None:
 
 
 @app.command()
+def card(
+    release_id: Annotated[str, typer.Argument(metavar="RELEASE", help="A release; by default the live one.")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """What a release is for, what it rests on, how good it is and what its explanations are: its two cards."""
+    from counterpoint.card import read_cards, show_cards
+
+    cards = read_cards(open_settings(make_folders=False), release_id)
+    if as_json:
+        typer.echo(cards.model_dump_json(indent=1))
+    else:
+        show_cards(cards)
+
+
+@app.command()
 def tune_explainer(
     out: Annotated[Path, typer.Option(help="Folder the adapter goes to.")],
     seed: Annotated[int, typer.Option(help="Of the examples and of the training.")] = 0,

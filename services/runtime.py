@@ -23,6 +23,7 @@ from features.errors import ReleaseError
 from features.settings import HostSettings
 from models.base import Recommender, Scores
 from models.release import Release, ReleaseStore
+from models.released import open_artifact
 from services.explain import Reasons
 from services.schemas import (
     ExplainResponse,
@@ -34,7 +35,7 @@ from services.schemas import (
     RecommendResponse,
     ScoreResponse,
 )
-from services.sources import ConsumerNow, OnlineFeatures, absent_consumer, open_artifact, visitor
+from services.sources import ConsumerNow, OnlineFeatures, absent_consumer, visitor
 
 logger = logging.getLogger(__name__)
 
