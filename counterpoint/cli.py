@@ -288,6 +288,22 @@ def recommend(
 
 
 @app.command()
+def score(
+    consumers: Annotated[str, typer.Option(help="`all`, or a file of ids: CSV, Parquet, or one per line.")],
+    out: Annotated[Path, typer.Option(help="Where the scores go: .parquet or .csv.")],
+    products: Annotated[str, typer.Option(help="`all`, or a file of ids like that of consumers.")] = "all",
+    k: Annotated[int, typer.Option("-k", "--k", help="How many products to keep of each consumer; 0 is all.")] = 0,
+    exclude_seen: Annotated[bool, typer.Option("--exclude-seen", help="Leave out what a consumer had lately.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Score a consumer set with the live release, as the endpoint would; goes on where it was stopped."""
+    settings = open_settings()
+    from counterpoint.score import score_here
+
+    show(score_here(settings, consumers, products, out, k, exclude_seen), as_json)
+
+
+@app.command()
 def status(as_json: JsonOption = False) -> None:
     """What was done, what it cost, and which release is live."""
     from counterpoint.status import read_status, show_status
