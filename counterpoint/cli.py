@@ -238,6 +238,28 @@ def evaluate_explanations(
 
 
 @app.command()
+def search(
+    trials: Annotated[int, typer.Option(help="Most settings tried, of each model.")] = 30,
+    seconds: Annotated[float, typer.Option(help="Most seconds of trials, of each model; 0 is no limit.")] = 0.0,
+    out: Annotated[str, typer.Option(help="File the recipe with the best settings goes to.")] = "",
+    recipe: RecipeOption = "",
+    data: DataOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Choose settings on the validation part, for method, control and baseline under one budget; goes on if stopped."""
+    settings = open_settings()
+    from counterpoint.show import show_search
+    from flows.recipe import choose_recipe
+    from flows.search import search_settings
+
+    found = search_settings(choose_recipe(settings.home, recipe, data, "", "", ""), trials, seconds, out)
+    if as_json:
+        typer.echo(found.model_dump_json(indent=1))
+    else:
+        show_search(found)
+
+
+@app.command()
 def release(recipe: RecipeOption = "", data: DataOption = "", as_json: JsonOption = False) -> None:
     """Pass the gate, bind model, features and texts into a release and make it live."""
     do_stage("release", as_json, recipe, data)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from prefect import flow, task
@@ -19,7 +19,7 @@ from flows.curves import draw_curves
 from flows.ingest import IngestResult, ingest_data
 from flows.materialize import materialize_features
 from flows.quality import enforce
-from flows.recipe import MethodSection, Recipe
+from flows.recipe import Recipe
 from flows.stage import StageResult
 from flows.workspace import Workspace
 from models.base import FitReport, MethodConfig, Recommender, RunContext, find_method
@@ -56,7 +56,6 @@ def train(recipe: Recipe) -> TrainResult:
 def train_models(workspace: Workspace, recipe: Recipe) -> TrainResult:
     """The work of the flow, callable without Prefect."""
     ingested, made = ingest_data(workspace, recipe), materialize_features(workspace, recipe)
-    method_config(recipe.method)
     return workspace.stages.run(
         "train",
         [ingested.data_hash, made.features_hash, recipe.method.model_dump()],
@@ -66,14 +65,13 @@ def train_models(workspace: Workspace, recipe: Recipe) -> TrainResult:
     )
 
 
-def method_config(section: MethodSection) -> MethodConfig:
-    """The method's config with what the recipe changes. Raises SettingError naming the key."""
-    method = find_method(section.name)
+def config_of(method: type[Recommender], given: dict[str, Any], section: str) -> MethodConfig:
+    """A method's config with what a section of the recipe changes. Raises SettingError naming the key."""
     try:
-        return method.config_type.model_validate(section.config)
+        return method.config_type.model_validate(given)
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise SettingError(f"The recipe's [method.config] does not fit {section.name}: {problems}.") from error
+        raise SettingError(f"The recipe's [method.{section}] does not fit {method.name}: {problems}.") from error
 
 
 def model_folder(workspace: Workspace, name: str) -> Path:
@@ -110,13 +108,16 @@ def part_set(workspace: Workspace, ingested: IngestResult, part: str) -> Trainin
 
 
 def variants(recipe: Recipe) -> dict[str, tuple[type[Recommender], MethodConfig]]:
-    """What is fitted: the method, the same network with its explanation fields always missing, the baseline."""
-    method, config = find_method(recipe.method.name), method_config(recipe.method)
-    fitted = {recipe.method.name: (method, config)}
+    """What is fitted: the method, the same network with its explanation fields always missing, the baseline.
+
+    Raises SettingError if the recipe's settings do not fit.
+    """
+    section, method, baseline = recipe.method, find_method(recipe.method.name), find_method(BASELINE)
+    fitted = {section.name: (method, config_of(method, section.config, "config"))}
     if "explanations" in method.config_type.model_fields:
-        fitted[CONTROL] = (method, config.model_copy(update={"explanations": "none"}))
-    baseline = find_method(BASELINE)
-    return {**fitted, BASELINE: (baseline, baseline.config_type())}
+        without = {**section.config, **section.control, "explanations": "none"}
+        fitted[CONTROL] = (method, config_of(method, without, "control"))
+    return {**fitted, BASELINE: (baseline, config_of(baseline, section.baseline, "baseline"))}
 
 
 @task(name="fit", cache_policy=NO_CACHE)
