@@ -238,6 +238,28 @@ def evaluate_explanations(
 
 
 @app.command()
+def search(
+    trials: Annotated[int, typer.Option(help="Most settings tried, of each model.")] = 30,
+    seconds: Annotated[float, typer.Option(help="Most seconds of trials, of each model; 0 is no limit.")] = 0.0,
+    out: Annotated[str, typer.Option(help="File the recipe with the best settings goes to.")] = "",
+    recipe: RecipeOption = "",
+    data: DataOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Choose settings on the validation part, for method, control and baseline under one budget; goes on if stopped."""
+    settings = open_settings()
+    from counterpoint.show import show_search
+    from flows.recipe import choose_recipe
+    from flows.search import search_settings
+
+    found = search_settings(choose_recipe(settings.home, recipe, data, "", "", ""), trials, seconds, out)
+    if as_json:
+        typer.echo(found.model_dump_json(indent=1))
+    else:
+        show_search(found)
+
+
+@app.command()
 def release(recipe: RecipeOption = "", data: DataOption = "", as_json: JsonOption = False) -> None:
     """Pass the gate, bind model, features and texts into a release and make it live."""
     do_stage("release", as_json, recipe, data)
@@ -288,6 +310,22 @@ def recommend(
 
 
 @app.command()
+def score(
+    consumers: Annotated[str, typer.Option(help="`all`, or a file of ids: CSV, Parquet, or one per line.")],
+    out: Annotated[Path, typer.Option(help="Where the scores go: .parquet or .csv.")],
+    products: Annotated[str, typer.Option(help="`all`, or a file of ids like that of consumers.")] = "all",
+    k: Annotated[int, typer.Option("-k", "--k", help="How many products to keep of each consumer; 0 is all.")] = 0,
+    exclude_seen: Annotated[bool, typer.Option("--exclude-seen", help="Leave out what a consumer had lately.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Score a consumer set with the live release, as the endpoint would; goes on where it was stopped."""
+    settings = open_settings()
+    from counterpoint.score import score_here
+
+    show(score_here(settings, consumers, products, out, k, exclude_seen), as_json)
+
+
+@app.command()
 def status(as_json: JsonOption = False) -> None:
     """What was done, what it cost, and which release is live."""
     from counterpoint.status import read_status, show_status
@@ -297,6 +335,21 @@ def status(as_json: JsonOption = False) -> None:
         typer.echo(state.model_dump_json(indent=1))
     else:
         show_status(state)
+
+
+@app.command()
+def card(
+    release_id: Annotated[str, typer.Argument(metavar="RELEASE", help="A release; by default the live one.")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """What a release is for, what it rests on, how good it is and what its explanations are: its two cards."""
+    from counterpoint.card import read_cards, show_cards
+
+    cards = read_cards(open_settings(make_folders=False), release_id)
+    if as_json:
+        typer.echo(cards.model_dump_json(indent=1))
+    else:
+        show_cards(cards)
 
 
 @app.command()

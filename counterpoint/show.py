@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from flows.evaluate import Measure
     from flows.evaluate_explanations import ExplanationQuality
+    from flows.search import SearchResult
     from services.schemas import RecommendResponse
 
 
@@ -48,6 +49,26 @@ def show_quality(judged: ExplanationQuality) -> None:
     console = Console()
     console.print(table)
     console.print(f"Sides on which nothing was known to say: {judged.silent:.1%}. Plot: {judged.plot}")
+
+
+def show_search(found: SearchResult) -> None:
+    """What was tried of each model and what that gained; then the recipe, which a file of that name can hold."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=found.metric, title_justify="left")
+    for heading in ("model", "trials", "failed", "seconds", "recipe's settings", "best"):
+        table.add_column(heading, justify="left" if heading == "model" else "right")
+    for name, it in found.searched.items():
+        start = f"{it.start:.4f}" if it.start is not None else "not in the space"
+        table.add_row(name, str(it.trials), str(it.failed), f"{it.seconds:,.1f}", start, f"{it.best:.4f}")
+    console = Console()
+    console.print(table)
+    if found.out:
+        console.print(f"The recipe with the best settings is {found.out}.")
+    else:
+        console.print("\nThe recipe with the best settings:\n")
+        console.print(found.recipe, markup=False, highlight=False, soft_wrap=True)
 
 
 def _percent(measure: Measure | None) -> str:

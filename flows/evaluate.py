@@ -9,7 +9,8 @@ import pandas as pd
 from prefect import flow
 
 from features.errors import InputError
-from flows.artifacts import attach_plot, attach_table
+from flows.artifacts import attach_plot, attach_table, attach_text
+from flows.cards import describe_run, run_documents
 from flows.ingest import ingest_data
 from flows.recipe import Recipe
 from flows.stage import StageResult
@@ -19,6 +20,7 @@ from models.evaluate import Interval, compare_predictions, evaluate_predictions,
 
 if TYPE_CHECKING:
     from features.batch import TrainingSet
+    from models.cards.run import RunCard
     from models.evaluate import Predictions
 
 
@@ -86,7 +88,7 @@ def _evaluate(workspace: Workspace, recipe: Recipe) -> EvaluateResult:
     batch = test.batch
     known = batch.consumers.numeric[:, 0] > 0
     both = (batch.consumers.facet_codes.index >= 0) & (batch.products.facet_codes.index >= 0)
-    return EvaluateResult(
+    result = EvaluateResult(
         rows=len(test),
         consumers=measured[method].consumers,
         known_consumers=round(float(known.mean()), 4),
@@ -97,6 +99,18 @@ def _evaluate(workspace: Workspace, recipe: Recipe) -> EvaluateResult:
         plot=str(plot),
         predictions=str(_write_predictions(workspace, test, predicted[method])),
     )
+    _write_card(workspace, describe_run(workspace, recipe, result))
+    return result
+
+
+def _write_card(workspace: Workspace, card: RunCard) -> None:
+    """Writes the run card beside the other reports and attaches it to the run."""
+    folder = workspace.settings.reports / card.stem
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in run_documents(workspace, card).items():
+        (folder / name).write_bytes(content)
+    attach_text(card.stem, card.markdown())
+    attach_plot("curves", folder / "curves.png")
 
 
 def measures(metrics: dict[str, Interval]) -> dict[str, Measure]:

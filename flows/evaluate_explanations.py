@@ -22,12 +22,14 @@ from features.records import from_frame
 from features.sentences import spoken_title
 from features.types import STANCES, Fact, Snapshot
 from flows.artifacts import attach_plot, attach_table
+from flows.cards import intervals
 from flows.evaluate import Measure, measures
 from flows.ingest import IngestResult, built_in_world, ingest_data, read_snapshot
 from flows.recipe import Recipe
 from flows.stage import StageResult
 from flows.train import load_trained, part_set
 from flows.workspace import Workspace
+from models.cards.explanations import JudgedCard, judged_file
 from models.evaluate import mean_with_interval
 from models.evaluate_texts import Argued, Metrics, Recognition, floors, measure_argued
 from models.explanations.gates import TEMPLATE
@@ -90,7 +92,7 @@ def judge_explanations(workspace: Workspace, recipe: Recipe, n_pairs: int = N_PA
     attach_table("explanations", [{"texts": k, **{m: i.value for m, i in v.items()}} for k, v in metrics.items()])
     attach_plot("explanations", plot)
     said = [text for _, text in shown.argued.said]
-    return ExplanationQuality(
+    judgement = ExplanationQuality(
         release_id=shown.release.release_id,
         pairs=len(shown.pairs),
         texts=len(said),
@@ -99,6 +101,22 @@ def judge_explanations(workspace: Workspace, recipe: Recipe, n_pairs: int = N_PA
         metrics={name: measures(each) for name, each in metrics.items()},
         plot=str(plot),
     )
+    _keep_judged(workspace, shown.release, judgement)
+    return judgement
+
+
+def _keep_judged(workspace: Workspace, release: Release, judgement: ExplanationQuality) -> None:
+    """Keeps what was found of a text set for the cards that tell of it."""
+    card = JudgedCard(
+        release_id=release.release_id,
+        pairs=judgement.pairs,
+        texts=judgement.texts,
+        silent=judgement.silent,
+        metrics=intervals(judgement.metrics[PUBLISHED]),
+    )
+    path = judged_file(workspace.settings, release.text_set_hash)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(card.model_dump_json(indent=1), encoding="utf-8")
 
 
 @dataclass(frozen=True, eq=False)

@@ -46,6 +46,8 @@ class IngestResult(StageResult):
     cut_valid: datetime
     """Time of the first validation interaction: training features and texts know nothing from here on."""
     cut_test: datetime
+    since: datetime
+    """Time of the first interaction."""
     as_of: datetime
     """Just after the last interaction."""
 
@@ -148,6 +150,7 @@ def _described(recipe: Recipe, dataset: Dataset, quarantine: str) -> IngestResul
         ),
         cut_valid=cut_valid,
         cut_test=cut_test,
+        since=interactions["timestamp"].min().to_pydatetime(),
         as_of=_just_after(interactions),
     )
 

@@ -86,6 +86,10 @@ class MethodSection(_Section):
 
     name: str = "lr_recsys"
     config: dict[str, Any] = Field(default_factory=dict)
+    control: dict[str, Any] = Field(default_factory=dict)
+    """What the control without explanations has other than the method, where it was searched by itself."""
+    baseline: dict[str, Any] = Field(default_factory=dict)
+    """The same for the bias baseline, other than its defaults."""
     seed: int = 0
     device: Literal["cpu", "cuda"] = "cpu"
 

@@ -10,19 +10,20 @@ import numpy as np
 from prefect import flow
 
 from features.contracts.docs import build_data_docs
-from features.contracts.outcomes import check_metrics
 from features.definitions import SERVICE
 from features.types import ModelIdentity, content_hash
 from flows.artifacts import attach_text
+from flows.cards import describe_data, describe_explanations, describe_model, describe_run, run_documents
 from flows.evaluate import EvaluateResult, evaluate_models
 from flows.explain import PROMPTS, ExplainResult, explain_entities
+from flows.gate import pass_gate
 from flows.ingest import IngestResult, ingest_data
 from flows.materialize import autoencoder_folder, text_encoder
-from flows.quality import enforce
 from flows.recipe import Recipe
 from flows.stage import StageResult
 from flows.train import BASELINE, CONTROL, load_trained, part_set
 from flows.workspace import Workspace
+from models.cards.model import ModelCard
 from models.release import ARTIFACT_FOLDER, ARTIFACT_NAME, Metric, Release, ReleaseStore, ReleaseTexts
 
 if TYPE_CHECKING:
@@ -84,8 +85,26 @@ def refresh_release(workspace: Workspace, recipe: Recipe) -> str:
         **_about_texts(recipe, ingested, explained),
     }
     made = live.model_copy(update=changed)
-    releases.publish(made, _texts(workspace))
+    cards = {
+        **_carried_over(releases, live, made, ingested),
+        **describe_explanations(workspace, recipe, explained, made.release_id).documents(),
+    }
+    releases.publish(made, _texts(workspace), cards)
     return releases.promote(made.release_id).release_id
+
+
+def _carried_over(releases: ReleaseStore, live: Release, made: Release, ingested: IngestResult) -> dict[str, str]:
+    """The model card of a refreshed release: the same model, and what is known now; none if there was none."""
+    written = releases.read_document(live.release_id, f"{ModelCard.stem}.json")
+    if written is None:
+        return {}
+    changed = {
+        "release_id": made.release_id,
+        "created_at": made.created_at,
+        "model_of": made.model_of,
+        "data": describe_data(ingested),
+    }
+    return ModelCard.model_validate_json(written).model_copy(update=changed).documents()
 
 
 def _release(
@@ -93,12 +112,17 @@ def _release(
 ) -> ReleaseResult:
     ingested, method = ingest_data(workspace, recipe), recipe.method.name
     releases = ReleaseStore(workspace.settings.releases)
-    _gate(workspace, recipe, evaluated, releases, ingested)
+    replaced, over_live = releases.live_id() or "", pass_gate(workspace, recipe, evaluated)
     now = datetime.now(UTC)
     release_id = _release_id(now, made_from)
     manifest = _store_artifact(workspace, recipe, evaluated, explained, release_id)
     made = _manifest(recipe, ingested, explained, evaluated, manifest, release_id, now)
-    releases.publish(made, _texts(workspace))
+    fields = _fields(workspace, recipe, ingested)
+    cards = {
+        **describe_model(workspace, recipe, evaluated, made, fields, replaced, over_live).documents(),
+        **describe_explanations(workspace, recipe, explained, release_id).documents(),
+    }
+    releases.publish(made, _texts(workspace), cards)
     releases.promote(release_id)
     build_data_docs(workspace.settings.reports / "data_docs")
     attach_text("release", f"`{release_id}` is live: {method}, artifact `{made.artifact_tag}`.")
@@ -111,43 +135,6 @@ def _release(
         bias_baseline=evaluated.values(BASELINE),
         written_by_model=explained.written_by_model,
     )
-
-
-def _gate(
-    workspace: Workspace,
-    recipe: Recipe,
-    evaluated: EvaluateResult,
-    releases: ReleaseStore,
-    ingested: IngestResult,
-) -> None:
-    """Compares with the baseline, and with the live release where that was judged on the same rows.
-
-    What counts is the value itself: an interval's favourable end let clearly poor models through where rows are few.
-    """
-    live = releases.live()
-    comparable = live is not None and live.model_of is None and live.data_hash == ingested.data_hash
-    baseline, candidate = evaluated.values(BASELINE), evaluated.values(recipe.method.name)
-    enforce(
-        check_metrics(
-            _gated(candidate),
-            _gated(baseline),
-            _gated({m.name: m.value for m in live.metrics}) if live is not None and comparable else None,
-            recipe.gate.tolerance,
-            evaluated.rows,
-            replaces=live is not None,
-        ),
-        workspace,
-    )
-
-
-def _gated(metrics: dict[str, float]) -> dict[str, float]:
-    """The two metrics the gate looks at, under its names."""
-    return {"rmse": metrics[_stars_rmse(metrics)], "auc": metrics["auc_soft"]}
-
-
-def _stars_rmse(metrics: dict[str, float]) -> str:
-    """The name of the RMSE on the dataset's own scale."""
-    return next(name for name in metrics if name.startswith("rmse") and name != "rmse/0-1")
 
 
 def _store_artifact(
@@ -176,8 +163,16 @@ def _store_artifact(
     )
     autoencoder = Autoencoder.load(autoencoder_folder(workspace))
     labels = {"method": recipe.method.name, "data": recipe.data.name, "text_set": explained.texts_hash[:16]}
+    documents = run_documents(workspace, describe_run(workspace, recipe, evaluated))
     with bentoml.models.create(f"{ARTIFACT_NAME}:{release_id}", labels=labels) as model:
-        return save_artifact(Path(model.path_of(ARTIFACT_FOLDER)), recommender, autoencoder, golden, provenance)
+        folder = Path(model.path_of(ARTIFACT_FOLDER))
+        return save_artifact(folder, recommender, autoencoder, golden, provenance, documents)
+
+
+def _fields(workspace: Workspace, recipe: Recipe, ingested: IngestResult) -> tuple[str, ...]:
+    """What the network names its fields."""
+    recommender = load_trained(workspace, recipe, ingested, recipe.method.name)
+    return recommender.score(part_set(workspace, ingested, "test").batch.take(np.arange(1))).fields
 
 
 def _encoder_identity() -> ModelIdentity:

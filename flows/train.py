@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from features.contracts.numbers import check_training_set
 from features.errors import SettingError
 from features.splits import SplitRule, split
 from features.types import Interactions
-from flows.artifacts import in_run
+from flows.artifacts import attach_plot, attach_table, in_run
+from flows.curves import draw_curves
 from flows.ingest import IngestResult, ingest_data
 from flows.materialize import materialize_features
 from flows.quality import enforce
-from flows.recipe import MethodSection, Recipe
+from flows.recipe import Recipe
 from flows.stage import StageResult
 from flows.workspace import Workspace
 from models.base import FitReport, MethodConfig, Recommender, RunContext, find_method
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 CONTROL = "no_explanations"
 BASELINE = "bias"
+FIT = "fit.json"
+"""File beside a fitted model with how the fitting went, epoch by epoch."""
 
 
 class TrainResult(StageResult):
@@ -53,24 +56,22 @@ def train(recipe: Recipe) -> TrainResult:
 def train_models(workspace: Workspace, recipe: Recipe) -> TrainResult:
     """The work of the flow, callable without Prefect."""
     ingested, made = ingest_data(workspace, recipe), materialize_features(workspace, recipe)
-    method_config(recipe.method)
     return workspace.stages.run(
         "train",
         [ingested.data_hash, made.features_hash, recipe.method.model_dump()],
         TrainResult,
         lambda made_from: _train(workspace, recipe, ingested, made_from),
-        [model_folder(workspace, name) for name in (recipe.method.name, CONTROL, BASELINE)],
+        [model_folder(workspace, name) / FIT for name in variants(recipe)],
     )
 
 
-def method_config(section: MethodSection) -> MethodConfig:
-    """The method's config with what the recipe changes. Raises SettingError naming the key."""
-    method = find_method(section.name)
+def config_of(method: type[Recommender], given: dict[str, Any], section: str) -> MethodConfig:
+    """A method's config with what a section of the recipe changes. Raises SettingError naming the key."""
     try:
-        return method.config_type.model_validate(section.config)
+        return method.config_type.model_validate(given)
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise SettingError(f"The recipe's [method.config] does not fit {section.name}: {problems}.") from error
+        raise SettingError(f"The recipe's [method.{section}] does not fit {method.name}: {problems}.") from error
 
 
 def model_folder(workspace: Workspace, name: str) -> Path:
@@ -80,8 +81,13 @@ def model_folder(workspace: Workspace, name: str) -> Path:
 
 def load_trained(workspace: Workspace, recipe: Recipe, ingested: IngestResult, name: str) -> Recommender:
     """A model that this stage fitted: the method itself, `CONTROL` or `BASELINE`."""
-    method, config = _variants(recipe)[name]
+    method, config = variants(recipe)[name]
     return method.load(model_folder(workspace, name), config, ingested.scale)
+
+
+def read_fit(workspace: Workspace, name: str) -> FitReport:
+    """How the fitting of a model went."""
+    return TypeAdapter(FitReport).validate_json((model_folder(workspace, name) / FIT).read_bytes())
 
 
 def part_set(workspace: Workspace, ingested: IngestResult, part: str) -> TrainingSet:
@@ -101,14 +107,17 @@ def part_set(workspace: Workspace, ingested: IngestResult, part: str) -> Trainin
     return training_set(FeatureRows(workspace.settings), rows, ingested.scale)
 
 
-def _variants(recipe: Recipe) -> dict[str, tuple[type[Recommender], MethodConfig]]:
-    """What is fitted: the method, the same network with its explanation fields always missing, the baseline."""
-    method, config = find_method(recipe.method.name), method_config(recipe.method)
-    variants = {recipe.method.name: (method, config)}
+def variants(recipe: Recipe) -> dict[str, tuple[type[Recommender], MethodConfig]]:
+    """What is fitted: the method, the same network with its explanation fields always missing, the baseline.
+
+    Raises SettingError if the recipe's settings do not fit.
+    """
+    section, method, baseline = recipe.method, find_method(recipe.method.name), find_method(BASELINE)
+    fitted = {section.name: (method, config_of(method, section.config, "config"))}
     if "explanations" in method.config_type.model_fields:
-        variants[CONTROL] = (method, config.model_copy(update={"explanations": "none"}))
-    baseline = find_method(BASELINE)
-    return {**variants, BASELINE: (baseline, baseline.config_type())}
+        without = {**section.config, **section.control, "explanations": "none"}
+        fitted[CONTROL] = (method, config_of(method, without, "control"))
+    return {**fitted, BASELINE: (baseline, config_of(baseline, section.baseline, "baseline"))}
 
 
 @task(name="fit", cache_policy=NO_CACHE)
@@ -122,12 +131,13 @@ def _train(workspace: Workspace, recipe: Recipe, ingested: IngestResult, made_fr
     enforce(check_training_set(train, ingested.cut_valid), workspace)
     run = RunContext(seed=recipe.method.seed, device=recipe.method.device, progress=workspace.progress)
     fits = {}
-    for name, (method, config) in _variants(recipe).items():
+    for name, (method, config) in variants(recipe).items():
         recommender = method(config, ingested.scale)
         report = fit_model(recommender, train, valid, run) if in_run() else recommender.fit(train, valid, run)
         folder = model_folder(workspace, name)
         folder.mkdir(parents=True, exist_ok=True)
         recommender.save(folder)
+        (folder / FIT).write_bytes(TypeAdapter(FitReport).dump_json(report))
         fits[name] = {
             "epochs": float(report.epochs),
             "best_epoch": float(report.best_epoch),
@@ -135,6 +145,7 @@ def _train(workspace: Workspace, recipe: Recipe, ingested: IngestResult, made_fr
             "seconds": round(report.seconds, 1),
             "parameters": float(report.n_parameters),
         }
+    _attach_fits(workspace, fits)
     return TrainResult(
         method=recipe.method.name,
         n_train=len(train),
@@ -144,3 +155,12 @@ def _train(workspace: Workspace, recipe: Recipe, ingested: IngestResult, made_fr
         fits=fits,
         trained_hash=made_from,
     )
+
+
+def _attach_fits(workspace: Workspace, fits: dict[str, dict[str, float]]) -> None:
+    """Attaches to the run what fitting took, and the losses by epoch."""
+    attach_table("fits", [{"model": name, **fit} for name, fit in fits.items()])
+    plot = workspace.settings.reports / "curves.png"
+    plot.parent.mkdir(parents=True, exist_ok=True)
+    plot.write_bytes(draw_curves({name: read_fit(workspace, name) for name in fits}))
+    attach_plot("curves", plot)

@@ -6,6 +6,7 @@
     autoencoder/              makes codes of new texts
     prompts.json              the prompts the texts were bought with
     golden.safetensors, golden.json                 a batch with the scores recorded at training
+    run_card.json, run_card.md, curves.png          how it was trained, what that reached and cost
 
 There is no pickle anywhere: arrays are safetensors, everything else is JSON.
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -106,6 +108,7 @@ def save_artifact(
     autoencoder: Autoencoder | None,
     golden: FeatureBatch,
     provenance: Provenance,
+    documents: Mapping[str, bytes] | None = None,
 ) -> Manifest:
     """Writes a fitted method and all it needs into a folder; the manifest comes last.
 
@@ -115,6 +118,7 @@ def save_artifact(
         autoencoder: of the explanation codes; None if the method was trained without texts.
         golden: some real pairs; their scores are recorded and replayed before serving.
         provenance: hashes, prompts, models, metrics.
+        documents: further files by name, such as the run card.
 
     Returns:
         The manifest.
@@ -126,6 +130,8 @@ def save_artifact(
     if any(folder.iterdir()):
         raise ReleaseError(f"The folder {folder} is not empty.", remedy="Save the artifact into a new folder.")
     recommender.save(folder)
+    for name, content in (documents or {}).items():
+        (folder / name).write_bytes(content)
     if autoencoder is not None:
         (folder / "autoencoder").mkdir()
         autoencoder.save(folder / "autoencoder")

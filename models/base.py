@@ -46,13 +46,15 @@ class RunContext:
 
 @dataclass(frozen=True)
 class FitReport:
-    """What fitting took and reached; `valid_loss` is by epoch."""
+    """What fitting took and reached; losses are by epoch."""
 
     epochs: int
     best_epoch: int
     valid_loss: tuple[float, ...]
     seconds: float
     n_parameters: int
+    train_loss: tuple[float, ...] = ()
+    """Mean over the rows of an epoch, each before its step; empty for a method that learns in closed form."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -127,8 +127,14 @@ class ReleaseStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def publish(self, release: Release, texts: ReleaseTexts) -> None:
-        """Writes and signs a release; it is not live yet. Readers see all of its folder or nothing."""
+    def publish(self, release: Release, texts: ReleaseTexts, documents: Mapping[str, str] | None = None) -> None:
+        """Writes and signs a release; it is not live yet. Readers see all of its folder or nothing.
+
+        Args:
+            release: its manifest.
+            texts: the words a service shows.
+            documents: further files by name, such as the cards.
+        """
         target = self.folder / release.release_id
         if target.exists():
             raise ReleaseError(
@@ -141,6 +147,9 @@ class ReleaseStore:
             half.mkdir()
             try:
                 self._write(half, release, texts)
+                for name, content in (documents or {}).items():
+                    (half / name).write_text(content, encoding="utf-8")
+                self._seal(half)
                 os.rename(half, target)
             finally:
                 shutil.rmtree(half, ignore_errors=True)
@@ -161,6 +170,16 @@ class ReleaseStore:
         self._verify(folder, tuple(f"{name}.parquet" for name in TABLES))
         with _errors_name(folder):
             return ReleaseTexts(**{name: pq.read_table(folder / f"{name}.parquet").to_pandas() for name in TABLES})
+
+    def read_document(self, release_id: str, name: str) -> str | None:
+        """A further file of a release, after its hash was checked; None if the release came without it."""
+        self.read(release_id)
+        folder = self.folder / release_id
+        if not (folder / name).exists():
+            return None
+        self._verify(folder, (name,))
+        with _errors_name(folder):
+            return (folder / name).read_text(encoding="utf-8")
 
     def live(self) -> Release | None:
         """The release that is served, or None if none was ever promoted."""
@@ -201,6 +220,9 @@ class ReleaseStore:
         (folder / MANIFEST).write_text(release.model_dump_json(indent=2) + "\n", encoding="utf-8")
         for name in TABLES:
             pq.write_table(pa.Table.from_pandas(getattr(texts, name), preserve_index=False), folder / f"{name}.parquet")
+
+    def _seal(self, folder: Path) -> None:
+        """Lists and signs all files."""
         sums = "".join(f"{_sha256(path)}  {path.name}\n" for path in sorted(folder.iterdir()))
         (folder / SIGNATURE).write_text(f"{sums}{self._sign(sums)}  hmac-sha256\n", encoding="utf-8")
 

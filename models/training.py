@@ -78,15 +78,16 @@ def fit_module(
     if n_rows == 0:
         raise TrainingError("There is no row to train on.", remedy="Check the split and the contracts before it.")
     started = time.monotonic()
-    best = _Best(module)
-    for epoch in _epochs(module, n_rows, train_loss, settings, run):
+    best, learned = _Best(module), []
+    for epoch, loss in _epochs(module, n_rows, train_loss, settings, run):
+        learned.append(loss)
         with torch.no_grad():
             best.see(_finite(valid_loss(), "validation", epoch), epoch)
         if epoch - best.last >= settings.patience:
             break
     best.restore()
     seconds = time.monotonic() - started
-    return FitReport(len(best.history), best.epoch, tuple(best.history), seconds, n_parameters(module))
+    return FitReport(len(learned), best.epoch, tuple(best.history), seconds, n_parameters(module), tuple(learned))
 
 
 def fit_epochs(module: nn.Module, n_rows: int, train_loss: RowLoss, settings: LoopSettings, run: RunContext) -> None:
@@ -97,17 +98,19 @@ def fit_epochs(module: nn.Module, n_rows: int, train_loss: RowLoss, settings: Lo
 
 def _epochs(
     module: nn.Module, n_rows: int, train_loss: RowLoss, settings: LoopSettings, run: RunContext
-) -> Iterator[int]:
-    """Yields after each epoch, with the module in evaluation mode."""
+) -> Iterator[tuple[int, float]]:
+    """Yields after each epoch: its number and its mean training loss, with the module in evaluation mode."""
     optimizer = torch.optim.AdamW(module.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
     order = torch.Generator().manual_seed(run.seed)
     for epoch in range(1, settings.epochs + 1):
         module.train()
+        total = 0.0
         for rows in torch.split(torch.randperm(n_rows, generator=order), settings.batch_size):
-            _step(module, optimizer, train_loss(rows.to(run.device)), settings.clip_norm, epoch)
+            loss = train_loss(rows.to(run.device))
+            total += _step(module, optimizer, loss, settings.clip_norm, epoch) * len(rows)
         module.eval()
         run.progress(settings.label, epoch, settings.epochs)
-        yield epoch
+        yield epoch, total / n_rows
 
 
 class _Best:
@@ -144,12 +147,13 @@ class _Best:
         self._module.eval()
 
 
-def _step(module: nn.Module, optimizer: torch.optim.Optimizer, loss: Tensor, clip: float, epoch: int) -> None:
-    """One optimiser step on a loss () or (M,) that must be finite."""
+def _step(module: nn.Module, optimizer: torch.optim.Optimizer, loss: Tensor, clip: float, epoch: int) -> float:
+    """One optimiser step on a loss () or (M,) that must be finite; returns the mean loss before it."""
     optimizer.zero_grad(set_to_none=True)
     _finite(loss, "training", epoch).sum().backward()  # type: ignore[no-untyped-call]
     _clip([p.grad for p in module.parameters() if p.grad is not None], clip, loss.dim())
     optimizer.step()
+    return loss.mean().item()
 
 
 def _clip(gradients: list[Tensor], limit: float, member_dims: int) -> None:

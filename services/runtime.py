@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 
 from features.assemble import cross
 from features.batch import PRODUCT_NUMERIC, PairBlock, ProductBlock
-from features.errors import ReleaseError
+from features.errors import ReleaseError, StoreError
 from features.settings import HostSettings
 from models.base import Recommender, Scores
 from models.release import Release, ReleaseStore
+from models.released import open_artifact
 from services.explain import Reasons
 from services.schemas import (
     ExplainResponse,
@@ -34,7 +35,7 @@ from services.schemas import (
     RecommendResponse,
     ScoreResponse,
 )
-from services.sources import ConsumerNow, OnlineFeatures, absent_consumer, open_artifact, visitor
+from services.sources import ConsumerNow, OnlineFeatures, absent_consumer, visitor
 
 logger = logging.getLogger(__name__)
 
@@ -128,7 +129,7 @@ class Runtime:
         left_out = set(exclude_ids) | (visit.seen if exclude_seen else set())
         rows = np.array([r for r in self._by_popularity if self._products.product_ids[r] not in left_out], np.intp)
         scores = self._score(visit, rows)
-        best = _best(scores)[:k]
+        best = best_first(scores)[:k]
         items = tuple(
             Recommended(
                 **dict(self._product_score(scores, int(n), int(rows[n]))),
@@ -144,6 +145,34 @@ class Runtime:
         visit = self._visit(consumer_id, None)
         items = self._items(visit, product_ids)
         return ScoreResponse(items=items, **self._about(visit))
+
+    @property
+    def product_ids(self) -> tuple[str, ...]:
+        """Every product of the release."""
+        return tuple(self._row)
+
+    def score_strictly(
+        self, consumer_id: str, product_ids: Sequence[str], at: datetime
+    ) -> tuple[Scores, frozenset[str]]:
+        """Scores as `score` gives them at that time, and the consumer's last products; without any step down.
+
+        Args:
+            consumer_id: an unknown one is a normal case.
+            product_ids: all of them known.
+            at: the time the question is asked.
+
+        Raises:
+            StoreError: the consumer's features could not be read, or the model failed.
+        """
+        visit = self._visit(consumer_id, None)
+        visit.answered_at = at
+        scores = self._score(visit, np.array([self._row[product_id] for product_id in product_ids], np.intp))
+        if visit.causes:
+            raise StoreError(
+                f"The consumer {consumer_id!r} could not be scored: {'; '.join(visit.causes)}.",
+                remedy="The log says why. Scores that lack features are not written; the same command goes on here.",
+            )
+        return scores, frozenset(visit.seen)
 
     def explain(self, consumer_id: str, product_id: str) -> ExplainResponse:
         """Scores and both reasons of one pair."""
@@ -236,7 +265,7 @@ class Runtime:
         }
 
 
-def _best(scores: Scores) -> NDArray[np.intp]:
+def best_first(scores: Scores) -> NDArray[np.intp]:
     """Places from the most to the least likely liked (by rating, if a method gives no probability).
 
     Equal or missing scores keep the order given, popularity, which is all there is when the model fails.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,10 +20,8 @@ from features.batch import (
     PairBlock,
     ProductBlock,
 )
-from features.errors import ReleaseError
 from features.settings import HostSettings
 from features.types import STANCES, RatingScale
-from models.base import Recommender
 from models.release import Release
 from services.schemas import PastRating
 
@@ -84,21 +81,6 @@ class OnlineFeatures:
         from features.assemble import pair_block
 
         return pair_block(self._rows.online_pairs(consumer_id, product_ids))
-
-
-def open_artifact(folder: Path, release: Release) -> Recommender:
-    """The release's model. Raises ReleaseError if it is not the one that was released or scores differently."""
-    from models.artifact import load_artifact, replay_golden
-
-    artifact = load_artifact(folder)
-    if artifact.manifest.artifact_hash != release.artifact_hash:
-        raise ReleaseError(
-            f"The artifact at {folder} has the hash {artifact.manifest.artifact_hash}.",
-            f"The release {release.release_id} was made with {release.artifact_hash}.",
-            "Make BENTOML_HOME point at the model store of that release.",
-        )
-    replay_golden(artifact)
-    return artifact.recommender
 
 
 def absent_consumer(consumer_id: str) -> ConsumerBlock:

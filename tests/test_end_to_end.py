@@ -70,6 +70,33 @@ def test_what_is_published_is_judged_beside_texts_that_know_nothing(home: Path) 
     assert held["template"] == 1.0
     assert "deletion/cited" in judged["metrics"]["published"]
     assert Path(judged["plot"]).exists()
+    told = json.loads(counterpoint(home, "card", "--json").stdout)["explanations"]["judged"]
+    assert told["metrics"]["grounded"]["value"] == held["published"]
+
+
+def test_the_live_release_has_cards_and_its_artifact_the_run_card(home: Path) -> None:
+    cards = json.loads(counterpoint(home, "card", "--json").stdout)
+    (written,) = home.glob("bentoml/models/counterpoint/*/artifact/run_card.json")
+    run = cards["model"]["run"]
+    assert run["fits"] == json.loads(written.read_text())["fits"]
+    files = json.loads((written.parent / "manifest.json").read_text())["files"]
+    assert {"run_card.json", "run_card.md", "curves.png"} < set(files)
+    assert (
+        run["cost"]["ledger"]["calls"] == json.loads(counterpoint(home, "status", "--json").stdout)["ledger"]["answers"]
+    )
+    said = cards["explanations"]
+    assert f"worded by `{said['language_model']}`" in counterpoint(home, "card", cards["model"]["release_id"]).stdout
+    unknown = counterpoint(home, "card", "no-such-release")
+    assert unknown.returncode == 1
+    assert cards["model"]["release_id"] in unknown.stderr
+
+
+def test_everyone_is_scored_in_bulk(home: Path, tmp_path: Path) -> None:
+    out = tmp_path / "scores.csv"
+    done = counterpoint(home, "score", "--consumers", "all", "--k", "2", "--out", str(out), "--json")
+    assert done.returncode == 0, done.stderr[-3000:]
+    report = json.loads(done.stdout)
+    assert report["rows"] == 2 * report["consumers"] == len(out.read_text().splitlines()) - 1
 
 
 def test_the_service_answers_for_known_and_unknown(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

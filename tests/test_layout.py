@@ -98,12 +98,13 @@ def test_packages_import_nothing_heavy() -> None:
     [
         ("feast", {"features/definitions.py", "features/store.py"}),
         ("great_expectations", {"features/contracts/*.py"}),
-        ("bentoml", {"services/recommend.py", "flows/release.py"}),
+        ("bentoml", {"services/recommend.py", "flows/gate.py", "flows/release.py"}),
         (
             "transformers",
             {"models/llm/gguf.py", "models/text.py", "models/tuning.py", "models/explanations/entailment.py"},
         ),
         ("prefect", {"flows/*.py"}),
+        ("optuna", {"models/search.py"}),
     ],
 )
 def test_each_library_has_its_place(library: str, allowed: set[str]) -> None:
@@ -205,7 +206,10 @@ def test_lock_keeps_the_bounds_that_matter() -> None:
 
 def test_lock_holds_every_dependency_with_hashes_and_no_machine() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    wanted = [
+        *project["dependencies"],
+        *(line for it in ("dev", "search") for line in project["optional-dependencies"][it]),
+    ]
     names = {re.split(r"[\[<>=~! ]", line)[0].lower() for line in wanted}
     text = (ROOT / "requirements.lock").read_text()
     assert names - set(locked()) == {"torch"}, "torch is chosen by .ci/setup; run make lock for the others"

@@ -33,7 +33,7 @@ class CollaborativeConfig(FactorizationConfig):
 
     folds: int = 5
     """Models that each leave out one part of the training rows."""
-    starts: tuple[float, ...] = (0.3, 0.1)
+    starts: tuple[float, ...] = (0.3, 0.1, 0.05)
     """Values of `start` to choose from, by the error on the first fold."""
 
 

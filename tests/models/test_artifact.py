@@ -16,7 +16,8 @@ from models.testing import SCALE, rich_batch, rich_training_set
 def saved(tmp_path):
     method = Bias(BiasConfig(), SCALE)
     method.fit(rich_training_set(64), rich_training_set(32, 1), RunContext())
-    save_artifact(tmp_path / "a", method, None, rich_batch(10), Provenance(data_hash="d", text_set_hash="t"))
+    provenance, card = Provenance(data_hash="d", text_set_hash="t"), {"run_card.md": b"# Run card"}
+    save_artifact(tmp_path / "a", method, None, rich_batch(10), provenance, card)
     return tmp_path / "a"
 
 
@@ -31,7 +32,7 @@ def test_a_moved_golden_score_is_refused(saved):
         replay_golden(replace(artifact, golden=moved))
 
 
-@pytest.mark.parametrize("name", ["config.json", "weights.safetensors", "golden.json", "prompts.json"])
+@pytest.mark.parametrize("name", ["config.json", "weights.safetensors", "golden.json", "prompts.json", "run_card.md"])
 def test_a_changed_file_is_refused(saved, name):
     path = saved / name
     path.write_bytes(path.read_bytes() + b" ")

@@ -119,6 +119,21 @@ def test_the_key_is_readable_by_its_owner_only(store: ReleaseStore) -> None:
     assert stat.S_IMODE((store.folder / "key").stat().st_mode) == 0o600
 
 
+def test_documents_are_signed_with_the_release(store: ReleaseStore) -> None:
+    store.publish(make_release("r4"), make_texts(), {"card.md": "# Über r4"})
+    assert store.read_document("r4", "card.md") == "# Über r4"
+    assert store.read_document("r1", "card.md") is None
+    (store.folder / "r4" / "card.md").write_text("# Better than it is")
+    with pytest.raises(ReleaseError, match=r"card\.md does not match"):
+        store.read_document("r4", "card.md")
+
+
+def test_a_document_put_beside_a_release_later_is_refused(store: ReleaseStore) -> None:
+    (store.folder / "r1" / "card.md").write_text("# Forged")
+    with pytest.raises(ReleaseError, match=r"card\.md"):
+        store.read_document("r1", "card.md")
+
+
 def test_a_failed_write_leaves_no_trace(tmp_path: Path) -> None:
     store, texts = ReleaseStore(tmp_path), make_texts()
     mixed = texts.facts.assign(text=[object()])

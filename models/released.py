@@ -1,0 +1,24 @@
+"""The model of a release, opened from its artifact's folder and proven to be the one that was released."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from features.errors import ReleaseError
+from models.base import Recommender
+from models.release import Release
+
+
+def open_artifact(folder: Path, release: Release) -> Recommender:
+    """The release's model. Raises ReleaseError if it is not the one that was released or scores differently."""
+    from models.artifact import load_artifact, replay_golden
+
+    artifact = load_artifact(folder)
+    if artifact.manifest.artifact_hash != release.artifact_hash:
+        raise ReleaseError(
+            f"The artifact at {folder} has the hash {artifact.manifest.artifact_hash}.",
+            f"The release {release.release_id} was made with {release.artifact_hash}.",
+            "Make BENTOML_HOME point at the model store of that release.",
+        )
+    replay_golden(artifact)
+    return artifact.recommender
