@@ -135,11 +135,13 @@ def _objective(
     valid: TrainingSet,
     run: RunContext,
 ) -> Callable[[Settings], float]:
-    """The metric as a function of settings."""
+    """The metric as a function of settings; what no setting changes is learned once."""
+    first: list[Recommender] = []
 
     def measure(settings: Settings) -> float:
         recommender = method(type(config).model_validate({**config.model_dump(), **settings}), scale)
-        recommender.fit(train, valid, run)
+        recommender.fit_like(first[0] if first else None, train, valid, run)
+        first[:] = first or [recommender]
         return rmse(valid.rating, recommender.score(valid.batch).rating)
 
     return measure

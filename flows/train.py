@@ -121,19 +121,23 @@ def variants(recipe: Recipe) -> dict[str, tuple[type[Recommender], MethodConfig]
 
 
 @task(name="fit", cache_policy=NO_CACHE)
-def fit_model(recommender: Recommender, train: TrainingSet, valid: TrainingSet, run: RunContext) -> FitReport:
+def fit_model(
+    recommender: Recommender, like: Recommender | None, train: TrainingSet, valid: TrainingSet, run: RunContext
+) -> FitReport:
     """Fits one model; a task, so that the run's page shows how long each took."""
-    return recommender.fit(train, valid, run)
+    return recommender.fit_like(like, train, valid, run)
 
 
 def _train(workspace: Workspace, recipe: Recipe, ingested: IngestResult, made_from: str) -> TrainResult:
     train, valid = part_set(workspace, ingested, "train"), part_set(workspace, ingested, "valid")
     enforce(check_training_set(train, ingested.cut_valid), workspace)
     run = RunContext(seed=recipe.method.seed, device=recipe.method.device, progress=workspace.progress)
-    fits = {}
+    fits, like = {}, None
+    fit = fit_model if in_run() else fit_model.fn
     for name, (method, config) in variants(recipe).items():
         recommender = method(config, ingested.scale)
-        report = fit_model(recommender, train, valid, run) if in_run() else recommender.fit(train, valid, run)
+        report = fit(recommender, like, train, valid, run)
+        like = recommender
         folder = model_folder(workspace, name)
         folder.mkdir(parents=True, exist_ok=True)
         recommender.save(folder)

@@ -81,6 +81,12 @@ class Recommender(ABC):
     def fit(self, train: TrainingSet, valid: TrainingSet, run: RunContext) -> FitReport:
         """Learns from `train`, chooses the epoch on `valid`. Raises TrainingError."""
 
+    def fit_like(self, other: Recommender | None, train: TrainingSet, valid: TrainingSet, run: RunContext) -> FitReport:
+        """As `fit`, and may take over what a variant learned from the same training rows, where config and texts have
+        no say in it.
+        """
+        return self.fit(train, valid, run)
+
     @abstractmethod
     def score(self, batch: FeatureBatch) -> Scores:
         """Scores any batch; unknown consumers and products are normal cases."""

@@ -51,6 +51,5 @@ SPACES: Mapping[str, Space] = {
         "id_dropout": Span(0.0, 0.5),
         "lambda_click": Span(0.02, 1.0, log=True),
         "lambda_distil": Span(0.01, 1.0, log=True),
-        "damping": Span(1.0, 50.0, log=True),
     },
 }

@@ -8,13 +8,14 @@ held-out rows ask at the end of training. So no row's own rating is behind anyth
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from benchmarks.lr.codes import text_tables
-from benchmarks.lr.splits import BenchSplit
+from benchmarks.lr.splits import BenchSplit, after, timeless
 from benchmarks.lr.texts import text_set
 from features.as_of import TextTables, point_in_time
 from features.assemble import labelled
@@ -23,6 +24,7 @@ from features.lake import Lake
 from features.leave_one_out import leave_one_out
 from features.rows import JoinedRows
 from features.settings import HostSettings
+from features.types import Interactions
 from models.base import Progress, silent
 
 
@@ -88,3 +90,37 @@ def _at_random(
         leave_one_out(split.train, rows, tables, mask, seed, share)
         for rows, mask in zip((train, *held_out), hidden, strict=True)
     ]
+
+
+class Together(NamedTuple):
+    """Training and validation rows as one, and the test rows beside them."""
+
+    train: TrainingSet
+    test: TrainingSet
+
+
+def together(split: BenchSplit, texts: str = "none", settings: HostSettings | None = None, seed: int = 0) -> Together:
+    """As `examples`, for fitting again on training and validation rows once everything is chosen.
+
+    Every row sees all the others of both parts; the texts stay as they were written, from training rows alone.
+
+    Args:
+        split: at random; by time, validation rows have no time of their own to be seen at.
+        texts: as for `examples`.
+        settings: as for `examples`.
+        seed: as for `examples`.
+    """
+    settings = settings or HostSettings.from_environment()
+    tables = text_tables(split, texts, settings)
+    told = text_set(split, texts, Lake(settings.lake)).from_ratings
+    frame = split.train.interactions.frame
+    both = timeless(pd.concat([frame, split.valid.assign(timestamp=frame["timestamp"].iloc[0], review=None)]))
+    snapshot = replace(split.train, interactions=Interactions(both), as_of=after(both))
+    behind = both["row"].isin(frame["row"][split.evidence]).to_numpy()
+    rows = [
+        leave_one_out(snapshot, part, tables, hidden, seed)
+        for part, hidden in ((both, behind & told), (split.test, np.zeros(len(split.test), bool)))
+    ]
+    return Together(
+        *(labelled(each, part, snapshot.scale) for each, part in zip(rows, (both, split.test), strict=True))
+    )

@@ -120,7 +120,7 @@ def load_split(dataset: str, split: str, folders: BenchFolders | None = None) ->
     train = frame[frame["part"] == "train"].drop(columns="part").reset_index(drop=True)
     if split not in BY_TIME:
         train = timeless(train)
-    snapshot = Snapshot(Interactions(train), catalog, read.scale, _after(train))
+    snapshot = Snapshot(Interactions(train), catalog, read.scale, after(train))
     valid, test = (_held_out(frame, part) for part in ("valid", "test"))
     folder = folders.data / dataset
     return BenchSplit(dataset, split, recipe.explain, snapshot, valid, test, read.catalog, folder)
@@ -160,7 +160,7 @@ def _held_out(frame: pd.DataFrame, part: str) -> pd.DataFrame:
     return frame.loc[frame["part"] == part, HELD_OUT_COLUMNS].sort_values("row").reset_index(drop=True)
 
 
-def _after(train: pd.DataFrame) -> datetime:
+def after(train: pd.DataFrame) -> datetime:
     last: pd.Timestamp = train["timestamp"].max()
     return (last + pd.Timedelta(milliseconds=2)).to_pydatetime()
 

@@ -209,6 +209,8 @@ class Ground(NamedTuple):
 
     model: Collaborative
     held_out: Belief
+    config: CollaborativeConfig
+    rows: TrainingSet
 
 
 class Fit(NamedTuple):
@@ -229,16 +231,26 @@ class LRRecsys(Recommender):
     def __init__(self, config: MethodConfig, scale: RatingScale) -> None:
         super().__init__(config, scale)
         self._fit: Fit | None = None
+        self._ground: Ground | None = None
 
     def fit(self, train: TrainingSet, valid: TrainingSet, run: RunContext) -> FitReport:
         """Learns from `train`, keeps each member's epoch with the lowest rating + liking loss on `valid`."""
+        return self.fit_like(None, train, valid, run)
+
+    def fit_like(self, other: Recommender | None, train: TrainingSet, valid: TrainingSet, run: RunContext) -> FitReport:
+        """As `fit`, with the other one's ground if that is of the same rows and settings."""
         _check_rows(train, valid)
-        return self.fit_from(self.ground(train, run), train, valid, run)
+        known = other._ground if isinstance(other, LRRecsys) else None
+        if known is None or known.rows is not train or known.config != self.config.collaborative:
+            known = self.ground(train, run)
+        self._ground = known
+        return self.fit_from(known, train, valid, run)
 
     def ground(self, train: TrainingSet, run: RunContext) -> Ground:
         """What the training ratings alone say: the part of the fit that no text and no variant changes."""
         with seeded(run.seed):
-            return Ground(*Collaborative.fit(train, self.config.collaborative, run))
+            model, held_out = Collaborative.fit(train, self.config.collaborative, run)
+        return Ground(model, held_out, self.config.collaborative, train)
 
     def fit_from(self, ground: Ground, train: TrainingSet, valid: TrainingSet, run: RunContext) -> FitReport:
         """As `fit`, from what `ground` made of the same training rows."""

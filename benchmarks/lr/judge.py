@@ -1,0 +1,74 @@
+"""What the runs of a split come to: the benchmark's figures, gains over the controls, and the peers.
+
+A gain is the paired difference on the same test rows (`score.py --compare`): below 0 for RMSE means better.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.lr.runs import Run, scored
+from benchmarks.lr.splits import BenchSplit
+from features.settings import BenchFolders
+
+CONTROLS = ("no_expl", "shuffled", "product_text", "random", "swapped", "pos_only", "neg_only", "summary")
+METRICS = ("rmse", "mae", "auc", "ece", "logloss")
+
+
+def judged(split: BenchSplit, runs: list[Run], folders: BenchFolders) -> dict[str, Any]:
+    """Figures of every run, of the full method against each control, and against each peer."""
+    by_name = {run.variant: run for run in runs}
+    figures: dict[str, Any] = {
+        "variants": {run.variant: _figures(run, split, folders) for run in runs},
+        "against_controls": {},
+        "against_peers": {},
+    }
+    full = by_name.get("full")
+    if full is None:
+        return figures
+    for name in CONTROLS:
+        if name in by_name:
+            figures["against_controls"][name] = _against(full, by_name[name].files["mean"], split, folders)
+    for peer in sorted((folders.bench / "peers" / split.dataset / split.name / "rating").glob("*.csv.gz")):
+        figures["against_peers"][peer.name.removesuffix(".csv.gz")] = _against(full, str(peer), split, folders)
+    return figures
+
+
+def table(split: str, figures: dict[str, Any]) -> str:
+    """The figures of a split for a terminal."""
+    lines = [f"{split:<24}{'rmse':>9}{'95 %':>20}{'auc':>9}{'ece':>8}{'sd of seeds':>13}"]
+    for name, found in figures["variants"].items():
+        mean = found["mean"]
+        low, high = mean["interval95"]["rmse"]
+        numbers = f"{mean['rmse']:>9.4f}{f'{low:.4f} to {high:.4f}':>20}{mean['auc']:>9.4f}{mean['ece']:>8.4f}"
+        lines.append(f"  {name:<22}{numbers}{found['sd_of_seeds']:>13.4f}")
+    for kind in ("against_controls", "against_peers"):
+        for name, gap in figures[kind].items():
+            low, high = gap["rmse"]["interval95"]
+            lines.append(f"  full - {name:<26} rmse {gap['rmse']['b_minus_a']:+.4f} ({low:+.4f} to {high:+.4f})")
+    return "\n".join([*lines, *(f"  not run: {name}: {why}" for name, why in figures.get("not_run", {}).items())])
+
+
+def _figures(run: Run, split: BenchSplit, folders: BenchFolders) -> dict[str, Any]:
+    seeds = [scored([path], split, folders) for name, path in sorted(run.files.items()) if name != "mean"]
+    rmse = [seed["rmse"] for seed in seeds]
+    mean = scored([run.files["mean"]], split, folders)
+    return {
+        "mean": mean,
+        "seeds": {metric: [seed[metric] for seed in seeds] for metric in METRICS},
+        "sd_of_seeds": round(float(np.std(rmse, ddof=1)), 6) if len(rmse) > 1 else 0.0,
+        "epochs": run.epochs,
+        "seconds": run.seconds,
+        "rows_per_second": run.rows_per_second,
+        "valid_rmse": run.valid_rmse,
+        "attention_by_third": run.attention,
+    }
+
+
+def _against(full: Run, other: str | Path, split: BenchSplit, folders: BenchFolders) -> dict[str, Any]:
+    """The full method minus the other one, metric by metric."""
+    compared: dict[str, Any] = scored([str(other), full.files["mean"]], split, folders)["compare"]
+    return compared

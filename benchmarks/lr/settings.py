@@ -1,0 +1,26 @@
+"""Settings of the proof by dataset, chosen on validation rows, the same for the method and all controls."""
+
+from __future__ import annotations
+
+from features.errors import SettingError
+from models.methods.lr_recsys import LRRecsysConfig
+
+_SPLITS = {
+    "ml-100k": ("random-0", "random-1", "random-2", "u1"),
+    "amazon-musical-instruments": ("random-0", "random-1", "random-2", "time", "cold-item-0"),
+    "ml-latest-small": ("random-0", "random-1", "random-2"),
+    "amazon-beauty": ("random-0", "random-1", "random-2"),
+}
+
+
+def splits_of(dataset: str) -> tuple[str, ...]:
+    """The splits that are reported. Raises SettingError for a dataset that is not."""
+    if dataset not in _SPLITS:
+        raise SettingError(f"There is no proof on {dataset!r}.", f"There is on: {', '.join(_SPLITS)}.")
+    return _SPLITS[dataset]
+
+
+def config_of(dataset: str) -> LRRecsysConfig:
+    """The settings for a dataset."""
+    splits_of(dataset)
+    return LRRecsysConfig(epochs=12, patience=3, batch_size=1024)

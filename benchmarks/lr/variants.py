@@ -1,0 +1,53 @@
+"""What is compared: the method in full, its controls, and its back ends. Only what is named here differs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from models.backbones.fusion import Backend
+from models.backbones.reasons import Shown
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to train the network; all have the same rows, fields, settings and number of parameters."""
+
+    name: str
+    texts: str = "model"
+    """One of `benchmarks.lr.texts.TEXT_SETS`."""
+    explanations: Shown = "full"
+    backend: Backend = "mlp"
+    fraction: float = 1.0
+    """Share of the training rows."""
+
+
+_SHARES = (0.05, 0.125, 0.25, 0.5, 0.75)
+
+VARIANTS: dict[str, Variant] = {
+    variant.name: variant
+    for variant in (
+        Variant("full"),
+        Variant("no_expl", "none", "none"),
+        Variant("shuffled", "shuffled"),
+        Variant("product_text", "product_text"),
+        Variant("pos_only", explanations="pos_only"),
+        Variant("neg_only", explanations="neg_only"),
+        Variant("random", "random"),
+        Variant("swapped", "swapped"),
+        Variant("summary", "summary"),
+        Variant("hidden_titles", "hidden_titles"),
+        Variant("template", "template"),
+        Variant("no_finetune", "no_finetune"),
+        Variant("external", "external"),
+        Variant("combined", "combined"),
+        *(Variant(f"full_{kind}", backend=kind) for kind in ("deepfm", "dcn", "din")),  # type: ignore[arg-type]
+        *(Variant(f"no_expl_{kind}", "none", "none", kind) for kind in ("deepfm", "dcn", "din")),  # type: ignore[arg-type]
+        *(Variant(f"full@{share:g}", fraction=share) for share in _SHARES),
+        *(Variant(f"no_expl@{share:g}", "none", "none", fraction=share) for share in _SHARES),
+    )
+}
+"""By name. `full` has the model's texts; the controls of a gain are `no_expl` (a), `shuffled` (b), `random` (c),
+`product_text` (d), `pos_only` (e), `neg_only` (f) and `swapped` (g) of the evaluation protocol."""
+
+QUICK = ("full", "no_expl", "shuffled", "product_text")
+"""What a first table needs."""

@@ -1,0 +1,68 @@
+"""The proof of LR-Recsys on the fixed splits of a dataset: the method, its controls, and the peers to beat.
+
+    python -m benchmarks.lr_recsys --dataset ml-100k --split random-0 --quick
+    python -m benchmarks.lr_recsys --dataset amazon-musical-instruments
+
+COUNTERPOINT_BENCH and COUNTERPOINT_DATA name the benchmark's and the data's folders, COUNTERPOINT_HOME the home that
+holds the texts (`benchmarks/lr/generate.py`) and every run that was made. A stopped proof goes on; a variant whose
+texts are not there is reported as not run. Writes `benchmarks/results/lr_recsys/<dataset>.json` and plots beside it.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from benchmarks.lr.figures import draw
+from benchmarks.lr.judge import judged, table
+from benchmarks.lr.runs import Run, run_variant
+from benchmarks.lr.settings import config_of, splits_of
+from benchmarks.lr.splits import BenchSplit, load_split
+from benchmarks.lr.variants import QUICK, VARIANTS
+from benchmarks.record import RESULTS, write_result
+from features.errors import InputError
+from features.settings import BenchFolders, HostSettings
+from models.base import RunContext
+
+
+def main(
+    dataset: Annotated[str, typer.Option(help="A folder of the benchmark's splits.")],
+    split: Annotated[list[str] | None, typer.Option(help="Only these splits.")] = None,
+    variant: Annotated[list[str] | None, typer.Option(help="Only these variants.")] = None,
+    quick: Annotated[bool, typer.Option(help="One seed, and the controls a gain is claimed over.")] = False,
+    seeds: Annotated[int, typer.Option(help="Members trained together.")] = 5,
+) -> None:
+    """Runs what was not run yet, judges everything, and prints the table."""
+    settings, folders = HostSettings.from_environment(), BenchFolders.from_environment()
+    names = variant or (QUICK if quick else list(VARIANTS))
+    config = config_of(dataset).model_copy(update={"members": 1 if quick else seeds})
+    figures: dict[str, Any] = {"config": config.model_dump(mode="json"), "splits": {}}
+    for name in split or splits_of(dataset):
+        loaded = load_split(dataset, name, folders)
+        runs, absent = _runs(loaded, names, config, settings)
+        figures["splits"][name] = {**judged(loaded, runs, folders), "not_run": absent}
+        typer.echo(table(name, figures["splits"][name]))
+    path = write_result(f"lr_recsys/{dataset}{'-quick' if quick else ''}", figures)
+    draw(figures, path.with_suffix(".png"))
+    typer.echo(f"written to {path.relative_to(Path(RESULTS).parent.parent)}")
+
+
+def _runs(
+    split: BenchSplit, names: list[str] | tuple[str, ...], config: Any, settings: HostSettings
+) -> tuple[list[Run], dict[str, str]]:
+    """The runs that could be made, and why the others could not."""
+    runs, absent = [], {}
+    for number, name in enumerate(names, 1):
+        sys.stderr.write(f"{split.key}: {name} ({number} of {len(names)})\n")
+        try:
+            runs.append(run_variant(split, VARIANTS[name], config, settings, RunContext()))
+        except InputError as error:
+            absent[name] = str(error)
+    return runs, absent
+
+
+if __name__ == "__main__":
+    typer.run(main)
