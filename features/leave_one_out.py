@@ -5,7 +5,7 @@ For fixed splits at random, where time must not be used. The features are those 
 a seeded order of its own (`features/rings.py`).
 
 A mean without the row itself still tells the row's rating to whoever knows the mean of all: a model with ids can
-learn to subtract. With `share` below 1 each row sees another part of the events, from which nothing can be subtracted.
+learn to subtract. With `share` below 1 each training row sees another part of the others, which hides it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def leave_one_out(
         texts: what texts became; a row sees the latest.
         hidden: (N,) rows that see no facet and no pair code, because their own rating is behind them.
         seed: of the order in which events are seen.
-        share: how much of the other events a row sees.
+        share: how much of the other events a training row sees; held-out rows see all.
 
     Raises:
         InputError: a share outside 0 to 1.

@@ -79,12 +79,12 @@ class Rings:
             entity: (N,) code, -1 for an unknown entity.
             own: (N,) the event that a row is, -1 for a held-out row.
             row: (N,) number of the source row, from which a held-out row's place is drawn.
-            share: of the events it may see, how many a row sees.
+            share: of the other events, how many a training row sees; a held-out row sees all.
         """
         known, trained = entity >= 0, own >= 0
         size = np.where(known, self.sizes[entity], 0)
         begin = np.where(trained, self.place[own] + 1, np.floor(draw(row, self.seed) * size).astype(np.int64))
-        length = np.ceil(share * np.where(trained, size - 1, size)).astype(np.int64)
+        length = np.where(trained, np.ceil(share * (size - 1)), size).astype(np.int64)
         start = np.where(known, self.starts[entity], 0)
         return Arcs(self.order, entity, start, size, begin % np.maximum(size, 1), length)
 

@@ -52,7 +52,7 @@ def examples(
         texts: one of `TEXT_SETS`; what the model wrote must have been generated (`benchmarks/lr/generate.py`).
         settings: the home that holds texts and vectors; by default the environment's.
         seed: of the order in which random splits' rows see others.
-        share: of the others that they see (`features/leave_one_out.py`).
+        share: of the others that their training rows see (`features/leave_one_out.py`).
         progress: sees texts being encoded.
 
     Raises:

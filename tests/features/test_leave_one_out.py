@@ -133,9 +133,11 @@ def test_another_seed_is_another_order_of_the_same_events(snapshot: Snapshot) ->
     assert np.array_equal(one.consumers.numeric, other.consumers.numeric, equal_nan=True)
 
 
-def test_a_share_shows_fewer_events(snapshot: Snapshot) -> None:
+def test_a_share_shows_training_rows_fewer_events(snapshot: Snapshot) -> None:
     whole, half = features(snapshot), features(snapshot, share=0.5)
     assert np.array_equal(half.consumers.numeric[:, 0], np.ceil(whole.consumers.numeric[:, 0] / 2), equal_nan=True)
+    held_out = stranger("c0", "p1")
+    assert content(features(snapshot, held_out, share=0.5), 0) == content(features(snapshot, held_out), 0)
     with pytest.raises(InputError, match="share of 0"):
         features(snapshot, share=0.0)
 
