@@ -15,7 +15,6 @@ from benchmarks.lr.splits import BenchSplit
 from features.settings import BenchFolders
 
 CONTROLS = ("no_expl", "shuffled", "product_text", "random", "swapped", "pos_only", "neg_only", "summary")
-METRICS = ("rmse", "mae", "auc", "ece", "logloss")
 
 
 def judged(split: BenchSplit, runs: list[Run], folders: BenchFolders) -> dict[str, Any]:
@@ -31,7 +30,7 @@ def judged(split: BenchSplit, runs: list[Run], folders: BenchFolders) -> dict[st
         return figures
     for name in CONTROLS:
         if name in by_name:
-            figures["against_controls"][name] = _against(full, by_name[name].files["mean"], split, folders)
+            figures["against_controls"][name] = _against(full, by_name[name].file, split, folders)
     for peer in sorted((folders.bench / "peers" / split.dataset / split.name / "rating").glob("*.csv.gz")):
         figures["against_peers"][peer.name.removesuffix(".csv.gz")] = _against(full, str(peer), split, folders)
     return figures
@@ -53,13 +52,11 @@ def table(split: str, figures: dict[str, Any]) -> str:
 
 
 def _figures(run: Run, split: BenchSplit, folders: BenchFolders) -> dict[str, Any]:
-    seeds = [scored([path], split, folders) for name, path in sorted(run.files.items()) if name != "mean"]
-    rmse = [seed["rmse"] for seed in seeds]
-    mean = scored([run.files["mean"]], split, folders)
+    several = len(run.rmse) > 1
     return {
-        "mean": mean,
-        "seeds": {metric: [seed[metric] for seed in seeds] for metric in METRICS},
-        "sd_of_seeds": round(float(np.std(rmse, ddof=1)), 6) if len(rmse) > 1 else 0.0,
+        "mean": scored([run.file], split, folders),
+        "rmse_of_seeds": run.rmse,
+        "sd_of_seeds": round(float(np.std(run.rmse, ddof=1)), 6) if several else 0.0,
         "epochs": run.epochs,
         "seconds": run.seconds,
         "rows_per_second": run.rows_per_second,
@@ -70,5 +67,5 @@ def _figures(run: Run, split: BenchSplit, folders: BenchFolders) -> dict[str, An
 
 def _against(full: Run, other: str | Path, split: BenchSplit, folders: BenchFolders) -> dict[str, Any]:
     """The full method minus the other one, metric by metric."""
-    compared: dict[str, Any] = scored([str(other), full.files["mean"]], split, folders)["compare"]
+    compared: dict[str, Any] = scored([str(other), full.file], split, folders)["compare"]
     return compared

@@ -32,12 +32,14 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Run:
-    """What one variant came to on one split; predictions lie in files of the benchmark's form."""
+    """What one variant came to on one split."""
 
     variant: str
     split: str
-    files: dict[str, str]
-    """`mean` of the members, and each member by its number."""
+    file: str
+    """Predictions of the members' mean, in the benchmark's form."""
+    rmse: list[float]
+    """Of each member by itself, on the test rows."""
     epochs: int
     seconds: float
     """Of fitting the network twice, without the ground."""
@@ -78,13 +80,12 @@ def _made(
         train, test = both.train, both.test
         ground = ground_of(train, config, split.train.scale, grounds, run)
         method.refit_from(ground, train, report.best_epoch, run)
-    members = method.score_members(test.batch)
-    files = {str(number): _write(folder / f"{number}.csv.gz", test, scores) for number, scores in enumerate(members)}
     mean = method.score(test.batch)
     return Run(
         variant.name,
         split.key,
-        {"mean": _write(folder / "mean.csv.gz", test, mean), **files},
+        _write(folder / "test.csv.gz", test, mean),
+        [_rmse(member, test) for member in method.score_members(test.batch)],
         report.best_epoch,
         round(time.monotonic() - started, 1),
         round(len(train) * report.epochs * config.members / seconds),

@@ -13,10 +13,13 @@ import pytest
 
 from benchmarks.lr import controls
 from benchmarks.lr.codes import RandomProjection, reconstruction
-from benchmarks.lr.examples import Examples, examples
+from benchmarks.lr.examples import Examples, examples, together
+from benchmarks.lr.judge import judged, table
+from benchmarks.lr.runs import Run, run_variant
 from benchmarks.lr.splits import BenchSplit, load_split
 from benchmarks.lr.summaries import summaries
 from benchmarks.lr.texts import TEXT_SETS, text_set
+from benchmarks.lr.variants import QUICK, VARIANTS
 from benchmarks.lr.wording import in_lines, read_facets, split_facts, whole_answers, word
 from features.batch import CONTENT_WIDTH
 from features.errors import InputError, SettingError
@@ -24,10 +27,41 @@ from features.lake import Lake
 from features.settings import BenchFolders, HostSettings
 from features.types import Stance, TextRequest
 from flows.prepare import facet_config
+from models.backbones.collaborative import CollaborativeConfig
+from models.base import RunContext
 from models.explanations.facets import facet_requests, parse_facets
 from models.llm.scripted import SCRIPTED, ScriptedEngine
+from models.methods.lr_recsys import LRRecsys, LRRecsysConfig
 
 N_CONSUMERS, N_PRODUCTS = 8, 10
+SCORER = """
+import argparse, json, pathlib, sys
+import pandas as pd
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+import load
+
+parser = argparse.ArgumentParser()
+for name in ("dataset", "split", "task", "data", "splits"):
+    parser.add_argument("--" + name)
+parser.add_argument("--compare", nargs=2)
+parser.add_argument("file", nargs="?")
+args = parser.parse_args()
+events = load.read_split(args.dataset, args.split, pathlib.Path(args.data), None)
+
+def rmse(path):
+    keys = ["consumer_id", "product_id"]
+    both = events[events["part"] == "test"].merge(pd.read_csv(path, dtype=dict.fromkeys(keys, str)), on=keys)
+    return float(((both["prediction"] - both["rating"].astype(float)) ** 2).mean() ** 0.5)
+
+if args.compare:
+    gap = rmse(args.compare[1]) - rmse(args.compare[0])
+    print(json.dumps({"compare": {"rmse": {"b_minus_a": gap, "interval95": [gap, gap]}}}))
+else:
+    found = rmse(args.file)
+    print(json.dumps({"rmse": found, "auc": 0.5, "ece": 0.0, "interval95": {"rmse": [found, found]}}))
+"""
+"""As the benchmark's, of which it has the arguments and the form of the answer."""
 LOADER = """
 import pandas as pd
 
@@ -313,3 +347,63 @@ def test_a_projection_is_a_layer_norm_of_fixed_directions() -> None:
     assert np.allclose(codes.mean(1), 0, atol=1e-5)
     assert np.allclose(codes.std(1), 1, atol=1e-4)
     assert np.array_equal(codes, RandomProjection().codes(vectors))
+
+
+TOY = LRRecsysConfig(
+    embedding_size=8, hidden=(8,), members=2, epochs=2,
+    collaborative=CollaborativeConfig(rank=2, chains=1, sweeps=20, burn_in=10, samples=5, folds=2, starts=(0.3,)),
+)  # fmt: skip
+
+
+def test_validation_rows_join_training_once_all_is_chosen(bench):
+    split = bench.split()
+    both = together(split, "none", bench.settings)
+    apart = bench.examples("none")
+    assert sorted(both.train.row) == sorted([*apart.train.row, *apart.valid.row])
+    np.testing.assert_array_equal(both.test.row, apart.test.row)
+    seen = both.test.batch.consumers.numeric[:, 0]
+    assert (seen >= apart.test.batch.consumers.numeric[:, 0]).all()
+    assert seen.sum() > apart.test.batch.consumers.numeric[:, 0].sum()
+
+
+def test_a_run_is_made_once_and_then_read(bench, monkeypatch):
+    made = run_variant(bench.split(), VARIANTS["product_text"], TOY, bench.settings, RunContext())
+    predicted = pd.read_csv(made.file, dtype={"consumer_id": str, "product_id": str})
+    assert len(predicted) == len(bench.split().test)
+    assert predicted["prediction"].between(1, 5).all()
+    assert predicted["probability"].between(0, 1).all()
+    assert len(made.rmse) == TOY.members
+    assert all(sum(third) == pytest.approx(1, abs=1e-3) for third in zip(*made.attention.values(), strict=True))
+    monkeypatch.setattr(LRRecsys, "fit_from", None)
+    assert run_variant(bench.split(), VARIANTS["product_text"], TOY, bench.settings, RunContext()) == made
+
+
+def test_variants_differ_in_nothing_but_what_they_name():
+    config = LRRecsysConfig()
+    for variant in VARIANTS.values():
+        assert variant.texts in TEXT_SETS
+        changed = config.model_copy(update={"explanations": variant.explanations, "backend": variant.backend})
+        LRRecsysConfig.model_validate(changed.model_dump())
+    assert set(QUICK) <= set(VARIANTS)
+
+
+def test_gains_are_the_full_method_minus_the_other(bench):
+    (bench.folders.bench / "score.py").write_text(SCORER)
+    peers = bench.folders.bench / "peers" / "ml-100k" / "random-0" / "rating"
+    peers.mkdir(parents=True)
+    test = bench.split().test
+    test[["consumer_id", "product_id"]].assign(prediction=3.0).to_csv(peers / "flat.csv.gz", index=False)
+    files = {}
+    for name, miss in (("full", 0.5), ("no_expl", 1.0)):
+        files[name] = str(bench.home / f"{name}.csv.gz")
+        bench.home.mkdir(exist_ok=True)
+        test[["consumer_id", "product_id"]].assign(prediction=test["rating"] + miss).to_csv(files[name], index=False)
+    runs = [Run(name, "ml-100k/random-0", path, [0.1, 0.3], 2, 1.0, 10, 0.2, {}) for name, path in files.items()]
+    figures = judged(bench.split(), runs, bench.folders)
+    assert figures["variants"]["full"]["mean"]["rmse"] == pytest.approx(0.5)
+    assert figures["variants"]["full"]["sd_of_seeds"] == pytest.approx(0.141421)
+    assert figures["against_controls"]["no_expl"]["rmse"]["b_minus_a"] == pytest.approx(-0.5)
+    assert figures["against_peers"]["flat"]["rmse"]["b_minus_a"] < 0
+    text = table("random-0", {**figures, "not_run": {"summary": "no texts"}})
+    assert "full - no_expl" in text
+    assert "not run: summary: no texts" in text
