@@ -104,7 +104,7 @@ def instructs(text: str) -> bool:
         return True
     plain = _plain(text)
     if (
-        any(letter.isalpha() and letter >= "\u0250" for letter in plain)
+        (not plain.isascii() and any(letter.isalpha() and letter >= "\u0250" for letter in plain))
         or _SPACED.search(plain)
         or _PACKED.search(plain)
         or _ODD.search(text.strip())
@@ -137,7 +137,9 @@ def suspect(sentence: str) -> bool:
 
 def _plain(text: str) -> str:
     """The text with compatibility forms and accents undone, so that `Ignöre` reads as `Ignore`."""
-    plain = "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
+    plain = text
+    if not text.isascii():
+        plain = "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
     return plain.strip(" \"'“”‘’«»\n\t")
 
 
