@@ -20,8 +20,9 @@ from features.sentences import sentences, words
 from features.terms import Terms
 from features.tone import Tone
 
-CLEAR, QUOTABLE = 1.0, {1: 0.4, -1: 0.75}
-"""Tone from which a sentence takes its own side, whatever the rating, and that a quotation of the rating's side has."""
+CLEAR, QUOTABLE = 1.0, {1: 0.4, -1: 1.0}
+"""Tone from which a sentence takes its own side, whatever the rating, and that a quotation has on its rating's side:
+most sentences in reviews of many stars praise, while those of few stars also tell stories."""
 LEAST = 0.5
 """What a sentence must be worth to be quoted: it may be unclear in its side or weigh two things, not both."""
 TIDY = 0.2

@@ -41,7 +41,7 @@ _UNREAL = re.compile(
 """Wishes, guesses, questions: nothing that somebody found."""
 _OTHER = re.compile(
     r"\b(?:instead|unlike|compared?|versus|vs|competitors?|the original|other (?:brand|model|one|product)s?|another"
-    r"|my (?:old|last|previous|first|other)|used to (?:have|own|use)|previously|my first|the old|most other"
+    r"|my (?:old|last|previous|first|other)|used to (?:have|own|use)|previously|my first|the old|most other|replaced"
     r"|favou?rite is)\b",
     re.IGNORECASE,
 )
