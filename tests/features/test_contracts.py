@@ -249,11 +249,19 @@ class TestAnswers:
     def test_fault(self, column: str, change: Change) -> None:
         caught(check_answers(change(answers()), known_citations=["f1"]), column)
 
-    def test_a_few_echoes_only_warn_since_the_gate_refuses_each(self) -> None:
-        frame = answers()
-        report = check_answers(at(frame, 0, "text", "Sure: " + frame.at[0, "system"]))
+    @pytest.mark.parametrize(
+        ("kind", "column", "allowed"), [("consumer_facets", "echo", 1), ("pair_reason", "pair_echo", 5)]
+    )
+    def test_echoes_up_to_a_share_only_warn_since_the_gate_refuses_each(
+        self, kind: str, column: str, allowed: int
+    ) -> None:
+        frame = answers().assign(kind=kind)
+        echoing = frame["text"].where(frame.index >= allowed, "Sure: " + frame["system"])
+        report = check_answers(frame.assign(text=echoing))
         assert report.passed
-        assert [finding.column for finding in report.warnings] == ["echo"]
+        assert [finding.column for finding in report.warnings] == [column]
+        one_more = frame["text"].where(frame.index > allowed, "Sure: " + frame["system"])
+        caught(check_answers(frame.assign(text=one_more)), column)
 
 
 def facets() -> pd.DataFrame:
