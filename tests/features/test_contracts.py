@@ -627,6 +627,7 @@ class TestPages:
         assert "Nothing blocks" in write_report(self.reports[1:], tmp_path / "report.html").read_text()
         assert list(tmp_path.iterdir()) == [tmp_path / "report.html"]
 
+    @pytest.mark.slow
     def test_data_docs(self, tmp_path: Path) -> None:
         check_interactions(interactions(), as_of=AS_OF)
         index = build_data_docs(tmp_path / "docs")
