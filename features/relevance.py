@@ -34,7 +34,7 @@ _HEARSAY = re.compile(
 _UNREAL = re.compile(
     r"\b(?:wish|hop(?:e|ing)|would (?:like|have|love)|i'd|should have|could have|was looking|were looking"
     r"|haven't|have not|not sure|can't say|cannot say|don't know|no idea|probably|maybe|supposed|expect\w*|guess"
-    r"|figured|thought|next time|evaluate|should (?:make|put|sell|come))\b"
+    r"|figured|trying to find|thought|next time|evaluate|should (?:make|put|sell|come))\b"
     r"|^\W*(?:if|when|until)\b|\?",
     re.IGNORECASE,
 )
@@ -42,7 +42,7 @@ _UNREAL = re.compile(
 _OTHER = re.compile(
     r"\b(?:instead|unlike|compared?|versus|vs|competitors?|the original|other (?:brand|model|one|product)s?|another"
     r"|my (?:old|last|previous|first|other)|used to (?:have|own|use)|previously|my first|the old|most other|replaced"
-    r"|favou?rite is)\b",
+    r"|(?:that|first|other) one|something else|favou?rite is)\b",
     re.IGNORECASE,
 )
 """Another thing than the one that is reviewed."""
@@ -51,6 +51,8 @@ _MIXED = re.compile(
     r"|^\W*(?:and|but|or|so|also|plus|which|because|then|that|except)\b",
     re.IGNORECASE,
 )
+_CUT = re.compile(r"\b(?:but|and|or|a|an|the|to|of|with|for|so|because|that)\W*$|[a-z]{3}\.[a-z]{3}", re.IGNORECASE)
+"""Ends in the middle, or holds the end of another sentence."""
 _CAPITALISED = re.compile(r"(?<=[\w,;:] )[A-Z][\w'’-]+")
 
 
@@ -77,5 +79,5 @@ def _worth(sentence: str, others: Collection[str]) -> float:
 
 
 def _torn(sentence: str) -> bool:
-    """Whether a bracket is left open."""
-    return sentence.count("(") != sentence.count(")")
+    """Whether a sentence is not whole: cut, grown together with another, or with a bracket left open."""
+    return bool(_CUT.search(sentence)) or sentence.count("(") != sentence.count(")")

@@ -24,6 +24,8 @@ TITLES = ["Kolmar Kite Headphones", "Kolmar Arc", "Kolmar Echo", "Snark SN1", "S
         "All the other reviews praise the sound of it",
         "My old pair had wonderful sound and soft pads",
         "The sound is great (and the pads are soft",
+        "The sound is great for studio use, but",
+        "The sound is great.good pads too, and a solid band",
         "Great sound",
     ],
 )
