@@ -165,12 +165,15 @@ def _over_worlds(values: Sequence[float]) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measures all worlds and writes the result, after each size."""
+    """Measures all worlds and writes the result after each, so that a run that is stopped leaves what it has."""
     figures = {}
     for size, (shape, seeds) in WORLDS.items():
-        figures[size] = {"seeds": list(seeds), **summary([measure(shape, seed) for seed in seeds])}
-        content = {"developed_on": DEVELOPED_ON, "figure of the difference": "f1", "worlds": figures}
-        print(write_result("explanations/selection", content))  # the large one takes long
+        runs: list[Run] = []
+        for seed in seeds:
+            runs.append(measure(shape, seed))
+            figures[size] = {"seeds": list(seeds[: len(runs)]), **summary(runs)}
+            content = {"developed_on": DEVELOPED_ON, "figure of the difference": "f1", "worlds": figures}
+            print(write_result("explanations/selection", content), size, seed, flush=True)
 
 
 if __name__ == "__main__":
