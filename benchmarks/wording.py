@@ -3,7 +3,8 @@
     python -m benchmarks.wording --ml-100k DIR --musical-instruments DIR
 
 The same facts of the same entities are worded by both: of the built-in world, which tuning never saw, and of real
-catalogs. Writes benchmarks/results/explanations/wording.json with every text, so that they can be read.
+catalogs. Writes benchmarks/results/explanations/wording.json, and with `--texts FILE` a sample of the texts to be read;
+those of real catalogs quote people's reviews and are no part of a result.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ from models.llm.client import TextEngine
 from models.metrics.explanation import has_common_opening
 
 SEED = 0
-SAMPLE = 40
-"""Texts kept for reading, of facets and of pairs."""
+SAMPLE = 100
+"""Texts for reading, of facets and of pairs."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +62,12 @@ def material(snapshot: Snapshot, wording: Wording, n_entities: int, n_pairs: int
 
 
 def datasets(
-    ml_100k: Path | None, instruments: Path | None, n_entities: int, n_pairs: int
+    world: bool, ml_100k: Path | None, instruments: Path | None, n_entities: int, n_pairs: int
 ) -> Iterator[tuple[str, Material]]:
     """The built-in world, and the real catalogs that are at hand: entities of each kind, and pairs, of each."""
     sources = [("world", None, "headphones"), ("ml-100k", ml_100k, "movies")]
     for name, folder, many in [*sources, ("musical-instruments", instruments, "products")]:
-        if folder or name == "world":
+        if folder or (world and name == "world"):
             data = read_dataset("", folder) if folder else generate_world(WorldConfig()).dataset
             yield name, material(_snapshot(data), Wording(many=many), n_entities, n_pairs)
 
@@ -76,8 +77,8 @@ def _snapshot(data: Any) -> Snapshot:
     return Snapshot(data.interactions, data.catalog, data.scale, last.to_pydatetime())
 
 
-def measure(engine: TextEngine, of: Material) -> dict[str, Any]:
-    """What one model makes of one dataset."""
+def measure(engine: TextEngine, of: Material) -> tuple[dict[str, Any], list[str]]:
+    """What one model makes of one dataset: figures, and texts to be read."""
     config = FacetConfig(n_per_stance=1, wording=of.wording)
     requests = facet_requests(of.facts, engine.identity, config)
     answers, seconds = _ask(engine, requests)
@@ -85,10 +86,13 @@ def measure(engine: TextEngine, of: Material) -> dict[str, Any]:
     asked = [request for pair in of.pairs for request in pair_requests(pair, engine.identity)]
     pair_answers, pair_seconds = _ask(engine, asked)
     pairs = parse_pairs(of.pairs, pair_answers, engine.identity)
-    return {
+    figures = {
         "facets": _of_facets(parsed, answers, seconds),
         "pairs": _of_pairs(pairs, len(of.pairs), len(asked) // 2, pair_seconds),
     }
+    worded, refused = [*_sample(parsed.facets), *_sample(pairs.texts)], _sample([*parsed.rejected, *pairs.rejected])
+    texts = [f"{text.model} {text.stance}: {text.text}" for text in worded]
+    return figures, texts + [f"refused, {', '.join(line.failures)}: {line.text}" for line in refused]
 
 
 def _ask(engine: TextEngine, requests: Sequence[TextRequest]) -> tuple[dict[str, Completion], float]:
@@ -108,8 +112,6 @@ def _of_facets(parsed: Parsed, answers: dict[str, Completion], seconds: float) -
         "seconds": round(seconds, 1),
         "texts_per_second": round(len(parsed.facets) / seconds, 2),
         "tokens_per_second": round(tokens / seconds, 1),
-        "read": [f"{facet.stance}: {facet.text}" for facet in _sample(parsed.facets)],
-        "refused_texts": [f"{', '.join(line.failures)}: {line.text}" for line in _sample(parsed.rejected)],
     }
 
 
@@ -121,8 +123,6 @@ def _of_pairs(parsed: ParsedPairs, n_pairs: int, n_asked: int, seconds: float) -
         "with_both_texts": len(parsed.texts) // 2,
         "refused": dict(Counter(str(why) for line in parsed.rejected for why in line.failures).most_common()),
         "seconds": round(seconds, 1),
-        "read": [f"{text.stance}: {text.text}" for text in parsed.texts[:SAMPLE]],
-        "refused_texts": [f"{', '.join(line.failures)}: {line.text}" for line in _sample(parsed.rejected)],
     }
 
 
@@ -136,17 +136,23 @@ def main() -> None:
     from models.llm.local import EmbeddedEngine
 
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--world", action=argparse.BooleanOptionalAction, default=True, help="also the built-in one")
+    parser.add_argument("--models", nargs="+", choices=("untuned", "tuned"), default=("untuned", "tuned"))
     parser.add_argument("--ml-100k", type=Path)
     parser.add_argument("--musical-instruments", type=Path)
+    parser.add_argument("--texts", type=Path, help="file for a sample of the texts")
     parser.add_argument("--entities", type=int, default=75, help="of each kind and dataset")
     parser.add_argument("--pairs", type=int, default=40, help="that came after the evidence about both sides")
     given = parser.parse_args()
     folder = HostSettings.from_environment().models
     engines = {"untuned": EmbeddedEngine(folder), "tuned": EmbeddedEngine(folder, adapter=find_adapter(""))}
     figures: dict[str, dict[str, Any]] = {}
-    for name, of in datasets(given.ml_100k, given.musical_instruments, given.entities, given.pairs):
-        for model, engine in engines.items():
-            figures.setdefault(name, {})[model] = measure(engine, of)
+    for name, of in datasets(given.world, given.ml_100k, given.musical_instruments, given.entities, given.pairs):
+        for model in given.models:
+            figures.setdefault(name, {})[model], texts = measure(engines[model], of)
+            if given.texts:
+                with given.texts.open("a", encoding="utf-8") as file:
+                    file.writelines(f"{name} {line}\n" for line in texts)
             print(write_result("explanations/wording", {"entities_per_kind": given.entities, "datasets": figures}))
 
 

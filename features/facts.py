@@ -167,7 +167,7 @@ class _ConsumerFacts:
     def of_reviews(self) -> Iterator[Fact]:
         """'wrote of Fender strings, rated 5: "they stay in tune"'."""
         evidence = self.evidence
-        for quoted in quotations(evidence, self.event, evidence.consumer):
+        for quoted in quotations(evidence, self.event, evidence.consumer, evidence.product):
             event = quoted.event
             title = spoken_title(evidence.titles[evidence.product[event]])
             if not title:
@@ -175,7 +175,7 @@ class _ConsumerFacts:
             text = f'wrote of {title}, rated {whole_stars(evidence.rating[event])}: "{quoted.sentence}"'
             yield self._fact(
                 evidence.consumer[event],
-                f"review.{evidence.event_id(event)}",
+                f"review.{evidence.event_id(event)}{quoted.suffix}",
                 aspect_of("term", quoted.term),
                 text,
                 quoted.polarity,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import codecs
 import re
 import unicodedata
+from functools import lru_cache
 
 from features.words import FUNCTION_WORDS, NEGATING, WORD
 
@@ -98,13 +99,17 @@ MIN_ENGLISH = 0.1
 LONG = 6
 
 
+REMEMBERED = 8_192
+"""Sentences whose judgement is kept: people write the same short ones again and again."""
+
+
 def instructs(text: str) -> bool:
     """Whether a text gives orders to its reader's machine, or hides what it says; then none of it is evidence."""
     if _INVISIBLE.search(text):
         return True
     plain = _plain(text)
     if (
-        any(letter.isalpha() and letter >= "\u0250" for letter in plain)
+        (not plain.isascii() and any(letter.isalpha() and letter >= "\u0250" for letter in plain))
         or _SPACED.search(plain)
         or _PACKED.search(plain)
         or _ODD.search(text.strip())
@@ -124,11 +129,13 @@ def _n_small(text: str) -> int:
     return sum(word in _SMALL and len(word) > 1 for word in text.lower().split())
 
 
+@lru_cache(maxsize=REMEMBERED)
 def orders(sentence: str) -> bool:
     """Whether a sentence tells its reader what to say or to leave out."""
     return _ORDER.search(_plain(sentence)) is not None
 
 
+@lru_cache(maxsize=REMEMBERED)
 def suspect(sentence: str) -> bool:
     """Whether one sentence commands, shouts or is not plain English; then it is no evidence."""
     plain = _plain(sentence)
@@ -137,7 +144,9 @@ def suspect(sentence: str) -> bool:
 
 def _plain(text: str) -> str:
     """The text with compatibility forms and accents undone, so that `Ignöre` reads as `Ignore`."""
-    plain = "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
+    plain = text
+    if not text.isascii():
+        plain = "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
     return plain.strip(" \"'“”‘’«»\n\t")
 
 

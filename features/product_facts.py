@@ -17,7 +17,8 @@ from features.wording import CATALOG_TIME, Wording, aspect_of, choose, of_top, p
 
 MIN_AFFINITY = 3
 """Fewest consumers with a taste whose average is worth a statement."""
-FEW_RATINGS = 3
+ENOUGH_RATINGS = 5
+"""Fewest ratings of which a share says anything."""
 
 
 def product_facts(
@@ -32,7 +33,7 @@ def product_facts(
 
     Returns:
         Facts by product and polarity, strongest first. Sources: `attribute` and `description` (neutral,
-        from the catalog), `ratings` (mean, share of low and of high ones, how few), `affinity` (of those who
+        from the catalog), `ratings` (mean, share of low and of high ones), `affinity` (of those who
         enjoy an aspect) and `review` (a sentence of a consumer, who is not named).
     """
     evidence = Evidence(snapshot)
@@ -108,17 +109,19 @@ class _ProductFacts:
                 )
                 strength = abs(row.mean - row.overall) * row.n / (row.n + SHRINK)
                 yield self._fact(row.Index, "mean", "mean", text, weight, strength, "ratings", until)
-            if row.low and row.n >= FEW_RATINGS:
-                text = f"{row.low} of {who} rated it {whole_stars(row.low_from)} or lower"
-                weight = row.low / (row.n + SHRINK)
-                yield self._fact(row.Index, "low", "low", text, -1, weight, "ratings", until)
-            if row.high and row.n >= FEW_RATINGS:
-                text = f"{row.high} of {who} rated it {whole_stars(scale.like_from)} or higher"
-                weight = 0.4 * row.high / (row.n + SHRINK)
-                yield self._fact(row.Index, "high", "high", text, 1, weight, "ratings", until)
-            if row.n <= FEW_RATINGS:
-                text = f"only {who} rated it so far"
-                yield self._fact(row.Index, "few", "few", text, -1, 0.05, "ratings", until)
+            yield from self._share_facts(row)
+
+    def _share_facts(self, row: Any) -> Iterator[Fact]:
+        """'6 of 80 consumers rated it 2 or lower': if that is more than one, and more than products usually have."""
+        liked_from, of_all = self.evidence.scale.like_from, self.table["n"].sum()
+        for key, polarity, part, bound, factor in (
+            ("low", -1, row.low, f"{whole_stars(row.low_from)} or lower", 1.0),
+            ("high", 1, row.high, f"{whole_stars(liked_from)} or higher", 0.4),
+        ):
+            if part > 1 and row.n >= ENOUGH_RATINGS and part / row.n > self.table[key].sum() / of_all:
+                text = f"{part} of {_consumers(row.n)} rated it {bound}"
+                weight = factor * part / (row.n + SHRINK)
+                yield self._fact(row.Index, key, key, text, polarity, weight, "ratings", row.until)
 
     def of_affinities(self) -> Iterator[Fact]:
         """'the 12 consumers who enjoy comedy movies rated it 2.9 of 5 on average, below its overall 3.8'."""
@@ -165,10 +168,10 @@ class _ProductFacts:
     def of_reviews(self) -> Iterator[Fact]:
         """'a consumer who rated it 5 wrote: "the strings stay in tune"'."""
         evidence = self.evidence
-        for quoted in quotations(evidence, self.event, evidence.product):
+        for quoted in quotations(evidence, self.event, evidence.product, evidence.consumer):
             event = quoted.event
             text = f'a consumer who rated it {whole_stars(evidence.rating[event])} wrote: "{quoted.sentence}"'
-            key, aspect = f"review.{evidence.event_id(event)}", aspect_of("term", quoted.term)
+            key, aspect = f"review.{evidence.event_id(event)}{quoted.suffix}", aspect_of("term", quoted.term)
             until = pd.Timestamp(evidence.time[event], tz="UTC")
             product = evidence.product[event]
             yield self._fact(product, key, aspect, text, quoted.polarity, quoted.weight, "review", until)

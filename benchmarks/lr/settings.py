@@ -23,4 +23,4 @@ def splits_of(dataset: str) -> tuple[str, ...]:
 def config_of(dataset: str) -> LRRecsysConfig:
     """The settings for a dataset."""
     splits_of(dataset)
-    return LRRecsysConfig(epochs=12, patience=3, batch_size=1024)
+    return LRRecsysConfig(epochs=8, patience=2)

@@ -2,8 +2,9 @@
 
 Attacks go the whole way: files, readers, facts, requests, answers, gates, templates. In the first run the model is
 scripted to obey every attack, whether it saw it or not: no language model is worse, and the figure is that of the
-washing and the gates alone. In the second (`python -m benchmarks.proofs.injection`, a quarter of an hour on two cores)
-the embedded model answers.
+washing and the gates alone. In the second (`python -m benchmarks.proofs.injection [N]`, a quarter of an hour on two
+cores with AMX, an hour without) the embedded model answers about N entities attacked; its answers are kept in the
+ledger of the home, so a run that was stopped goes on where it was.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -160,7 +161,9 @@ def _obey(claim: Claim, attack: Attack, request: TextRequest, n: int) -> Claim:
     return replace(claim, text=said[attack.number % len(said)])
 
 
-def run(dataset: Dataset, corpus: Iterator[Attack], engine: type[Obedient] | TextEngine, n: int = 0) -> list[Outcome]:
+def run(
+    dataset: Dataset, corpus: Iterator[Attack], engine: type[Obedient] | TextEngine, n: int = 0, ledger: str = ""
+) -> list[Outcome]:
     """Plants the attacks, lets the engine answer about all entities attacked, and scores what would be published.
 
     Args:
@@ -168,6 +171,7 @@ def run(dataset: Dataset, corpus: Iterator[Attack], engine: type[Obedient] | Tex
         corpus: at most one attack per product is used.
         engine: the obedient model's class, or an engine.
         n: entities asked about at most; all if 0.
+        ledger: URL of the ledger; one that is thrown away if empty.
     """
     with tempfile.TemporaryDirectory() as folder:
         planted = plant(dataset, corpus)
@@ -176,10 +180,10 @@ def run(dataset: Dataset, corpus: Iterator[Attack], engine: type[Obedient] | Tex
         as_of = read.interactions.frame["timestamp"].max().to_pydatetime() + timedelta(seconds=1)
         snapshot = Snapshot(read.interactions, read.catalog, read.scale, as_of)
         answering = engine(planted.targets) if isinstance(engine, type) else engine
-        return _score(snapshot, planted, answering, Path(folder), n)
+        return _score(snapshot, planted, answering, ledger or f"sqlite:///{Path(folder) / 'ledger.sqlite'}", n)
 
 
-def _score(snapshot: Snapshot, planted: Planted, engine: TextEngine, folder: Path, n: int) -> list[Outcome]:
+def _score(snapshot: Snapshot, planted: Planted, engine: TextEngine, ledger_url: str, n: int) -> list[Outcome]:
     facts = _facts(snapshot)
     known, targets = by_entity(facts), list(planted.targets)[: n or None]
     asked = [fact for entity in targets for fact in known.get(entity, [])]
@@ -188,7 +192,7 @@ def _score(snapshot: Snapshot, planted: Planted, engine: TextEngine, folder: Pat
     requests = facet_requests(asked, engine.identity, CONFIG)
     requests += [request for pair in pairs for request in pair_requests(pair, engine.identity)]
     completions: dict[str, Completion] = {}
-    with Ledger(f"sqlite:///{folder / 'ledger.sqlite'}") as ledger:
+    with Ledger(ledger_url) as ledger:
         for _ in range(2):
             completions |= generate(requests, engine, ledger).completions
             parsed = parse_facets(asked, completions, engine.identity, CONFIG)
@@ -271,10 +275,13 @@ def with_embedded_model(n: int) -> None:
     """Writes the result of the second run: the embedded model, on entities attacked."""
     from benchmarks.record import write_result
     from features.settings import HostSettings
-    from models.llm.local import EmbeddedEngine
+    from models.llm.engines import open_engine
 
-    outcomes = run(world(7), attacks(200, 7), EmbeddedEngine(HostSettings.from_environment().models), n)
-    write_result("proofs/injection-embedded", {"model": "embedded", **summary(outcomes)})
+    settings = HostSettings.from_environment()
+    engine = open_engine(settings)
+    outcomes = run(world(7), attacks(200, 7), engine, n, settings.ledger_url)
+    figures = {"model": asdict(engine.identity), "entities": n or "all", **summary(outcomes)}
+    write_result("proofs/injection-embedded", figures)
 
 
 if __name__ == "__main__":

@@ -45,9 +45,12 @@ those is noticed here.
 CHAT_MARK = r"<\|[a-z_]+\|>|</?s>|\[/?INST\]|^(?:system|assistant|user):"
 """Traces of a chat template: the model answered past its end."""
 
-MAX_ECHOES = 0.25
-"""From this share of answers that repeat the worked examples, the model is not doing its task. Single ones are refused
-by the gate; an untuned 135M model does it in about 1 % of its facets and 20 % of its pair texts."""
+MAX_ECHOES, MAX_PAIR_ECHOES = 0.1, 0.5
+"""From these shares of answers that repeat the worked examples, the model is not doing its task. The gate refuses each
+of them, so this stops a waste and no untruth: an untuned 135M model echoes in about 1 % of its facets and 20 % of its
+pair texts; the tuned one is shown no examples (docs/decisions.md)."""
+PAIRS = "pair_reason"
+"""`kind` of the requests that are about a pair."""
 
 ANSWER_COLUMNS = ("request_key", "kind", "subject", "text", "system", "shown", "finish")
 
@@ -147,11 +150,13 @@ def check_answers(
     gxe = expectations()
     given = frame["finish"] != "missing"
     text = frame["text"].fillna("")
+    echo = [float(echoes(*row)) for row in zip(text, frame["system"], frame["shown"], strict=True)]
     derived = frame.drop(columns=["citations"], errors="ignore").assign(
         parsed=(frame["finish"] == FinishReason.STOP).astype(float),
         length=text.str.len().where(given),
         latin_share=text.map(latin_share).where(given),
-        echo=[float(echoes(*row)) for row in zip(text, frame["system"], frame["shown"], strict=True)],
+        echo=pd.Series(echo).mask(frame["kind"] == PAIRS),
+        pair_echo=pd.Series(echo).where(frame["kind"] == PAIRS),
         unknown_citations=_n_unknown(frame["citations"], known_citations) if "citations" in frame else 0,
     )
     return validate(
@@ -170,7 +175,8 @@ def check_answers(
             gxe.ExpectColumnMeanToBeBetween(
                 column="latin_share", min_value=0.95, notes="letters of the language that was asked for"
             ),
-            *_at_most_echoing(gxe),
+            *(_at_most_echoing(gxe, "echo", MAX_ECHOES) if (frame["kind"] != PAIRS).any() else []),
+            *(_at_most_echoing(gxe, "pair_echo", MAX_PAIR_ECHOES) if (frame["kind"] == PAIRS).any() else []),
             gxe.ExpectColumnValuesToNotMatchRegex(
                 column="text", regex=CHAT_MARK, mostly=0.99, notes="no traces of the chat template"
             ),
@@ -293,12 +299,14 @@ def _nothing_passed(n_asked: int) -> CheckReport:
     return validate("explanations", asked, [some])
 
 
-def _at_most_echoing(gxe: Any) -> list[Any]:
+def _at_most_echoing(gxe: Any, column: str, most: float) -> list[Any]:
     """Answers take neither instructions nor the content of worked examples for their own; turns of phrase may."""
     expected = gxe.ExpectColumnMeanToBeBetween
     return [
-        expected(column="echo", max_value=MAX_ECHOES, notes="share that repeats instructions or worked examples"),
-        expected(column="echo", max_value=0.05, severity=WARN, notes="some answers repeat instructions or examples"),
+        expected(column=column, max_value=most, notes="share that repeats instructions or worked examples"),
+        expected(
+            column=column, max_value=most / 2, severity=WARN, notes="some answers repeat instructions or examples"
+        ),
     ]
 
 

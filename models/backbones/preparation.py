@@ -176,7 +176,7 @@ class Preparation:
         """Table of distinct attribute tuples as numbers, and which of its rows each product has."""
         rows: dict[tuple[str, ...], int] = {(): 0}
         index = [rows.setdefault(values, len(rows)) for values in attributes]
-        table = np.zeros((len(rows), MAX_ATTRIBUTES), np.int64)
+        table = np.zeros((len(rows), min(MAX_ATTRIBUTES, max(map(len, rows), default=0) or 1)), np.int64)
         for values, row in rows.items():
             numbers = self.attributes.encode(np.array(values, object))
             known = numbers[numbers != UNKNOWN][:MAX_ATTRIBUTES]

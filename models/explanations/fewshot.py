@@ -118,8 +118,6 @@ def _product_opening(fact: Fact, wording: Wording) -> str:
         return _description_opening(_quoted(fact))
     if fact.source == "review":
         return f"{_reviewer(fact)} {_start(_quoted(fact))}"
-    if fact.aspect == "few":
-        return "It is little known, since"
     return f"It is among {wording.phrase(fact.aspect)}"
 
 
@@ -157,8 +155,6 @@ def template(fact: Fact, wording: Wording) -> str:
         return f"{start}."
     if fact.entity_kind is EntityKind.CONSUMER and fact.source == "ratings":
         return _aspect_sentence(start, fact.text)
-    if fact.aspect == "few":
-        return f"{start} {fact.text}."
     marks = {"title": r", (above|below)", "affinity": r" rated it", "mean": r", (above|below)"}
     mark = marks.get(fact.source) or marks.get(fact.aspect) or r" rated it"
     match = re.search(mark, fact.text)

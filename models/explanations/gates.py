@@ -36,6 +36,7 @@ class Failure(StrEnum):
     RECOMBINED = "recombined"
     NUMBER = "number"
     TITLE = "title"
+    MISQUOTED = "misquoted"
     STANCE = "stance"
     CONTRAST = "contrast"
     ONE_SIDED = "one-sided"
@@ -56,6 +57,7 @@ REASONS = {
     Failure.RECOMBINED: "it joined words that do not belong together in the fact",
     Failure.NUMBER: "it changed a number",
     Failure.TITLE: "it changed a name",
+    Failure.MISQUOTED: "it changed a quotation",
     Failure.STANCE: "it said the contrary of the fact",
     Failure.CONTRAST: "it said the same for and against",
     Failure.ONE_SIDED: "the other side had nothing to say",
@@ -74,11 +76,13 @@ _UNCOMMON = re.compile(r"[^ -;=?A-Za-z\u00a1-\u00ac\u00ae-\u024f\u2010-\u2026\u2
 """Signs that plain text in Latin script does not have: mark-up, other scripts, what cannot be seen."""
 _FIGURE = r"(\d+(?:\.\d+)?)"
 _ESSENTIAL = [
-    re.compile(rf"(\d+) of \d+ consumers? rated it {_FIGURE} or"),
+    re.compile(rf"(\d+) of (\d+) consumers? rated it {_FIGURE} or"),
     re.compile(rf"rated by \d+ consumers?, {_FIGURE} of"),
     re.compile(rf"rated .+ {_FIGURE} of [\d.]+, (?:above|below) their"),
 ]
 """The figures of a fact without which the others say something else."""
+_QUOTED = re.compile(r'"(.+)"$')
+_PAUSE = r"(?=\s*(?:[.,;:!?()–—-]|$))"
 _END = re.compile(r"[.!?][\"'”’)]*$")
 
 
@@ -120,6 +124,8 @@ def failures(
     found = _worded(text, body, stance, support(evidence_text(cited, f"{opening}\n{context}")), source)
     if len(cited) == 1 and drops_figure(text, cited[0].text) and Failure.NUMBER not in found:
         found.append(Failure.NUMBER)  # of several facts, a sentence may tell one and leave the figures of the others
+    quoting = opening.rstrip().endswith(":") and [fact.source for fact in cited] == ["review"]
+    found += [Failure.MISQUOTED] * (quoting and misquotes(body, cited[0].text))
     found += [Failure.OPENING] * (not text.startswith(opening)) + [Failure.CITATION] * miscited
     if cited and not takes_side(stance, cited) and Failure.STANCE not in found:
         found.append(Failure.STANCE)
@@ -237,6 +243,16 @@ def drops_figure(text: str, fact: str) -> bool:
     essential = next(filter(None, (pattern.match(fact) for pattern in _ESSENTIAL)), None)
     said = Counter(re.findall(_FIGURE, text))
     return bool(said and essential and Counter(essential.groups()) - said)
+
+
+def misquotes(said: str, fact: str) -> bool:
+    """Whether what a text gives as somebody's words is not a run of them that ends where they pause.
+
+    `I` must not become `you`, and `a very good tuner I had to return` not `a very good tuner`.
+    """
+    words, quoted = WORD.findall(said), _QUOTED.search(fact)
+    run = r"\W+".join(map(re.escape, words))
+    return quoted is not None and not re.search(rf"(?<!\w){run}{_PAUSE}", quoted[1], re.IGNORECASE)
 
 
 def loops(text: str, size: int = 4) -> bool:

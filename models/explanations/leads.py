@@ -138,15 +138,6 @@ LEADS: dict[Kind, Sides] = {
             "There are complaints about it:",
         ),
     },
-    Kind.FEW: {
-        Stance.AGAINST: (
-            "It is little known, since",
-            "Little can be said of it yet:",
-            "Few have rated it:",
-            "So far it is little known:",
-            "There is little to go by:",
-        ),
-    },
     Kind.AFFINITY: {
         Stance.FOR: (
             "It appeals to those who enjoy {phrase}:",

@@ -21,7 +21,6 @@ class Kind(StrEnum):
     WROTE = "wrote"
     MEAN = "mean"
     COUNT = "count"
-    FEW = "few"
     AFFINITY = "affinity"
     REVIEW = "review"
     DESCRIPTION = "description"
@@ -43,7 +42,6 @@ _PRODUCT = {
     Kind.REVIEW: r'a consumer who rated it (?P<stars>[\d.]+) wrote: "(?P<quote>.+)"',
     Kind.MEAN: rf"rated by {_WHO}, {_MEAN} the catalog's {_USUAL}",
     Kind.COUNT: rf"(?P<part>\d+) of {_WHO} rated it (?P<bound>[\d.]+ or (?:lower|higher))",
-    Kind.FEW: rf"only {_WHO} rated it so far",
     Kind.AFFINITY: rf"the (?P<n>\d+) consumers who enjoy (?P<phrase>.+) rated it {_MEAN} its overall {_USUAL}",
     Kind.ATTRIBUTE: r"its (?P<name>.+?) is (?P<value>.+)",
 }

@@ -26,7 +26,6 @@ SHARES = {
     Kind.WROTE: 0.14,
     Kind.MEAN: 0.1,
     Kind.COUNT: 0.07,
-    Kind.FEW: 0.01,
     Kind.AFFINITY: 0.12,
     Kind.REVIEW: 0.1,
     Kind.DESCRIPTION: 0.13,

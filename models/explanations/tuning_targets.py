@@ -76,7 +76,6 @@ FAMILIES: dict[Kind, tuple[tuple[str, tuple[str, ...]], ...]] = {
         (r":$", ("{part} of {who} rated it {bound}.",)),
         (r"", ("rated it {bound}.",)),
     ),
-    Kind.FEW: ((r"", ("only {who} rated it so far.",)),),
     Kind.AFFINITY: (
         (
             r"^For|^Among",

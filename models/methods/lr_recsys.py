@@ -147,21 +147,23 @@ class History(nn.Module):
     def __init__(self, d: int, activation_unit: bool) -> None:
         super().__init__()
         self.unit = nn.Sequential(nn.Linear(4 * d, 36), nn.GELU(), nn.Linear(36, 1)) if activation_unit else None
-        self.rating = nn.Embedding(RATING_BUCKETS, d)
-        self.place = nn.Embedding(HISTORY_LENGTH, d)
+        self.rating, self.place = nn.Embedding(RATING_BUCKETS, d), nn.Embedding(HISTORY_LENGTH, d)
         self.query, self.key, self.value = nn.Linear(d, d), nn.Linear(d, d), nn.Linear(d, d)
         self.empty = nn.Parameter(torch.zeros(d))
         for table in (self.rating, self.place):
             nn.init.normal_(table.weight, std=0.05)
 
-    def forward(self, target: Tensor, products: Tensor, inputs: Inputs) -> Tensor:
-        """(B, d) from the target (B, d) and the history's product embeddings (B, L, d)."""
-        rating = self.rating(inputs.history_rating)
-        events = products + rating + self.place.weight[: products.shape[1]]  # (B, L, d)
-        match, mask = self._match(self.key(events), self.query(target).unsqueeze(1)), inputs.history_mask
+    def forward(self, target: Tensor, products: nn.Embedding, inputs: Inputs) -> Tensor:
+        """(B, d) from the target (B, d) and the embeddings of all products."""
+        distinct, place = inputs.history.unique(return_inverse=True)
+        known_as = products(distinct)  # each product of the batch is projected once, however many histories it is in
+        rating = self.rating(inputs.history_rating)  # (B, L, d)
+        events = self.key(known_as)[place] + rating + self.place.weight[: place.shape[1]]
+        match, mask = self._match(events, self.query(target).unsqueeze(1)), inputs.history_mask
         known = mask.any(1, keepdim=True)
         match = match.masked_fill(~mask & known, -torch.inf)  # an empty history stays finite and is replaced below
-        summary = (match.softmax(-1).unsqueeze(1) @ self.value(functional.gelu(events))).squeeze(1)
+        told = self.value(known_as)[place] * (1 + rating)
+        summary = (match.softmax(-1).unsqueeze(1) @ told).squeeze(1)
         return torch.where(known, summary, self.empty)
 
     def _match(self, events: Tensor, target: Tensor) -> Tensor:
@@ -187,7 +189,7 @@ class LRRecsysNetwork(nn.Module):
 
     def forward(self, inputs: Inputs) -> Output:
         consumer, product, context = self.entities(inputs)
-        history = self.history(product, self.entities.product(inputs.history), inputs)
+        history = self.history(product, self.entities.product, inputs)
         reasons, seen, distillation = self.reasons(inputs)
         z = torch.cat([torch.stack([consumer, product, context, history], dim=1), reasons], dim=1)  # (B, K, d)
         fused, attention = self.fusion(z)

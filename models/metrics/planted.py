@@ -151,7 +151,6 @@ class _Page:
             (_EDGE.search(masked), self._shares),
             (rated and _FANS.search(masked), self._affinity),
             ("catalog's" in masked or (rated and not _MINE.search(masked)), self._mean),
-            (re.search(r"\bonly \d+ consumers?\b", masked), self._few),
             (quoting and not rated and len(self.record.products_in(text.split(": ")[0])) == 1, self._own_words),
             (quoting and not _MINE.search(masked.split(": ")[0]) and _OTHERS.search(masked), self._others_words),
             (re.search(r" is (?:another|one)\b", text), self._another),
@@ -245,12 +244,6 @@ class _Page:
         if (rows["rating"].mean() - before) * sign <= -CATALOG_TOLERANCE:
             raise _Wrong("the mean lies on the other side of the catalog's")
         return sign, None
-
-    def _few(self, text: str, sign: int) -> tuple[int, bool | None]:
-        self._equal(
-            str(len(self.record.ratings_for(self.product_id))), _RATERS.search(text), "count", "the count of raters"
-        )
-        return -1, None
 
     def _membership(self, text: str, sign: int) -> tuple[int, bool | None]:
         found = _ATTRIBUTE.search(text)

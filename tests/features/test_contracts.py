@@ -251,11 +251,19 @@ class TestAnswers:
     def test_fault(self, column: str, change: Change) -> None:
         caught(check_answers(change(answers()), known_citations=["f1"]), column)
 
-    def test_a_few_echoes_only_warn_since_the_gate_refuses_each(self) -> None:
-        frame = answers()
-        report = check_answers(at(frame, 0, "text", "Sure: " + frame.at[0, "system"]))
+    @pytest.mark.parametrize(
+        ("kind", "column", "allowed"), [("consumer_facets", "echo", 1), ("pair_reason", "pair_echo", 5)]
+    )
+    def test_echoes_up_to_a_share_only_warn_since_the_gate_refuses_each(
+        self, kind: str, column: str, allowed: int
+    ) -> None:
+        frame = answers().assign(kind=kind)
+        echoing = frame["text"].where(frame.index >= allowed, "Sure: " + frame["system"])
+        report = check_answers(frame.assign(text=echoing))
         assert report.passed
-        assert [finding.column for finding in report.warnings] == ["echo"]
+        assert [finding.column for finding in report.warnings] == [column]
+        one_more = frame["text"].where(frame.index > allowed, "Sure: " + frame["system"])
+        caught(check_answers(frame.assign(text=one_more)), column)
 
 
 def facets() -> pd.DataFrame:
@@ -653,6 +661,7 @@ class TestPages:
         assert "Nothing blocks" in write_report(self.reports[1:], tmp_path / "report.html").read_text()
         assert list(tmp_path.iterdir()) == [tmp_path / "report.html"]
 
+    @pytest.mark.slow
     def test_data_docs(self, tmp_path: Path) -> None:
         check_interactions(interactions(), as_of=AS_OF)
         index = build_data_docs(tmp_path / "docs")

@@ -6,16 +6,22 @@ import numpy as np
 
 from features.facts import EvidenceWindow, consumer_facts
 from features.readers.world import World, WorldConfig, generate_world
-from features.types import Snapshot
+from features.readers.world_texts import aspects_named
+from features.types import Fact, Interactions, Snapshot
+
+
+def facts_of(world: World, with_reviews: bool) -> list[Fact]:
+    dataset = world.dataset
+    frame = dataset.interactions.frame if with_reviews else dataset.interactions.frame.assign(review=None)
+    as_of = frame["timestamp"].max().to_pydatetime()
+    snapshot = Snapshot(Interactions(frame), dataset.catalog, dataset.scale, as_of)
+    return consumer_facts(snapshot, EvidenceWindow(share=1.0))
 
 
 def agreement(world: World) -> tuple[float, float]:
-    """How often a fact about a feature agrees with the planted taste, and contradicts it."""
-    dataset = world.dataset
-    as_of = dataset.interactions.frame["timestamp"].max().to_pydatetime()
-    snapshot = Snapshot(dataset.interactions, dataset.catalog, dataset.scale, as_of)
+    """How often a fact about a feature, made of ratings alone, agrees with the planted taste, and contradicts it."""
     right, wrong = [], []
-    for fact in consumer_facts(snapshot, EvidenceWindow(share=1.0)):
+    for fact in facts_of(world, with_reviews=False):
         name, _, aspect = fact.aspect.partition("=")
         if name == "feature" and fact.polarity:
             likes, aversions = (
@@ -37,3 +43,15 @@ def test_with_uninformative_attributes_agreement_is_chance() -> None:
     sizes = {"n_consumers": 200, "n_products": 150, "n_interactions": 8000}
     right, wrong = agreement(generate_world(WorldConfig(**sizes, informative=False)))
     assert abs(right - wrong) < 0.06
+
+
+def test_quotations_name_planted_likes_and_aversions() -> None:
+    world = generate_world(WorldConfig(n_consumers=60, n_products=50, n_interactions=1200))
+    truth = {1: world.truth.consumer_likes, -1: world.truth.consumer_aversions}
+    quoted = [fact for fact in facts_of(world, with_reviews=True) if fact.source == "review"]
+    for polarity, planted in truth.items():
+        said = [
+            aspects_named(fact.text) <= set(planted[fact.entity_id]) for fact in quoted if fact.polarity == polarity
+        ]
+        assert len(said) > 30
+        assert np.mean(said) > 0.9

@@ -17,7 +17,7 @@ from flows.workspace import Workspace
 from models.llm.scripted import ScriptedEngine
 
 RECIPE = Recipe(
-    data=DataSection(name="world", layout="world", n_consumers=30, n_products=20, n_interactions=200),
+    data=DataSection(name="world", layout="world", n_consumers=16, n_products=12, n_interactions=70),
     explain=ExplainSection(n_per_stance=1),
 )
 

@@ -54,7 +54,6 @@ PRODUCT = [
         0.3,
         "affinity",
     ),
-    fact("p9.few", "few", "only 3 consumers rated it so far", -1, 0.05),
     fact("p9.review.3", "term=story", 'a consumer who rated it 5 wrote: "The story is great"', 1, 0.1, "review"),
 ]
 
@@ -211,6 +210,5 @@ def test_templates_read_well() -> None:
     assert said["c1.review.7"] == "You praised Oak Strings and wrote: “They stay in tune”."
     assert said["p9.mean"] == "With 4.1 of 5 on average from 80 consumers, it is rated above the catalog's 3.5."
     assert said["p9.low"] == "It let down 6 of 80 consumers, who rated it 2 or lower."
-    assert said["p9.few"] == "It is little known, since only 3 consumers rated it so far."
     assert said["p9.review.3"] == "A consumer who rated it 5 wrote: “The story is great”."
     assert said["p9.genre.Horror"] == "It is among horror movies."

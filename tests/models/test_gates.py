@@ -149,11 +149,29 @@ def test_the_figure_that_matters_is_not_left_out() -> None:
     fact = "2 of 30 consumers rated it 2 or lower"
     assert not drops_figure("Of 30 consumers, 2 rated it 2 or lower.", fact)
     assert drops_figure("Of 30 consumers, it is rated 2 or lower.", fact)
+    assert drops_figure("Of 5 consumers, it is rated 4 or higher.", "5 of 5 consumers rated it 4 or higher")
     assert drops_figure("Some consumers were let down: they rated it 2 or lower.", fact)
     assert drops_figure("Rated below your usual 4.6, Tosca got it.", "rated Tosca 3 of 5, below their usual 4.6")
     mean = "rated by 6 consumers, 4.0 of 5 on average, below the catalog's 4.5"
     assert drops_figure("6 consumers rated it below the catalog's 4.5.", mean)
     assert not drops_figure("With 4.0 of 5 on average from 6 consumers, it is below the catalog's 4.5.", mean)
+
+
+@pytest.mark.parametrize(
+    ("said", "changed"),
+    [
+        ("I like the soft strap, and it holds.", False),
+        ("I like the soft strap.", False),
+        ("You like the soft strap, and it holds.", True),
+        ("I like the soft.", True),
+        ("I like the strap, and it holds.", True),
+    ],
+)
+def test_a_quotation_is_a_run_of_its_words_up_to_a_pause(said: str, changed: bool) -> None:
+    fact = replace(FACT, text='wrote of Oak, rated 2: "I like the soft strap, and it holds"', source="review")
+    opening = "You faulted Oak:"
+    found = failures(f"{opening} {said}", Stance.AGAINST, [fact.fact_id], [fact], opening)
+    assert (Failure.MISQUOTED in found) is changed
 
 
 def test_loops_are_four_words_twice() -> None:

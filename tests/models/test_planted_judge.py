@@ -85,7 +85,6 @@ TRUE = {
     "A consumer who rated it 2 wrote: “Sadly, the treble is harsh”.": ("p1", Stance.AGAINST),
     "With 3.7 of 5 on average from 3 consumers, it is rated above the catalog's 3.2.": ("p1", Stance.FOR),
     "It let down 1 of 3 consumers, who rated it 2 or lower.": ("p1", Stance.AGAINST),
-    "It is little known, since only 1 consumer rated it so far.": ("p2", Stance.AGAINST),
     "It is among products with comfort.": ("p2", Stance.FOR),
     "Its description says: Isarno presents the Echo 101 with deep, controlled bass.": ("p2", Stance.FOR),
     f"{LIKES_BASS}, yet it let down 1 of 3 consumers, who rated it 2 or lower.": ("p1", Stance.AGAINST),
