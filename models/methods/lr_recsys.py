@@ -155,7 +155,7 @@ class History(nn.Module):
 
     def forward(self, target: Tensor, products: nn.Embedding, inputs: Inputs) -> Tensor:
         """(B, d) from the target (B, d) and the embeddings of all products."""
-        distinct, place = inputs.history.unique(return_inverse=True)
+        distinct, place = torch.unique(inputs.history, return_inverse=True)
         known_as = products(distinct)  # each product of the batch is projected once, however many histories it is in
         rating = self.rating(inputs.history_rating)  # (B, L, d)
         events = self.key(known_as)[place] + rating + self.place.weight[: place.shape[1]]
