@@ -28,7 +28,7 @@ def fitted(batch_size: int, epochs: int = 4, rate: float = 1e-6) -> tuple[Consta
 
     settings = LoopSettings(epochs, patience=epochs, batch_size=batch_size, learning_rate=rate)
     with seeded(0):
-        return module, fit_module(module, 3, loss, lambda: loss(torch.arange(3)).item(), settings, RunContext())
+        return module, fit_module(module, 3, loss, lambda: loss(torch.arange(3)), settings, RunContext())
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3])
