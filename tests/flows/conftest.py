@@ -19,7 +19,7 @@ from features.store import FeatureRows
 from features.types import ModelIdentity, RatingScale
 from flows.ingest import ingest_data
 from flows.materialize import materialize_features
-from flows.recipe import REMEMBERED, DataSection, ExplainSection, Recipe
+from flows.recipe import REMEMBERED, DataSection, ExplainSection, MethodSection, Recipe
 from flows.refresh import RefreshResult, refresh
 from flows.workspace import Workspace
 from models.base import Progress, silent
@@ -49,6 +49,13 @@ class Shop:
     quiet = "product-without-ratings"
     """A product that nobody rated, so that nothing else rests on it."""
     leaver = "consumer-who-leaves"
+    quick = MethodSection(
+        config={
+            "epochs": 2,
+            "collaborative": {"rank": 3, "chains": 1, "sweeps": 6, "burn_in": 2, "samples": 2, "folds": 2},
+        }
+    )
+    """A method that is trained in a moment, for tests that do not look at how well."""
     engine: ScriptedEngine = field(default_factory=ScriptedEngine)
     encoded: list[str] = field(default_factory=list)
     """What the encoder got, where it is a `HashEncoder`."""

@@ -17,7 +17,6 @@ from flows.cards import describe_explanations, describe_model, describe_run, run
 from flows.evaluate import EvaluateResult, evaluate_models
 from flows.explain import explain_entities
 from flows.ingest import ingest_data
-from flows.recipe import MethodSection
 from flows.release import refresh_release
 from flows.train import CONTROL, part_set, read_fit
 from models.base import Scores
@@ -34,7 +33,7 @@ class Trained:
 
     def __init__(self, shop: Any) -> None:
         self.shop, self.workspace = shop, shop.workspace
-        self.recipe = shop.recipe.model_copy(update={"method": MethodSection(config={"epochs": 2})})
+        self.recipe = shop.recipe.model_copy(update={"method": shop.quick})
         self.evaluated: EvaluateResult = evaluate_models(self.workspace, self.recipe)
 
     def pass_gate(self) -> dict[str, Any]:

@@ -17,12 +17,10 @@ from models.spaces import SPACES, Span
 pytest.importorskip("optuna")
 pytest.importorskip("tomli_w")
 
-QUICK = MethodSection(config={"epochs": 1})
-
 
 @pytest.fixture
 def recipe(shop):
-    return shop.recipe.model_copy(update={"method": QUICK})
+    return shop.recipe.model_copy(update={"method": shop.quick})
 
 
 @pytest.mark.slow
@@ -45,7 +43,7 @@ def test_every_model_gets_the_same_budget_and_the_test_part_is_never_read(shop, 
     used = {name: config.model_dump() for name, (_, config) in variants(chosen).items()}
     for name, it in result.searched.items():
         assert it.settings.items() <= used[name].items()
-        assert used[name].get("epochs", 1) == 1
+        assert used[name].get("epochs", 2) == 2
     assert used[CONTROL]["explanations"] == "none"
 
 
@@ -60,7 +58,7 @@ def test_settings_go_to_the_model_they_were_found_for(recipe) -> None:
     found = {"lr_recsys": {"dropout": 0.5}, CONTROL: {"dropout": 0.1}, BASELINE: {"product_damping": 3.0}}
     chosen = {name: config for name, (_, config) in variants(with_settings(recipe, found)).items()}
     assert (chosen["lr_recsys"].dropout, chosen[CONTROL].dropout) == (0.5, 0.1)
-    assert chosen[CONTROL].epochs == chosen["lr_recsys"].epochs == 1
+    assert chosen[CONTROL].epochs == chosen["lr_recsys"].epochs == 2
     assert chosen[BASELINE].product_damping == 3.0
 
 

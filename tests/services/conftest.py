@@ -315,9 +315,11 @@ def store_artifact(
     In a process of its own, as BentoML fixes its home when it is first imported.
     """
     from models.artifact import Provenance, save_artifact
+    from models.backbones.collaborative import CollaborativeConfig
     from models.methods.lr_recsys import LRRecsys, LRRecsysConfig
 
-    method = LRRecsys(LRRecsysConfig(epochs=2), snapshot.scale)
+    quick = CollaborativeConfig(rank=3, chains=1, sweeps=6, burn_in=2, samples=2, folds=2)
+    method = LRRecsys(LRRecsysConfig(epochs=2, collaborative=quick), snapshot.scale)
     method.fit(train, valid, RunContext())
     folder = settings.home / "artifact"
     provenance = Provenance(data_hash="d", text_set_hash="t")
