@@ -1,0 +1,145 @@
+"""A small list-wise model that turns several experts' scores into one ranking.
+
+The loss is the softmax cross-entropy of the true next product among all that a consumer does not have yet (ListNet with
+one relevant product: Cao et al., ICML 2007). Every product of a list goes through the same few weights: a linear part and
+a narrow hidden layer, which learns for instance that one expert is worth more where another one is silent.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+from torch import Tensor, nn
+from torch.nn import functional
+
+from features.errors import TrainingError
+from models.base import MethodConfig, RunContext
+from models.training import seeded
+
+Lists = NDArray[np.float32]
+"""(U, P, C): C experts' scores of P products for U consumers."""
+_CHUNK = 64
+_RANK_SHIFT = 5
+"""Added to ranks before the logarithm: the first places differ, but not without bound."""
+
+
+class BlendConfig(MethodConfig):
+    """Size and training of the blend."""
+
+    hidden: int = 8
+    """Width of the hidden layer; 0: only the linear part."""
+    ranks: bool = True
+    """Whether the blend sees each score's rank within its list as well."""
+    steps: int = 150
+    batch_size: int = 256
+    """Lists per step."""
+    learning_rate: float = 0.02
+    weight_decay: float = 0.1
+    n_models: int = 2
+    """Blends of different seeds whose scores are added."""
+
+
+class BlendNetwork(nn.Module):
+    """w'x + v'tanh(Wx + b) of standardised columns: (B, P, C) to (B, P)."""
+
+    def __init__(self, n_columns: int, hidden: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(n_columns))
+        self.register_buffer("deviation", torch.ones(n_columns))
+        self.linear = nn.Linear(n_columns, 1, bias=False)
+        self.inner, self.outer = nn.Linear(n_columns, hidden), nn.Linear(hidden, 1, bias=False)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.normal_(self.outer.weight, std=0.01)
+
+    def forward(self, scores: Tensor) -> Tensor:
+        x = (scores - self.mean) / self.deviation
+        result: Tensor = (self.linear(x) + self.outer(self.inner(x).tanh())).squeeze(-1)
+        return result
+
+
+class Blend:
+    """The blends of all seeds; fitted on lists with a known next product."""
+
+    def __init__(self, config: BlendConfig) -> None:
+        self.config = config
+        self.networks: list[BlendNetwork] = []
+
+    def fit(self, lists: Lists, seen: NDArray[np.bool_], target: NDArray[np.int64], run: RunContext) -> float:
+        """Learns from lists (U, P, C) whose `seen` products (U, P) are out of the race; -1: no target.
+
+        Returns:
+            The mean loss of the last tenth of the steps, in nats, over the seeds.
+
+        Raises:
+            TrainingError: no list has a target.
+        """
+        known = np.flatnonzero(target >= 0)
+        if not len(known):
+            raise TrainingError("No list has a known next product.", remedy="Give consumers with two events or more.")
+        x = torch.from_numpy(self._columns(lists[known], seen[known]))
+        out, y = torch.from_numpy(seen[known]), torch.from_numpy(target[known])
+        losses, self.networks = [], []
+        for model in range(self.config.n_models):
+            with seeded(run.seed + model):
+                network = BlendNetwork(x.shape[2], self.config.hidden)
+                losses.append(_train(network, x, out, y, self.config))
+                self.networks.append(network.eval())
+        return float(np.mean(losses))
+
+    def score(self, lists: Lists, seen: NDArray[np.bool_]) -> Lists:
+        """(U, P): sum of the seeds' scores; -inf for what was seen."""
+        parts = []
+        with torch.inference_mode():
+            for first in range(0, len(lists), _CHUNK):
+                out = seen[first : first + _CHUNK]
+                x = torch.from_numpy(self._columns(lists[first : first + _CHUNK], out))
+                total = torch.stack([network(x) for network in self.networks]).sum(0)
+                parts.append(total.masked_fill(torch.from_numpy(out), -torch.inf))
+        return torch.cat(parts).numpy()
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """All weights by name."""
+        return {
+            f"{number}.{name}": value.detach().numpy()
+            for number, network in enumerate(self.networks)
+            for name, value in network.state_dict().items()
+        }
+
+    def restore(self, arrays: dict[str, NDArray[np.generic]]) -> None:
+        """Takes back what `arrays` gave."""
+        self.networks = []
+        for number in range(self.config.n_models):
+            own = {name.split(".", 1)[1]: array for name, array in arrays.items() if name.startswith(f"{number}.")}
+            network = BlendNetwork(len(own["mean"]), self.config.hidden)
+            network.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in own.items()})
+            self.networks.append(network.eval())
+
+    def _columns(self, lists: Lists, seen: NDArray[np.bool_]) -> Lists:
+        """The scores, and where wanted -log(rank + shift) of each among the unseen of its list: (U, P, C or 2C)."""
+        if not self.config.ranks:
+            return lists
+        hidden = np.where(seen[:, :, None], -np.inf, lists)
+        ranks = rankdata(-hidden, axis=1, method="average").astype(np.float32)
+        return np.concatenate([lists, -np.log(ranks + (_RANK_SHIFT - 1))], axis=2)
+
+
+def _train(network: BlendNetwork, x: Tensor, seen: Tensor, target: Tensor, config: BlendConfig) -> float:
+    """Steps on random lists under a rate that falls as a cosine; the mean loss of the last tenth."""
+    flat = x.flatten(0, 1)
+    network.mean.copy_(flat.mean(0))
+    network.deviation.copy_(flat.std(0).clamp(min=1e-6))
+    optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.steps)
+    losses = []
+    for _ in range(config.steps):
+        rows = torch.randperm(len(x))[: config.batch_size]
+        scores = network(x[rows]).masked_fill(seen[rows], -torch.inf)
+        loss = functional.cross_entropy(scores, target[rows])
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        falling.step()
+        losses.append(loss.item())
+    return float(np.mean(losses[-max(1, config.steps // 10) :]))
