@@ -20,7 +20,6 @@ from models.training import seeded
 
 Lists = NDArray[np.float32]
 """(U, P, C): C experts' scores of P products for U consumers."""
-_CHUNK = 64
 _RANK_SHIFT = 5
 """Added to ranks before the logarithm: the first places differ, but not without bound."""
 
@@ -28,21 +27,21 @@ _RANK_SHIFT = 5
 class BlendConfig(MethodConfig):
     """Size and training of the blend."""
 
+    shortlist: int = 200
+    """Products per list that the blend orders: those that some expert ranks best. The others follow behind."""
     hidden: int = 8
     """Width of the hidden layer; 0: only the linear part."""
-    ranks: bool = True
-    """Whether the blend sees each score's rank within its list as well."""
-    steps: int = 150
-    batch_size: int = 256
+    steps: int = 300
+    batch_size: int = 128
     """Lists per step."""
     learning_rate: float = 0.02
     weight_decay: float = 0.1
-    n_models: int = 2
-    """Blends of different seeds whose scores are added."""
+    n_models: int = 4
+    """Blends of different seeds whose scores are averaged."""
 
 
 class BlendNetwork(nn.Module):
-    """w'x + v'tanh(Wx + b) of standardised columns: (B, P, C) to (B, P)."""
+    """w'x + v'tanh(Wx + b) of standardised columns: (B, N, C) to (B, N)."""
 
     def __init__(self, n_columns: int, hidden: int) -> None:
         super().__init__()
@@ -73,31 +72,34 @@ class Blend:
             The mean loss of the last tenth of the steps, in nats, over the seeds.
 
         Raises:
-            TrainingError: no list has a target.
+            TrainingError: no list has its target on the shortlist.
         """
-        known = np.flatnonzero(target >= 0)
-        if not len(known):
-            raise TrainingError("No list has a known next product.", remedy="Give consumers with two events or more.")
-        x = torch.from_numpy(self._columns(lists[known], seen[known]))
-        out, y = torch.from_numpy(seen[known]), torch.from_numpy(target[known])
+        shortlist, columns = self._shortlist(lists, seen)
+        hit = shortlist == target[:, None]
+        known = hit.any(1)
+        if not known.any():
+            raise TrainingError(
+                "No next product is on its shortlist.", remedy="Give consumers with two events or more, or better experts."
+            )
+        x, y = torch.from_numpy(columns[known]), torch.from_numpy(hit[known].argmax(1))
         losses, self.networks = [], []
         for model in range(self.config.n_models):
             with seeded(run.seed + model):
                 network = BlendNetwork(x.shape[2], self.config.hidden)
-                losses.append(_train(network, x, out, y, self.config))
+                losses.append(_train(network, x, y, self.config))
                 self.networks.append(network.eval())
         return float(np.mean(losses))
 
     def score(self, lists: Lists, seen: NDArray[np.bool_]) -> Lists:
-        """(U, P): sum of the seeds' scores; -inf for what was seen."""
-        parts = []
+        """(U, P): above 0 on the shortlist, below it elsewhere, by the best rank that an expert gives; -inf if seen."""
+        shortlist, columns = self._shortlist(lists, seen)
         with torch.inference_mode():
-            for first in range(0, len(lists), _CHUNK):
-                out = seen[first : first + _CHUNK]
-                x = torch.from_numpy(self._columns(lists[first : first + _CHUNK], out))
-                total = torch.stack([network(x) for network in self.networks]).sum(0)
-                parts.append(total.masked_fill(torch.from_numpy(out), -torch.inf))
-        return torch.cat(parts).numpy()
+            x = torch.from_numpy(columns)
+            inner = torch.stack([network(x) for network in self.networks]).mean(0).softmax(1).numpy()
+        scores = -_best_rank(_ranks(lists, seen))
+        np.put_along_axis(scores, shortlist, inner, axis=1)
+        scores[seen] = -np.inf
+        return scores
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """All weights by name."""
@@ -116,16 +118,26 @@ class Blend:
             network.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in own.items()})
             self.networks.append(network.eval())
 
-    def _columns(self, lists: Lists, seen: NDArray[np.bool_]) -> Lists:
-        """The scores, and where wanted -log(rank + shift) of each among the unseen of its list: (U, P, C or 2C)."""
-        if not self.config.ranks:
-            return lists
-        hidden = np.where(seen[:, :, None], -np.inf, lists)
-        ranks = rankdata(-hidden, axis=1, method="average").astype(np.float32)
-        return np.concatenate([lists, -np.log(ranks + (_RANK_SHIFT - 1))], axis=2)
+    def _shortlist(self, lists: Lists, seen: NDArray[np.bool_]) -> tuple[NDArray[np.int64], Lists]:
+        """Products (U, N) that some expert ranks best, and their columns: scores and -log ranks (U, N, 2C)."""
+        ranks = _ranks(lists, seen)
+        shortlist = np.argsort(_best_rank(ranks), axis=1, kind="stable")[:, : self.config.shortlist]
+        chosen = [np.take_along_axis(table, shortlist[:, :, None], axis=1) for table in (lists, ranks)]
+        return shortlist, np.concatenate([chosen[0], -np.log(chosen[1] + _RANK_SHIFT)], axis=2)
 
 
-def _train(network: BlendNetwork, x: Tensor, seen: Tensor, target: Tensor, config: BlendConfig) -> float:
+def _ranks(lists: Lists, seen: NDArray[np.bool_]) -> Lists:
+    """Rank of each product in each column among the unseen of its list, from 0; equal scores share their mean rank."""
+    hidden = np.where(seen[:, :, None], -np.inf, lists)
+    return rankdata(-hidden, axis=1).astype(np.float32) - 1
+
+
+def _best_rank(ranks: Lists) -> Lists:
+    """(U, P): the best rank over the columns; ties are broken by the mean over the columns."""
+    return np.asarray(ranks.min(2) + ranks.mean(2) / ranks.shape[1], np.float32)
+
+
+def _train(network: BlendNetwork, x: Tensor, target: Tensor, config: BlendConfig) -> float:
     """Steps on random lists under a rate that falls as a cosine; the mean loss of the last tenth."""
     flat = x.flatten(0, 1)
     network.mean.copy_(flat.mean(0))
@@ -135,8 +147,7 @@ def _train(network: BlendNetwork, x: Tensor, seen: Tensor, target: Tensor, confi
     losses = []
     for _ in range(config.steps):
         rows = torch.randperm(len(x))[: config.batch_size]
-        scores = network(x[rows]).masked_fill(seen[rows], -torch.inf)
-        loss = functional.cross_entropy(scores, target[rows])
+        loss = functional.cross_entropy(network(x[rows]), target[rows])
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()

@@ -30,7 +30,7 @@ from models.base import MethodConfig, RunContext
 
 DAY = 86_400.0
 EXPERTS = (
-    "popularity", "unseen", "near_month", "near_year", "ease", "ease_late", "next", "session", "minutes", "alike",
+    "popularity", "unseen", "near_month", "near_year", "ease", "ease_late", "follows", "next", "session", "minutes", "alike",
     "content", "sequence",
 )  # fmt: skip
 _WEIGHTS, _CONFIG = "next_product.safetensors", "next_product.json"
@@ -90,6 +90,7 @@ def standard_experts(
         "near_year": Popularity(365 * DAY),
         "ease": Ease(config.ease_l2, recent),
         "ease_late": Ease(config.ease_late_l2, ByPlace(decay=0.9)),
+        "follows": Transitions(ByPlace(), ByPlace(power=1.0), window=1, reverse=0.0, power=0.0),
         "next": Transitions(ByPlace(decay=0.7), ByPlace(decay=0.8), window=3),
         "session": Transitions(ByPlace(decay=0.9), ByPlace(decay=0.8), window=20),
         "minutes": Transitions(ByTime(config.minutes_scale), ByTime(config.minutes_scale), window=50, reverse=1.0),
