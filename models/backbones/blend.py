@@ -79,7 +79,8 @@ class Blend:
         known = hit.any(1)
         if not known.any():
             raise TrainingError(
-                "No next product is on its shortlist.", remedy="Give consumers with two events or more, or better experts."
+                "No next product is on its shortlist.",
+                remedy="Give consumers with two events or more, or better experts.",
             )
         x, y = torch.from_numpy(columns[known]), torch.from_numpy(hit[known].argmax(1))
         losses, self.networks = [], []

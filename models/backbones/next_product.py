@@ -145,7 +145,9 @@ class NextProduct:
         """Writes weights (safetensors) and config (JSON) into an existing folder."""
         from safetensors.numpy import save_file
 
-        arrays = {f"{name}/{part}": array for name, expert in self.experts.items() for part, array in expert.arrays().items()}
+        arrays = {
+            f"{name}/{part}": array for name, expert in self.experts.items() for part, array in expert.arrays().items()
+        }
         arrays |= {f"blend/{part}": array for part, array in self.blend.arrays().items()}
         save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / _WEIGHTS)
         (folder / _CONFIG).write_text(self.config.model_dump_json(indent=2))
