@@ -1,8 +1,9 @@
 """A small list-wise model that turns several experts' scores into one ranking.
 
-The loss is the softmax cross-entropy of the true next product among all that a consumer does not have yet (ListNet with
-one relevant product: Cao et al., ICML 2007). Every product of a list goes through the same few weights: a linear part and
-a narrow hidden layer, which learns for instance that one expert is worth more where another one is silent.
+Each expert's best products make a shortlist, which the blend then orders. The loss is the softmax cross-entropy of the
+true next product on the shortlist (ListNet with one relevant product: Cao et al., ICML 2007). Every product goes
+through the same few weights: a linear part and a narrow hidden layer, which learns for instance that one expert is
+worth more where another one is silent.
 """
 
 from __future__ import annotations

@@ -149,6 +149,33 @@ class Content(Expert):
         return np.log(scores + np.float32(1e-6))
 
 
+class ContentRegression(Expert):
+    """Who has what, explained by text alone: one ridge regression per consumer over the products that anybody had.
+
+    With phi (P, d + 1) the centred text vectors and a 1, W = (phi'phi + l2 I)^-1 phi' X' and the scores are phi W: new
+    products are scored by the weights that the known ones taught, their likely popularity included. After the feature
+    models of Gantner et al., ICDM 2010 (mapping attributes to factors), without the factors in between.
+    """
+
+    learned = ("vectors", "solver")
+
+    def __init__(self, vectors: Scores, weight: Weight, l2: float = 10.0) -> None:
+        self.vectors, self.weight, self.l2 = vectors, weight, l2
+        self.solver = np.zeros((0, 0), np.float32)
+        """(d + 1, P): (phi'phi + l2 I)^-1 phi', 0 for products without an event."""
+
+    def fit(self, histories: Histories) -> None:
+        phi = self._features() * (histories.counts > 0)[:, None]
+        self.solver = np.linalg.solve(phi.T @ phi + self.l2 * np.eye(phi.shape[1]), phi.T).astype(np.float32)
+
+    def score(self, histories: Histories) -> Scores:
+        weights = histories.matrix(self.weight) @ self.solver.T  # (U, d + 1)
+        return np.asarray(weights @ self._features().T, np.float32)
+
+    def _features(self) -> NDArray[np.floating]:
+        return np.column_stack([self.vectors - self.vectors.mean(0), np.ones(len(self.vectors))])
+
+
 def row_shares(table: csr_matrix) -> csr_matrix:
     """Rows divided by their sums; an empty row stays empty."""
     return csr_matrix(diags(1 / np.maximum(np.asarray(table.sum(1)).ravel(), _TINY)) @ table)

@@ -30,8 +30,8 @@ from models.base import MethodConfig, RunContext
 
 DAY = 86_400.0
 EXPERTS = (
-    "popularity", "unseen", "near_month", "near_year", "ease", "ease_late", "follows", "next", "session", "minutes", "alike",
-    "content", "sequence",
+    "popularity", "unseen", "near_month", "near_year", "ease", "ease_late", "follows", "next", "session", "minutes",
+    "alike", "content", "sequence",
 )  # fmt: skip
 _WEIGHTS, _CONFIG = "next_product.safetensors", "next_product.json"
 _CHUNK = 256
