@@ -2,8 +2,8 @@
 
     python -m benchmarks.ranking --dataset ml-100k --bench DIR --data DIR [--task cold] [--valid]
 
-The ranker is fitted on train and valid together. Experts and settings were chosen on valid: `--valid` fits on train alone
-and shows no test event. The top 100 are scored by the benchmark's own script, once, and compared with the peers'
+The ranker is fitted on train and valid together. Experts and settings were chosen on valid: `--valid` fits on train
+alone and shows no test event. The top 100 are scored by the benchmark's own script, once, and compared with the peers'
 files. Writes benchmarks/results/lr_recsys/ranking-DATASET.json, or cold-DATASET.json.
 """
 

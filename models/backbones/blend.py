@@ -44,6 +44,9 @@ class BlendConfig(MethodConfig):
 class BlendNetwork(nn.Module):
     """w'x + v'tanh(Wx + b) of standardised columns: (B, N, C) to (B, N)."""
 
+    mean: Tensor
+    deviation: Tensor
+
     def __init__(self, n_columns: int, hidden: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(n_columns))

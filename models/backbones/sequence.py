@@ -155,7 +155,7 @@ class Sequence(Expert):
         with torch.inference_mode():
             parts = [
                 torch.stack([network(part.to(self.run.device)) for network in self.networks]).mean(0).cpu()
-                for part in rows.split(_CHUNK)
+                for part in torch.split(rows, _CHUNK)
             ]
         return torch.cat(parts).numpy()
 
@@ -189,7 +189,7 @@ def _train(
         rows = torch.from_numpy(windows(histories, config.length, random))
         if not len(rows):
             raise TrainingError("No history has two events.", remedy="Train the sequence model on longer histories.")
-        for batch in rows[torch.randperm(len(rows))].split(config.batch_size):
+        for batch in torch.split(rows[torch.randperm(len(rows))], config.batch_size):
             loss = _loss(network, batch.to(run.device), config.max_candidates)
             if not torch.isfinite(loss):
                 raise TrainingError(f"The sequence model's loss became {loss.item()} in epoch {epoch}.")
@@ -220,7 +220,7 @@ def _candidates(target: Tensor, n_products: int, limit: int) -> tuple[Tensor, Te
     if n_products <= limit:
         products = torch.arange(n_products, device=target.device)
         return products, target, torch.zeros(n_products, device=target.device)
-    own, place = target.unique(return_inverse=True)
+    own, place = torch.unique(target, return_inverse=True)
     sample = torch.randperm(n_products, device=target.device)[:limit]
     sample = sample[~torch.isin(sample, own)]
     weight = np.log((n_products - len(own)) / len(sample))
