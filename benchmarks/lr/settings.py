@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from features.errors import SettingError
+from models.backbones.collaborative import CollaborativeConfig
 from models.methods.lr_recsys import LRRecsysConfig
 
+_FEW_TASTES = 2
 _SPLITS = {
     "ml-100k": ("random-0", "random-1", "random-2", "u1"),
     "amazon-musical-instruments": ("random-0", "random-1", "random-2", "time", "cold-item-0"),
@@ -21,6 +23,10 @@ def splits_of(dataset: str) -> tuple[str, ...]:
 
 
 def config_of(dataset: str) -> LRRecsysConfig:
-    """The settings for a dataset."""
+    """The settings for a dataset.
+
+    The small sets have a handful of ratings for each consumer, which speak of few tastes.
+    """
     splits_of(dataset)
-    return LRRecsysConfig(epochs=8, patience=2)
+    rank = _FEW_TASTES if dataset.startswith("amazon-") else CollaborativeConfig().rank
+    return LRRecsysConfig(epochs=8, patience=2, collaborative=CollaborativeConfig(rank=rank))

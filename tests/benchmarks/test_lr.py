@@ -14,6 +14,7 @@ import pytest
 from benchmarks.lr import controls
 from benchmarks.lr.codes import RandomProjection, reconstruction
 from benchmarks.lr.examples import Examples, examples, together
+from benchmarks.lr.figures import draw
 from benchmarks.lr.judge import judged, table
 from benchmarks.lr.runs import Run, run_variant
 from benchmarks.lr.splits import BenchSplit, load_split
@@ -407,3 +408,12 @@ def test_gains_are_the_full_method_minus_the_other(bench):
     text = table("random-0", {**figures, "not_run": {"summary": "no texts"}})
     assert "full - no_expl" in text
     assert "not run: summary: no texts" in text
+
+
+def test_the_picture_shows_every_comparison(tmp_path):
+    gap = {"rmse": {"b_minus_a": -0.1, "interval95": [-0.2, 0.0]}}
+    split = {"against_controls": {"shuffled": gap}, "against_peers": {"flat": gap}}
+    draw({"splits": {"random-0": split}}, tmp_path / "gains.png")
+    assert (tmp_path / "gains.png").stat().st_size > 5_000
+    draw({"splits": {"random-0": {"against_controls": {}, "against_peers": {}}}}, tmp_path / "nothing.png")
+    assert not (tmp_path / "nothing.png").exists()
