@@ -3,10 +3,10 @@ VENV ?= .venv
 export PYTHON VENV
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test prove newest lock clean
+.PHONY: help setup demo check test prove prove-lr newest lock clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
 
 setup:  ## make the virtual environment with everything pinned (repeatable)
 	@.ci/setup
@@ -22,6 +22,12 @@ test: setup  ## every test
 
 prove: setup  ## try hard to break the promises, at full size; figures go to benchmarks/results/proofs
 	$(VENV)/bin/python -m benchmarks.prove
+
+prove-lr: setup  ## LR-Recsys on the fixed splits, all variants: hours; goes on where it was stopped
+	@for dataset in ml-100k amazon-musical-instruments ml-latest-small amazon-beauty; do \
+		$(VENV)/bin/python -m benchmarks.lr_recsys --dataset $$dataset || exit 1; \
+		$(VENV)/bin/python -m benchmarks.ranking --dataset $$dataset || exit 1; \
+	done
 
 newest:  ## try the newest allowed versions in a throw-away environment and report what breaks
 	@.ci/newest

@@ -1,4 +1,4 @@
-"""The proof as a picture: what the full method gains over each control and each peer, split by split."""
+"""The proof as a picture: what the method gains over each control and each peer, split by split."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ _COLOURS = {"against_controls": "#2a6f97", "against_peers": "#c8553d"}
 
 
 def draw(figures: dict[str, Any], path: Path) -> None:
-    """Paired differences of test RMSE with 95 % intervals, one panel per split; left of zero the full method is better.
+    """Paired differences of test RMSE with 95 % intervals, one panel per split; left of zero the method is better.
 
-    Draws nothing where no split has the full method beside another.
+    Draws nothing where no split has it beside another.
     """
     from matplotlib.figure import Figure
 
@@ -30,7 +30,7 @@ def draw(figures: dict[str, Any], path: Path) -> None:
         axis.set_yticks(range(len(found)), [name for name, _, _ in found[::-1]])
         axis.axvline(0, color="#999999", linewidth=1, zorder=0)
         axis.set_title(split)
-        axis.set_xlabel("test RMSE of `full` minus that of the other")
+        axis.set_xlabel(f"test RMSE of `{figures['splits'][split]['compared']}` minus that of the other")
     picture.tight_layout()
     picture.savefig(path, dpi=120)
 

@@ -18,21 +18,22 @@ CONTROLS = ("no_expl", "shuffled", "product_text", "random", "swapped", "pos_onl
 
 
 def judged(split: BenchSplit, runs: list[Run], folders: BenchFolders) -> dict[str, Any]:
-    """Figures of every run, of the full method against each control, and against each peer."""
+    """Figures of every run; and of the full method (without its texts: the first run) against controls and peers."""
     by_name = {run.variant: run for run in runs}
     figures: dict[str, Any] = {
         "variants": {run.variant: _figures(run, split, folders) for run in runs},
         "against_controls": {},
         "against_peers": {},
     }
-    full = by_name.get("full")
-    if full is None:
+    if not runs:
         return figures
+    lead = by_name.get("full", runs[0])
+    figures["compared"] = lead.variant
     for name in CONTROLS:
-        if name in by_name:
-            figures["against_controls"][name] = _against(full, by_name[name].file, split, folders)
+        if name in by_name and name != lead.variant:
+            figures["against_controls"][name] = _against(lead, by_name[name].file, split, folders)
     for peer in sorted((folders.bench / "peers" / split.dataset / split.name / "rating").glob("*.csv.gz")):
-        figures["against_peers"][peer.name.removesuffix(".csv.gz")] = _against(full, str(peer), split, folders)
+        figures["against_peers"][peer.name.removesuffix(".csv.gz")] = _against(lead, str(peer), split, folders)
     return figures
 
 
@@ -47,7 +48,9 @@ def table(split: str, figures: dict[str, Any]) -> str:
     for kind in ("against_controls", "against_peers"):
         for name, gap in figures[kind].items():
             low, high = gap["rmse"]["interval95"]
-            lines.append(f"  full - {name:<26} rmse {gap['rmse']['b_minus_a']:+.4f} ({low:+.4f} to {high:+.4f})")
+            lines.append(
+                f"  {figures['compared']} - {name:<26} rmse {gap['rmse']['b_minus_a']:+.4f} ({low:+.4f} to {high:+.4f})"
+            )
     return "\n".join([*lines, *(f"  not run: {name}: {why}" for name, why in figures.get("not_run", {}).items())])
 
 
@@ -65,7 +68,7 @@ def _figures(run: Run, split: BenchSplit, folders: BenchFolders) -> dict[str, An
     }
 
 
-def _against(full: Run, other: str | Path, split: BenchSplit, folders: BenchFolders) -> dict[str, Any]:
-    """The full method minus the other one, metric by metric."""
-    compared: dict[str, Any] = scored([str(other), full.file], split, folders)["compare"]
+def _against(lead: Run, other: str | Path, split: BenchSplit, folders: BenchFolders) -> dict[str, Any]:
+    """The lead minus the other one, metric by metric."""
+    compared: dict[str, Any] = scored([str(other), lead.file], split, folders)["compare"]
     return compared
