@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +45,12 @@ class Trained:
 
 
 class Oracle:
-    """Knows the test ratings, less an error."""
+    """Says these ratings of the test rows."""
 
     name, scale = "oracle", RatingScale()
 
-    def __init__(self, rating: np.ndarray, error: float) -> None:
-        self.rating = np.clip(rating + error, 1, 5).astype(np.float32)
+    def __init__(self, rating: np.ndarray) -> None:
+        self.rating = np.clip(rating, 1, 5).astype(np.float32)
 
     def score(self, batch: FeatureBatch) -> Scores:
         return Scores(self.rating, self.rating / 5)
@@ -60,14 +61,15 @@ def trained(shop) -> Trained:
     return Trained(shop)
 
 
-def live_knows(trained: Trained, monkeypatch: pytest.MonkeyPatch, error: float) -> None:
+def live_says(trained: Trained, monkeypatch: pytest.MonkeyPatch, of: Callable[[np.ndarray], np.ndarray]) -> None:
+    """The live model makes its ratings of the true ones."""
     test = part_set(trained.workspace, ingest_data(trained.workspace, trained.recipe), "test")
-    monkeypatch.setattr(gate, "open_live", lambda live: Oracle(test.rating, error))
+    monkeypatch.setattr(gate, "open_live", lambda live: Oracle(of(test.rating)))
     monkeypatch.setattr("features.contracts.outcomes.MIN_ROWS", 1)
 
 
 def test_what_is_clearly_worse_than_the_live_model_is_refused_and_told_by_how_much(trained, monkeypatch) -> None:
-    live_knows(trained, monkeypatch, error=-0.1)
+    live_says(trained, monkeypatch, lambda truth: truth - 0.1)
     rmse = trained.evaluated.metrics["lr_recsys"]["rmse/1-5"].value
     told = rf"surely worse by: .*\({rmse:.4f} against 0.1000 of first on the same 15 rows, a difference of .0\.\d+ with"
     with pytest.raises(CheckError, match=told):
@@ -75,7 +77,7 @@ def test_what_is_clearly_worse_than_the_live_model_is_refused_and_told_by_how_mu
 
 
 def test_what_is_clearly_better_than_the_live_model_passes_with_its_interval(trained, monkeypatch) -> None:
-    live_knows(trained, monkeypatch, error=-4.0)
+    live_says(trained, monkeypatch, lambda truth: 6 - truth)
     monkeypatch.setattr(gate, "BASELINE", "lr_recsys")  # the gate with the baseline has its own test
     over = trained.pass_gate()["rmse/1-5"]
     assert over.value <= over.high < 0
