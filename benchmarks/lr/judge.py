@@ -64,6 +64,7 @@ def _figures(run: Run, split: BenchSplit, folders: BenchFolders) -> dict[str, An
         "seconds": run.seconds,
         "rows_per_second": run.rows_per_second,
         "valid_rmse": run.valid_rmse,
+        "commit": run.commit,
         "attention_by_third": run.attention,
     }
 

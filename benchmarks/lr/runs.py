@@ -23,10 +23,11 @@ from benchmarks.lr.variants import Variant
 from features.batch import TrainingSet
 from features.settings import BenchFolders, HostSettings
 from features.types import content_hash
+from flows.stage import code_commit
 from models.base import RunContext, Scores
 from models.methods.lr_recsys import LRRecsys, LRRecsysConfig
 
-VERSION = 1
+VERSION = 2
 """Changes when runs of older code must not be taken for runs of this."""
 
 
@@ -46,6 +47,8 @@ class Run:
     rows_per_second: float
     """Training rows x epochs x members by second, first fit."""
     valid_rmse: float
+    commit: str
+    """What the code was when the run was made."""
     attention: dict[str, list[float]]
     """Mean attention to each field, by tercile of how unsure the ratings leave the row."""
 
@@ -90,6 +93,7 @@ def _made(
         round(time.monotonic() - started, 1),
         round(len(train) * report.epochs * config.members / seconds),
         valid_rmse,
+        code_commit(),
         _attention(mean, ground.model.believe(test.batch).deviation.numpy()),
     )
 

@@ -399,7 +399,7 @@ def test_gains_are_the_full_method_minus_the_other(bench):
         files[name] = str(bench.home / f"{name}.csv.gz")
         bench.home.mkdir(exist_ok=True)
         test[["consumer_id", "product_id"]].assign(prediction=test["rating"] + miss).to_csv(files[name], index=False)
-    runs = [Run(name, "ml-100k/random-0", path, [0.1, 0.3], 2, 1.0, 10, 0.2, {}) for name, path in files.items()]
+    runs = [Run(name, "ml-100k/random-0", path, [0.1, 0.3], 2, 1.0, 10, 0.2, "abc", {}) for name, path in files.items()]
     figures = judged(bench.split(), runs, bench.folders)
     assert figures["variants"]["full"]["mean"]["rmse"] == pytest.approx(0.5)
     assert figures["variants"]["full"]["sd_of_seeds"] == pytest.approx(0.141421)
