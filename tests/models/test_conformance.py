@@ -11,7 +11,8 @@ from models.testing import Conformance
 
 TOY = LRRecsysConfig(
     embedding_size=16, n_heads=2, hidden=(32,), dropout=0.0, id_dropout=0.05, batch_size=64, learning_rate=1e-2,
-    epochs=30, patience=30, collaborative=CollaborativeConfig(rank=4, sweeps=60, burn_in=20, samples=10, folds=2),
+    epochs=30, patience=30,
+    collaborative=CollaborativeConfig(rank=4, chains=1, sweeps=60, burn_in=20, samples=10, folds=2, starts=(0.3,)),
 )  # fmt: skip
 
 

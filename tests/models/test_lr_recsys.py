@@ -19,7 +19,8 @@ from models.testing import SCALE, planted_reasons, rich_batch, rich_training_set
 
 TOY = LRRecsysConfig(
     embedding_size=16, n_heads=2, hidden=(32,), dropout=0.0, batch_size=128, learning_rate=5e-3, epochs=15,
-    patience=15, collaborative=CollaborativeConfig(rank=4, chains=1, sweeps=20, burn_in=10, samples=5, folds=2),
+    patience=15,
+    collaborative=CollaborativeConfig(rank=4, chains=1, sweeps=20, burn_in=10, samples=5, folds=2, starts=(0.3,)),
 )  # fmt: skip
 
 
