@@ -21,6 +21,7 @@ from features.errors import ReleaseError
 from features.vocabulary import UNKNOWN, Vocabulary
 from models.backbones.factorization import Belief, Factorization, FactorizationConfig, Ratings, Vectors, joined
 from models.backbones.gibbs import Features, unit_rows
+from models.backbones.preparation import numbers_of
 from models.base import RunContext
 
 CHUNK = 1024
@@ -59,7 +60,7 @@ class Collaborative:
             Factorization({}),
         )
         stars = torch.from_numpy(train.rating.astype(np.float32))
-        ratings = Ratings(_numbers(unfitted.consumers, who.consumer_ids), unfitted._numbers_of(what), stars)
+        ratings = Ratings(numbers_of(unfitted.consumers, who.consumer_ids), unfitted._numbers_of(what), stars)
         consumers, products = Features(len(unfitted.consumers)), unfitted._catalog(what, ratings.product)
         chosen, held_out = _hold_out(ratings, consumers, products, config, run)
         model = Factorization.fit(ratings, consumers, products, chosen, run.progress)
@@ -100,14 +101,14 @@ class Collaborative:
         return Collaborative(**kept, model=model)
 
     def _numbers_of(self, products: ProductBlock) -> Tensor:
-        return _numbers(self.products, products.product_ids)
+        return numbers_of(self.products, products.product_ids)
 
     def _believe(self, batch: FeatureBatch) -> Belief:
         return self.model.believe(self._consumers(batch.consumers), self._products(batch.products))
 
     def _consumers(self, block: ConsumerBlock) -> Vectors:
         """Vectors of N consumers: known ones by id, the others each once from their history."""
-        numbers = _numbers(self.consumers, block.consumer_ids)
+        numbers = numbers_of(self.consumers, block.consumer_ids)
         vectors, new = self.model.consumers(numbers), numbers == UNKNOWN
         if not new.any():
             return vectors
@@ -167,10 +168,6 @@ def _hold_out(
     order = torch.argsort(fold, stable=True).argsort()
     held_out = joined(parts)
     return candidates[best], Belief(held_out.mean[order], held_out.deviation[order], held_out.noise)
-
-
-def _numbers(vocabulary: Vocabulary, ids: NDArray[np.object_]) -> Tensor:
-    return torch.from_numpy(vocabulary.encode(ids).astype(np.int64))
 
 
 def _content(block: ProductBlock) -> NDArray[np.float32]:

@@ -135,12 +135,12 @@ class Preparation:
         )
         pair_codes, pair_row = _table(batch.pairs.codes, (2, CODE_WIDTH), absent=np.nan)
         return Inputs(
-            consumer=_numbers(self.consumers, who.consumer_ids),
-            product=_numbers(self.products, what.product_ids),
+            consumer=numbers_of(self.consumers, who.consumer_ids),
+            product=numbers_of(self.products, what.product_ids),
             consumer_numeric=_standardised(who.numeric, self.consumer_mean, self.consumer_deviation),
             product_numeric=_standardised(what.numeric, self.product_mean, self.product_deviation),
             belief=self._belief(belief),
-            history=_numbers(self.products, who.history_ids),
+            history=numbers_of(self.products, who.history_ids),
             history_rating=self._buckets(who.history_ratings),
             history_mask=torch.from_numpy(np.asarray(who.history_ids != "", bool)),
             time=_cycles(batch.as_of),
@@ -210,7 +210,8 @@ def unit_rating(rating: NDArray[np.float32], scale: RatingScale) -> NDArray[np.f
     return np.asarray((rating - scale.low) / (scale.high - scale.low), np.float32)
 
 
-def _numbers(vocabulary: Vocabulary, ids: NDArray[np.object_]) -> Tensor:
+def numbers_of(vocabulary: Vocabulary, ids: NDArray[np.object_]) -> Tensor:
+    """Numbers of ids, of any shape, as int64."""
     return torch.from_numpy(vocabulary.encode(ids).astype(np.int64))
 
 
