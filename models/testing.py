@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from features.batch import (
@@ -159,11 +160,18 @@ class Conformance:
     config: ClassVar[MethodConfig]
     learns_checkerboard: ClassVar[bool] = True
 
-    def fitted(self, train: TrainingSet | None = None, valid: TrainingSet | None = None) -> Recommender:
-        """A method fitted on the given rows, or on a small rich set."""
-        recommender = self.method(self.config, SCALE)
+    @classmethod
+    def fitted(cls, train: TrainingSet | None = None, valid: TrainingSet | None = None) -> Recommender:
+        """A method fitted anew on the given rows, or on a small rich set."""
+        recommender = cls.method(cls.config, SCALE)
         recommender.fit(train or rich_training_set(128), valid or rich_training_set(64, 5), RunContext(seed=3))
         return recommender
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def recommender(cls) -> Recommender:
+        """One fitted on the small rich set, for the checks that only ask it."""
+        return cls.fitted()
 
     def test_checkerboard_is_learned(self) -> None:
         """Held-out pairs are ordered right, or at chance for a method that ignores the consumer."""
@@ -172,9 +180,9 @@ class Conformance:
         reached = auc(test.liked, scores.click)
         assert reached > 0.95 if self.learns_checkerboard else reached < 0.7, f"AUC {reached:.3f}"
 
-    def test_scores_are_stars_and_probabilities(self) -> None:
+    def test_scores_are_stars_and_probabilities(self, recommender: Recommender) -> None:
         """Stars lie on the scale, probabilities in 0..1, attention rows sum to 1."""
-        scores = self.fitted().score(rich_batch(50, 9))
+        scores = recommender.score(rich_batch(50, 9))
         assert np.isfinite(scores.rating).all()
         assert ((scores.rating >= SCALE.low) & (scores.rating <= SCALE.high)).all()
         assert ((scores.click >= 0) & (scores.click <= 1)).all()
@@ -182,33 +190,32 @@ class Conformance:
             assert scores.attention.shape == (50, len(scores.fields))
             np.testing.assert_allclose(scores.attention.sum(1), 1, atol=1e-5)
 
-    def test_batch_equals_single(self) -> None:
+    def test_batch_equals_single(self, recommender: Recommender) -> None:
         """A pair's scores do not depend on its company."""
-        recommender, batch = self.fitted(), rich_batch(12, 9)
+        batch = rich_batch(12, 9)
         together = recommender.score(batch)
         for row in range(len(batch)):
             assert_same(recommender.score(batch.take(np.array([row]))), together, row)
 
-    def test_save_and_load_keep_the_scores(self, tmp_path: Path) -> None:
+    def test_save_and_load_keep_the_scores(self, recommender: Recommender, tmp_path: Path) -> None:
         """What was saved scores to the bit like what is loaded."""
-        recommender, batch = self.fitted(), rich_batch(30, 9)
+        batch = rich_batch(30, 9)
         recommender.save(tmp_path)
         assert not [path for path in tmp_path.rglob("*") if path.suffix in {".pkl", ".pt", ".pickle"}]
         loaded = self.method.load(tmp_path, self.config, SCALE)
         np.testing.assert_array_equal(loaded.score(batch).rating, recommender.score(batch).rating)
         np.testing.assert_array_equal(loaded.score(batch).click, recommender.score(batch).click)
 
-    def test_same_seed_gives_the_same_model(self) -> None:
+    def test_same_seed_gives_the_same_model(self, recommender: Recommender) -> None:
         """Fitting again changes nothing."""
         batch = rich_batch(30, 9)
-        first, second = self.fitted().score(batch), self.fitted().score(batch)
+        first, second = recommender.score(batch), self.fitted().score(batch)
         np.testing.assert_array_equal(first.rating, second.rating)
         np.testing.assert_array_equal(first.click, second.click)
 
-    def test_strangers_are_scored(self) -> None:
+    def test_strangers_are_scored(self, recommender: Recommender) -> None:
         """An unknown consumer, an unknown product, an empty history and an empty batch are normal cases."""
         strangers = plain_batch(np.array(["nobody", "c1"], object), np.array(["nothing", "nothing"], object))
-        recommender = self.fitted()
         scores = recommender.score(strangers)
         assert np.isfinite(scores.rating).all()
         assert np.isfinite(scores.click).all()

@@ -7,6 +7,7 @@ from dataclasses import fields, is_dataclass
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from features.as_of import TextTables, point_in_time
 from features.assemble import joined_batch
@@ -29,6 +30,7 @@ def _flat(stored) -> np.ndarray:
     return np.concatenate([rows, np.zeros((1, rows.shape[1]))])[stored.index]
 
 
+@pytest.mark.slow
 def test_point_in_time_rows_are_those_of_the_feature_store(make_world: Callable) -> None:
     world = make_world()
     store = FeatureRows(world.settings)
