@@ -27,18 +27,25 @@ class Wording(BaseModel):
 
     many: str = "products"
     """Plural of a product, as in `drama movies`."""
-    bare: tuple[str, ...] = ("category", "categories", "brand")
+    bare: tuple[str, ...] = ("category", "categories")
     """Attributes whose values are nouns of their own, so that no noun follows (`instrument cables`)."""
+    names: tuple[str, ...] = ("brand",)
+    """Attributes whose values are names and keep their capitals (`products by Ernie Ball`)."""
     terms: tuple[str, ...] = ("term",)
     """Aspect names whose values are words of reviews."""
 
-    patterns: dict[str, str] = {"feature": "{many} with {value}", "price_band": "{many} priced {value}"}
+    patterns: dict[str, str] = {
+        "brand": "{many} by {value}",
+        "feature": "{many} with {value}",
+        "price_band": "{many} priced {value}",
+    }
     """Attributes whose values say what a product has, with how that is said."""
 
     def phrase(self, aspect: str) -> str:
         """`genre=Film-Noir` as people say it: `film-noir movies`."""
         name, _, value = aspect.partition("=")
-        said = value if any(letter.isdigit() for letter in value) else value.lower()
+        kept = name in self.names or any(letter.isdigit() for letter in value)
+        said = value if kept else value.lower()
         if name in self.patterns:
             return self.patterns[name].format(many=self.many, value=said)
         return said if name in self.bare or name in self.terms else f"{said} {self.many}"

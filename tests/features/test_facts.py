@@ -47,6 +47,20 @@ def by_id(facts: list[Fact]) -> dict[str, Fact]:
     return {fact.fact_id: fact for fact in facts}
 
 
+@pytest.mark.parametrize(
+    ("aspect", "said"),
+    [
+        ("genre=Film-Noir", "film-noir movies"),
+        ("category=Instrument Cables", "instrument cables"),
+        ("brand=Ernie Ball", "movies by Ernie Ball"),
+        ("feature=Dolby Sound", "movies with dolby sound"),
+        ("price_band=Under 10", "movies priced Under 10"),
+    ],
+)
+def test_an_attribute_is_said_as_people_say_it(aspect: str, said: str) -> None:
+    assert MOVIES.phrase(aspect) == said
+
+
 def test_a_taste_is_said_with_its_numbers_and_examples() -> None:
     facts = by_id(consumer_facts(world(tastes()), ALL, MOVIES))
     liked, disliked = facts["cu.genre.Drama"], facts["cu.genre.Horror"]
