@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import torch
-from torch import nn
-from torch.func import functional_call, stack_module_state, vmap
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state
 
 
 class Members(nn.Module):
@@ -24,6 +24,7 @@ class Members(nn.Module):
         parameters, buffers = stack_module_state(networks)
         for name, value in parameters.items():
             self.register_parameter(_flat(name), nn.Parameter(value.detach()))
+        self.n_members = n_members
         self._buffers_of = {name: value.detach() for name, value in buffers.items()}
         self._network = (networks[0],)  # a tuple, so that its weights are not registered beside the stacked ones
         self._names = {name: _flat(name) for name in parameters}
@@ -35,12 +36,19 @@ class Members(nn.Module):
 
     def forward(self, *inputs: Any) -> Any:
         """The network's outputs, each tensor with a leading axis M; every member sees the same inputs."""
+        parameters = {name: self.get_parameter(flat).unbind() for name, flat in self._names.items()}
+        buffers = {name: value.unbind() for name, value in self._buffers_of.items()}
+        return _stacked([self._one(member, parameters | buffers, inputs) for member in range(self.n_members)])
 
-        def one(parameters: dict[str, torch.Tensor], buffers: dict[str, torch.Tensor]) -> Any:
-            return functional_call(self._network[0], (parameters, buffers), inputs)
+    def _one(self, member: int, tensors: dict[str, tuple[Tensor, ...]], inputs: Any) -> Any:
+        own = {name: values[member] for name, values in tensors.items()}
+        return functional_call(self._network[0], own, inputs)
 
-        parameters: dict[str, torch.Tensor] = {name: self.get_parameter(flat) for name, flat in self._names.items()}
-        return vmap(one, randomness="different")(parameters, self._buffers_of)
+
+def _stacked(outputs: Sequence[Any]) -> Any:
+    """Tensors, or tuples of them with names, as one with a leading axis."""
+    first = outputs[0]
+    return torch.stack(list(outputs)) if isinstance(first, Tensor) else type(first)(*map(_stacked, zip(*outputs, strict=True)))
 
 
 def _flat(name: str) -> str:

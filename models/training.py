@@ -100,7 +100,9 @@ def _epochs(
     module: nn.Module, n_rows: int, train_loss: RowLoss, settings: LoopSettings, run: RunContext
 ) -> Iterator[tuple[int, float]]:
     """Yields after each epoch: its number and its mean training loss, with the module in evaluation mode."""
-    optimizer = torch.optim.AdamW(module.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    optimizer = torch.optim.AdamW(
+        module.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+    )
     order = torch.Generator().manual_seed(run.seed)
     for epoch in range(1, settings.epochs + 1):
         module.train()

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from features.errors import ReleaseError
 from features.types import RatingScale
 from features.vocabulary import UNKNOWN, Vocabulary
 from models.backbones.factorization import Belief
+from models.backbones.incidence import Incidence
 
 MAX_ATTRIBUTES = 24
 """Attributes of a product that are features; later ones are left out."""
@@ -28,6 +30,26 @@ N_TIME = 6
 N_BELIEF = 3
 _LOG_COLUMNS = (0, 4)
 _VOCABULARIES = ("consumers", "products", "attributes")
+
+
+class Distinct(NamedTuple):
+    """Values that rows share: row n has `values[place[n]]`, so that what is made of a value is made once."""
+
+    values: Tensor  # (D, ...)
+    place: Tensor  # (N,) 0..D-1
+
+    def each(self, made: Tensor) -> Tensor:
+        """What was made of the values (D, ...), for every row: (N, ...)."""
+        return made.index_select(0, self.place)  # several times as fast as made[self.place]
+
+
+class Events(NamedTuple):
+    """Histories by what repeats in them: E different events, that is products with ratings, of P products."""
+
+    products: Tensor  # (P,) numbers
+    product: Tensor  # (E,) place among `products`
+    rating: Tensor  # (E,) bucket
+    seen: Incidence  # which (N, L) each row has
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +108,27 @@ class Inputs:
         """Rows of a table, one per row of the batch: `table("content_row")` is (N, 384)."""
         values: Tensor = getattr(self, self.TABLES[row])
         return values[getattr(self, row)]
+
+    @cached_property
+    def distinct(self) -> dict[str, Distinct]:
+        """The rows of each table that the batch uses, once each, by the name of the row: `distinct["content_row"]`."""
+        used = {row: _distinct(getattr(self, row)) for row in self.TABLES}
+        return {row: Distinct(getattr(self, self.TABLES[row])[rows], place) for row, (rows, place) in used.items()}
+
+    @cached_property
+    def events(self) -> Events:
+        """The events of the batch's histories."""
+        codes, place = _distinct(self.history * RATING_BUCKETS + self.history_rating)
+        products, product = _distinct(codes // RATING_BUCKETS)
+        return Events(products, product, codes % RATING_BUCKETS, Incidence.of(place, len(codes)))
+
+
+def _distinct(numbers: Tensor) -> tuple[Tensor, Tensor]:
+    """The numbers from 0 that occur, in order, and the place of each among them; marking is quicker than sorting."""
+    flat = numbers.flatten()
+    used = torch.zeros(int(flat.max()) + 1, dtype=torch.bool, device=flat.device).index_fill_(0, flat, True)
+    place = (used.cumsum(0) - 1).index_select(0, flat)
+    return used.nonzero().squeeze(1), place.view(numbers.shape)
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,6 +5,7 @@ Source: LR-Recsys (Wang, Pan, Chen, arXiv 2502.16759), sections 3.2 and 8 of our
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -12,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from features.batch import CODE_WIDTH
-from models.backbones.preparation import Inputs
+from models.backbones.fusion import softmax
+from models.backbones.preparation import Distinct, Inputs
 
 Shown = Literal["full", "pos_only", "neg_only", "none"]
 NO_FACET = 1e-4
@@ -31,30 +33,30 @@ class Composer(nn.Module):
         super().__init__()
         self.no_facet = nn.Parameter(torch.zeros(2, 2, width))  # (side, stance, W)
         self.polarity = nn.Parameter(torch.randn(2, width) * 0.05)
-        self.query, self.key = nn.Linear(width, inner), nn.Linear(width, inner)
-        self.consumer_value, self.product_value = nn.Linear(width, inner), nn.Linear(width, inner)
+        # Of a facet: what it matches with, then what it tells.
+        self.consumer, self.product = nn.Linear(width, 2 * inner), nn.Linear(width, 2 * inner)
         self.out = nn.Sequential(nn.Linear(inner, width), nn.LayerNorm(width))
 
     def forward(self, inputs: Inputs) -> tuple[Tensor, Tensor]:
         """Codes (B, 2, W), and whether there is any facet (B, 2)."""
-        consumer_weights, product_weights = (
-            inputs.table("consumer_weights_row"),
-            inputs.table("product_weights_row"),
-        )
+        consumer_weights, product_weights = inputs.table("consumer_weights_row"), inputs.table("product_weights_row")
         known = (consumer_weights > 0).any(-1) | (product_weights > 0).any(-1)
-        a = self._slots(inputs.table("consumer_codes_row"), 0)  # (B, 2, M + 1, W)
-        s = self._slots(inputs.table("product_codes_row"), 1)
-        match = self.query(a) @ self.key(s).transpose(-1, -2) / self.query.out_features**0.5
+        query, by_consumer = self._slots(self.consumer, self.no_facet[0], inputs.distinct["consumer_codes_row"])
+        key, by_product = self._slots(self.product, self.no_facet[1], inputs.distinct["product_codes_row"])
+        match = query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5  # (B, 2, M + 1, M + 1)
         match = match + _log_weights(consumer_weights).unsqueeze(-1) + _log_weights(product_weights).unsqueeze(-2)
-        share = match.flatten(-2).softmax(-1).view_as(match)  # (B, 2, M + 1, M + 1)
-        told = share.sum(-1).unsqueeze(-2) @ self.consumer_value(a) + share.sum(-2).unsqueeze(-2) @ self.product_value(
-            s
-        )
+        share = softmax(match.flatten(-2)).view_as(match)
+        told = share.sum(-1).unsqueeze(-2) @ by_consumer + share.sum(-2).unsqueeze(-2) @ by_product
         return self.out(functional.gelu(told.squeeze(-2))), known
 
-    def _slots(self, codes: Tensor, side: int) -> Tensor:
-        empty = self.no_facet[side].unsqueeze(1).expand(len(codes), 2, 1, -1)
-        return torch.cat([codes, empty], dim=2) + self.polarity.unsqueeze(1)
+    def _slots(self, side: nn.Linear, no_facet: Tensor, codes: Distinct) -> Sequence[Tensor]:
+        """What facets of one side match with and what they tell, each (B, 2, M + 1, inner), from codes (D, 2, M, W).
+
+        A facet is projected once, however many rows have it; its polarity is added behind the projection.
+        """
+        facets = side(codes.values) + functional.linear(self.polarity, side.weight).unsqueeze(1)
+        nothing = side(no_facet + self.polarity).unsqueeze(1).expand(len(facets), 2, 1, -1)
+        return codes.each(torch.cat([facets, nothing], dim=2)).chunk(2, dim=-1)
 
 
 def _log_weights(weights: Tensor) -> Tensor:  # (B, 2, M) -> (B, 2, M + 1)
@@ -84,12 +86,14 @@ class Reasons(nn.Module):
     def forward(self, inputs: Inputs) -> tuple[Tensor, Tensor, Tensor]:
         """Fields (B, 2, d), mask bits (B, 2): 1 where a reason is seen, and the distillation loss ()."""
         composed, has_facets = self.composer(inputs)
-        pair = inputs.table("pair_row")  # (B, 2, W)
-        bought = ~pair.isnan().any(-1)
-        pair = pair.nan_to_num()
-        distillation = distillation_loss(composed, pair, bought & has_facets & self.shown)
-        use_pair = bought & ~(self._drawn(bought) & has_facets)
-        code = torch.where(use_pair.unsqueeze(-1), pair, composed)
+        pairs = inputs.distinct["pair_row"]
+        bought = pairs.each(~pairs.values.isnan().any(-1))  # (B, 2)
+        code, distillation = composed, composed.new_zeros(())
+        if bought.any():
+            pair = pairs.each(pairs.values.nan_to_num())  # (B, 2, W)
+            distillation = distillation_loss(composed, pair, bought & has_facets & self.shown)
+            use_pair = bought & ~(self._drawn(bought) & has_facets)
+            code = torch.where(use_pair.unsqueeze(-1), pair, composed)
         seen = (bought | has_facets) & self.shown & ~self._drawn(bought)
         fields = torch.where(seen.unsqueeze(-1), self.adapter(code) + self.polarity, self.missing)
         return fields, seen.float(), distillation

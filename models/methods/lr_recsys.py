@@ -47,7 +47,7 @@ from models.backbones.calibration import platt
 from models.backbones.collaborative import Collaborative, CollaborativeConfig
 from models.backbones.factorization import Belief
 from models.backbones.fusion import Backend, FieldAttention, make_backend
-from models.backbones.preparation import N_BELIEF, N_TIME, RATING_BUCKETS, Inputs, Preparation, unit_rating
+from models.backbones.preparation import N_BELIEF, N_TIME, RATING_BUCKETS, Events, Inputs, Preparation, unit_rating
 from models.backbones.reasons import Reasons, Shown
 from models.base import FitReport, MethodConfig, Recommender, RunContext, Scores, register
 from models.members import Members
@@ -123,13 +123,14 @@ class Entities(nn.Module):
         consumer, product = self._drop(inputs.consumer), self._drop(inputs.product)
         u = self.consumer(consumer) + self.consumer_numeric(inputs.consumer_numeric)
         i = self.product(product) + self.product_numeric(inputs.product_numeric)
-        i = i + self.content(inputs.table("content_row")) + self._attributes(inputs.table("attribute_row"))
+        content, attributes = inputs.distinct["content_row"], inputs.distinct["attribute_row"]
+        i = i + content.each(self.content(content.values)) + attributes.each(self._attributes(attributes.values))
         return u, i, self.context(inputs.time)
 
     def _attributes(self, numbers: Tensor) -> Tensor:
-        """Mean of the attributes' embeddings: (B, d) from (B, A), 0 = none."""
-        held = (numbers != UNKNOWN).unsqueeze(-1).float()
-        return (self.attributes(numbers) * held).sum(1) / held.sum(1).clamp(min=1)
+        """Mean of the attributes' embeddings: (D, d) from (D, A), 0 = none."""
+        mean: Tensor = functional.embedding_bag(numbers, self.attributes.weight, mode="mean", padding_idx=UNKNOWN)
+        return mean
 
     def _drop(self, ids: Tensor) -> Tensor:
         if not self.training:
@@ -155,23 +156,23 @@ class History(nn.Module):
 
     def forward(self, target: Tensor, products: nn.Embedding, inputs: Inputs) -> Tensor:
         """(B, d) from the target (B, d) and the embeddings of all products."""
-        distinct, place = torch.unique(inputs.history, return_inverse=True)
-        known_as = products(distinct)  # each product of the batch is projected once, however many histories it is in
-        rating = self.rating(inputs.history_rating)  # (B, L, d)
-        events = self.key(known_as)[place] + rating + self.place.weight[: place.shape[1]]
-        match, mask = self._match(events, self.query(target).unsqueeze(1)), inputs.history_mask
+        events, mask = inputs.events, inputs.history_mask
+        known_as, rating = products(events.products), self.rating(events.rating)
+        # An event is made once, however many histories it is in.
+        match = self._match(self.query(target), self.key(known_as).index_select(0, events.product) + rating, events)
         known = mask.any(1, keepdim=True)
         match = match.masked_fill(~mask & known, -torch.inf)  # an empty history stays finite and is replaced below
-        told = self.value(known_as)[place] * (1 + rating)
-        summary = (match.softmax(-1).unsqueeze(1) @ told).squeeze(1)
-        return torch.where(known, summary, self.empty)
+        told = self.value(known_as).index_select(0, events.product) * (1 + rating)  # (E, d)
+        return torch.where(known, events.seen.sums(match.softmax(-1), told), self.empty)
 
-    def _match(self, events: Tensor, target: Tensor) -> Tensor:
-        """(B, L) from (B, L, d) and (B, 1, d)."""
+    def _match(self, target: Tensor, keys: Tensor, events: Events) -> Tensor:
+        """(B, L) from (B, d) and the keys of events (E, d), without their places."""
+        seen, place = events.seen, self.place.weight[: events.seen.place.shape[1]]
         if self.unit is None:
-            return (events * target).sum(-1) / target.shape[-1] ** 0.5
-        both = torch.cat([events, target.expand_as(events), events - target, events * target], dim=-1)
-        matched: Tensor = self.unit(both).squeeze(-1)
+            return (seen.dots(target, keys) + target @ place.T) / target.shape[-1] ** 0.5
+        event = keys.index_select(0, seen.place.flatten()).view(*seen.place.shape, -1) + place  # (B, L, d)
+        target = target.unsqueeze(1).expand_as(event)
+        matched: Tensor = self.unit(torch.cat([event, target, event - target, event * target], dim=-1)).squeeze(-1)
         return matched
 
 
