@@ -7,11 +7,14 @@ start at zero, so that a new network says what it is added to.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from models.backbones.incidence import Incidence
 
 Backend = Literal["mlp", "deepfm", "dcn", "din"]
 N_HEADS = 2
@@ -33,11 +36,18 @@ class FieldAttention(nn.Module):
         """Z' (B, K, d) and the weight of each field, mean over heads and queries (B, K)."""
         n, k, d = z.shape
         z = z + self.name
-        heads = self.qkv(z).view(n, k, 3, self.n_heads, -1).permute(2, 0, 3, 1, 4).contiguous()
-        q, key, value = heads.unbind()  # (B, heads, K, d/heads)
-        weights = softmax(q @ key.mT / q.shape[-1] ** 0.5)  # A: (B, heads, K, K)
-        mixed = (weights @ value).transpose(1, 2).reshape(n, k, d)
-        return self.norm(z + self.out(mixed)), weights.mean((1, 2))
+        q, key, value = (part.reshape(n * k * self.n_heads, -1) for part in self.qkv(z).chunk(3, dim=-1))
+        within = _within_rows(n, k, self.n_heads, z.device)
+        weights = softmax(within.dots(q, key) / q.shape[-1] ** 0.5)  # A: (B K heads, K)
+        mixed = within.sums(weights, value).view(n, k, d)
+        return self.norm(z + self.out(mixed)), weights.view(n, -1, k).mean(1)
+
+
+@lru_cache(maxsize=16)
+def _within_rows(n: int, n_fields: int, n_heads: int, device: torch.device) -> Incidence:
+    """Each head of each field of each row has that head of all fields of the row: (n K heads, K)."""
+    things = torch.arange(n * n_fields * n_heads, device=device).view(n, 1, n_fields, n_heads)
+    return Incidence.of(things.mT.expand(n, n_fields, n_heads, n_fields).reshape(-1, n_fields), things.numel())
 
 
 def softmax(scores: Tensor) -> Tensor:

@@ -52,6 +52,14 @@ class Events(NamedTuple):
     seen: Incidence  # which (N, L) each row has
 
 
+class Meetings(NamedTuple):
+    """Facets of both sides of N pairs, as slots of the distinct ones; the last of M + 1 slots says "no facet"."""
+
+    consumer: Incidence  # (N 2, M + 1): slots of the row's consumer, by stance
+    product: Incidence  # likewise; M may be another
+    pairs: Incidence  # (N 2 (M + 1), M + 1): slots of the product that each slot of the consumer meets
+
+
 @dataclass(frozen=True, eq=False)
 class Inputs:
     """A batch as tensors. Row tensors are (N, ...); tables are (T, ...) with row 0 for "absent"."""
@@ -121,6 +129,19 @@ class Inputs:
         codes, place = _distinct(self.history * RATING_BUCKETS + self.history_rating)
         products, product = _distinct(codes // RATING_BUCKETS)
         return Events(products, product, codes % RATING_BUCKETS, Incidence.of(place, len(codes)))
+
+    @cached_property
+    def meetings(self) -> Meetings:
+        """The facets that meet in the batch's pairs."""
+        consumer, product = self._slots("consumer_codes_row"), self._slots("product_codes_row")
+        met = product.place.repeat_interleave(consumer.place.shape[1], 0)
+        return Meetings(consumer, product, Incidence.of(met, product.n_things))
+
+    def _slots(self, row: str) -> Incidence:
+        codes, place = self.distinct[row]
+        n_slots = codes.shape[2] + 1
+        slots = torch.arange(len(codes) * 2 * n_slots, device=place.device).view(-1, 2 * n_slots)
+        return Incidence.of(slots[place].view(-1, n_slots), slots.numel())
 
 
 def _distinct(numbers: Tensor) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,6 @@ Source: LR-Recsys (Wang, Pan, Chen, arXiv 2502.16759), sections 3.2 and 8 of our
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -14,7 +13,7 @@ from torch.nn import functional
 
 from features.batch import CODE_WIDTH
 from models.backbones.fusion import softmax
-from models.backbones.preparation import Distinct, Inputs
+from models.backbones.preparation import Inputs
 
 Shown = Literal["full", "pos_only", "neg_only", "none"]
 NO_FACET = 1e-4
@@ -24,8 +23,7 @@ NO_FACET = 1e-4
 class Composer(nn.Module):
     """g_plus and g_minus: a code for a pair from the facets of both sides (section 8).
 
-    Every facet of the consumer meets every facet of the product; a pair of facets counts by how well they
-    match and by
+    Every facet of the consumer meets every facet of the product; a pair of facets counts by how well they match and by
     their weights. A "no facet" slot on each side lets one side speak where the other has nothing.
     """
 
@@ -41,22 +39,25 @@ class Composer(nn.Module):
         """Codes (B, 2, W), and whether there is any facet (B, 2)."""
         consumer_weights, product_weights = inputs.table("consumer_weights_row"), inputs.table("product_weights_row")
         known = (consumer_weights > 0).any(-1) | (product_weights > 0).any(-1)
-        query, by_consumer = self._slots(self.consumer, self.no_facet[0], inputs.distinct["consumer_codes_row"])
-        key, by_product = self._slots(self.product, self.no_facet[1], inputs.distinct["product_codes_row"])
-        match = query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5  # (B, 2, M + 1, M + 1)
+        query, by_consumer = self._slots(self.consumer, self.no_facet[0], inputs.distinct["consumer_codes_row"].values)
+        key, by_product = self._slots(self.product, self.no_facet[1], inputs.distinct["product_codes_row"].values)
+        met = inputs.meetings
+        match = met.pairs.dots(query.index_select(0, met.consumer.place.flatten()), key) / query.shape[-1] ** 0.5
+        match = match.view(*known.shape, -1, match.shape[-1])  # (B, 2, M + 1, M + 1)
         match = match + _log_weights(consumer_weights).unsqueeze(-1) + _log_weights(product_weights).unsqueeze(-2)
-        share = softmax(match.flatten(-2)).view_as(match)
-        told = share.sum(-1).unsqueeze(-2) @ by_consumer + share.sum(-2).unsqueeze(-2) @ by_product
-        return self.out(functional.gelu(told.squeeze(-2))), known
+        share = softmax(match.flatten(-2)).view_as(match).flatten(0, 1)
+        told = met.consumer.sums(share.sum(-1), by_consumer) + met.product.sums(share.sum(-2), by_product)
+        return self.out(functional.gelu(told)).view(*known.shape, -1), known
 
-    def _slots(self, side: nn.Linear, no_facet: Tensor, codes: Distinct) -> Sequence[Tensor]:
-        """What facets of one side match with and what they tell, each (B, 2, M + 1, inner), from codes (D, 2, M, W).
+    def _slots(self, side: nn.Linear, no_facet: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """What facets of one side match with and what they tell, each (D 2 (M + 1), inner), from codes (D, 2, M, W).
 
         A facet is projected once, however many rows have it; its polarity is added behind the projection.
         """
-        facets = side(codes.values) + functional.linear(self.polarity, side.weight).unsqueeze(1)
+        facets = side(codes) + functional.linear(self.polarity, side.weight).unsqueeze(1)
         nothing = side(no_facet + self.polarity).unsqueeze(1).expand(len(facets), 2, 1, -1)
-        return codes.each(torch.cat([facets, nothing], dim=2)).chunk(2, dim=-1)
+        match, tell = torch.cat([facets, nothing], dim=2).flatten(0, 2).chunk(2, dim=-1)
+        return match.contiguous(), tell.contiguous()
 
 
 def _log_weights(weights: Tensor) -> Tensor:  # (B, 2, M) -> (B, 2, M + 1)
