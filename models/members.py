@@ -48,7 +48,11 @@ class Members(nn.Module):
 def _stacked(outputs: Sequence[Any]) -> Any:
     """Tensors, or tuples of them with names, as one with a leading axis."""
     first = outputs[0]
-    return torch.stack(list(outputs)) if isinstance(first, Tensor) else type(first)(*map(_stacked, zip(*outputs, strict=True)))
+    return (
+        torch.stack(list(outputs))
+        if isinstance(first, Tensor)
+        else type(first)(*map(_stacked, zip(*outputs, strict=True)))
+    )
 
 
 def _flat(name: str) -> str:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from models.backbones.incidence import compressed
+
 if TYPE_CHECKING:
     from models.backbones.factorization import FactorizationConfig, Ratings
 
@@ -81,21 +83,23 @@ class Side:
             total = others + self._parts[g]
         self._draw_normal_wishart(self.vectors - total)
 
-    def draw_vectors(self, ratings: Tensor, tau: Tensor, seen: Tensor, design: Tensor) -> None:
+    def draw_vectors(self, ratings: Tensor, seen: Tensor, tau: Tensor, other: Side) -> None:
         """All vectors, given the other side.
 
         Args:
-            ratings: (n, n_other) sparse: what is left of each rating after the other side's bias.
-            tau: precision of the noise.
+            ratings: (n, n_other) sparse.
             seen: (n, n_other) sparse ones, where there is a rating.
-            design: (n_other, D) of the other side.
+            tau: precision of the noise.
+            other: the other side.
         """
+        design, bias = other.design, other.vectors[:, :1]
         width = design.shape[1]
-        squares = (design.unsqueeze(2) * design.unsqueeze(1)).flatten(1)
+        rows, columns, both = _half(width)
+        sums = seen @ torch.cat([design.index_select(1, rows) * design.index_select(1, columns), bias * design], dim=1)
         own = self._root @ self._root.T
-        precision = tau * (seen @ squares).view(-1, width, width) + own
+        precision = tau * sums.index_select(1, both).view(-1, width, width) + own
         prior = self._offset + torch.stack(self._parts).sum(0)
-        pull = tau * (ratings @ design) + prior @ own
+        pull = tau * (ratings @ design - sums[:, len(rows) :]) + prior @ own
         root = torch.linalg.cholesky(precision)
         mean = torch.cholesky_solve(pull.unsqueeze(-1), root)
         noise = torch.linalg.solve_triangular(root.mT, torch.randn_like(mean), upper=True)
@@ -147,10 +151,11 @@ class Sampler:
         self, ratings: Ratings, consumers: Sequence[Basis], products: Sequence[Basis], config: FactorizationConfig
     ) -> None:
         self._shift, self._scale = ratings.rating.mean(), ratings.rating.std().clamp(min=1e-6)
-        self._y = (ratings.rating - self._shift) / self._scale
-        self._u, self._i = ratings.consumer, ratings.product
-        self._shape = (len(consumers[0].scores), len(products[0].scores))
-        self._seen, self._seen_by = self._both_ways(torch.ones_like(self._y))
+        standardised = (ratings.rating - self._shift) / self._scale
+        u, i, shape = ratings.consumer, ratings.product, (len(consumers[0].scores), len(products[0].scores))
+        self._ratings, self._ratings_of = _sparse(u, i, standardised, shape), _sparse(i, u, standardised, shape[::-1])
+        ones = torch.ones_like(standardised)
+        self._seen, self._seen_by = _sparse(u, i, ones, shape), _sparse(i, u, ones, shape[::-1])
         width = config.rank + 1
         self._consumers = Side(consumers, width, config.prior_scale, config.start)
         self._products = Side(products, width, config.prior_scale, config.start)
@@ -160,13 +165,12 @@ class Sampler:
         """Draws everything once, each given all else."""
         u, v = self._consumers, self._products
         u.draw_prior()
-        left, _ = self._both_ways(self._y - v.vectors[self._i, 0])
-        u.draw_vectors(left, self._tau, self._seen, v.design)
+        u.draw_vectors(self._ratings, self._seen, self._tau, v)
         v.draw_prior()
-        _, left = self._both_ways(self._y - u.vectors[self._u, 0])
-        v.draw_vectors(left, self._tau, self._seen_by, u.design)
-        dots = (u.design[self._u] * v.vectors[self._i]).sum(1)
-        error = self._y - u.vectors[self._u, 0] - dots
+        v.draw_vectors(self._ratings_of, self._seen_by, self._tau, u)
+        given_u = torch.cat([u.vectors[:, :1], u.design], dim=1)  # its product with (1, c_i, q_i) is what is expected
+        given_v = torch.cat([torch.ones(len(v.vectors), 1), v.vectors], dim=1)
+        error = torch.sparse.sampled_addmm(self._ratings, given_u, given_v.T, alpha=-1.0).values()
         self._tau = _gamma(1 + len(error) / 2, 1 + float(error.square().sum()) / 2)
 
     def state(self) -> dict[str, Tensor]:
@@ -177,10 +181,6 @@ class Sampler:
         """What no sweep changes, by name."""
         named = {**self._consumers.constants("consumer"), **self._products.constants("product")}
         return {"shift": self._shift, "scale": self._scale, **named}
-
-    def _both_ways(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Values of the ratings (N,) as a sparse matrix (consumers, products), and its transpose."""
-        return _sparse(self._u, self._i, values, self._shape), _sparse(self._i, self._u, values, self._shape[::-1])
 
 
 def bases_of(ratings: Ratings, consumers: Features, products: Features, rank: int) -> tuple[list[Basis], list[Basis]]:
@@ -197,11 +197,20 @@ def bases_of(ratings: Ratings, consumers: Features, products: Features, rank: in
     )
 
 
-def _sparse(rows: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """(shape) in compressed rows, which multiply quickest."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Sparse")  # torch says once that compressed rows are in beta
-        return torch.sparse_coo_tensor(torch.stack([rows, columns]), values, shape).coalesce().to_sparse_csr()
+def _sparse(rows: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
+    """(shape), where entries that repeat stay apart."""
+    order = torch.argsort(rows * shape[1] + columns)
+    starts = torch.zeros(shape[0] + 1, dtype=torch.int64)
+    starts[1:] = torch.bincount(rows, minlength=shape[0]).cumsum(0)
+    return compressed(starts, columns[order], values[order], shape)
+
+
+def _half(width: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows and columns of the upper half of a symmetric matrix, and where in that half each of its entries stands."""
+    rows, columns = torch.triu_indices(width, width)
+    place = torch.zeros(width, width, dtype=torch.int64)
+    place[rows, columns] = place[columns, rows] = torch.arange(len(rows))
+    return rows, columns, place.flatten()
 
 
 def unit_rows(seen: Tensor) -> Tensor:

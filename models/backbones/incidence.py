@@ -54,12 +54,12 @@ class Incidence:
         """Sums over all entries of each thing of their rows (N, d) with weights (N, L): (E, d)."""
         n_rows, length = self.place.shape
         values = weights.flatten().index_select(0, self.order)
-        return _csr(self.starts, self.order // length, values, (self.n_things, n_rows)) @ rows
+        return compressed(self.starts, self.order // length, values, (self.n_things, n_rows)) @ rows
 
     def _matrix(self, values: Tensor) -> Tensor:
         n_rows, length = self.place.shape
         starts = torch.arange(0, n_rows * length + 1, length, device=self.place.device)
-        return _csr(starts, self.place.flatten(), values.flatten(), (n_rows, self.n_things))
+        return compressed(starts, self.place.flatten(), values.flatten(), (n_rows, self.n_things))
 
 
 class _Dots(torch.autograd.Function):
@@ -90,7 +90,8 @@ class _Sums(torch.autograd.Function):
         return None, ctx.incidence._dots(gradient, things), ctx.incidence._sums_by_thing(weights, gradient)
 
 
-def _csr(starts: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
+def compressed(starts: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
+    """A sparse matrix in compressed rows, which multiply quickest; entries may repeat."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sparse")  # torch says once that compressed rows are in beta
         return torch.sparse_csr_tensor(starts, columns, values, shape, check_invariants=False)
