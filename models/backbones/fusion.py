@@ -66,6 +66,8 @@ def make_backend(
 class MLP(nn.Module):
     """The fused fields, their dot products before fusion, and the numbers, through a multi-layer perceptron."""
 
+    above: Tensor
+
     def __init__(self, n_fields: int, d: int, n_numbers: int, hidden: Sequence[int], dropout: float) -> None:
         super().__init__()
         pairs = torch.triu_indices(n_fields, n_fields, 1)
