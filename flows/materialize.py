@@ -96,12 +96,13 @@ def text_encoder(workspace: Workspace) -> Encode:
 def _materialize(
     workspace: Workspace, ingested: IngestResult, explained: ExplainResult, made_from: str
 ) -> MaterializeResult:
-    from models.explanations.codes import product_texts
+    from models.explanations.codes import product_texts, topics
 
     snapshot, encode = read_snapshot(workspace, ingested), text_encoder(workspace)
     facets, pair_texts = workspace.lake.read("facets"), workspace.lake.read("pair_texts")
     texts = sorted({*facets["text"], *pair_texts["text"]})
-    autoencoder, before, after = _autoencoder(workspace, texts, encode)
+    about = topics(facets, workspace.lake.read("facts"))
+    autoencoder, before, after = _autoencoder(workspace, texts, [about.get(text, "") for text in texts], encode)
     tables = _feature_tables(snapshot, facets, pair_texts, encode, autoencoder)
     for view in (CONSUMER_FACETS, PRODUCT_FACETS, PAIR_CODES):
         if workspace.lake.has(view.table):
@@ -128,7 +129,9 @@ def _materialize(
     )
 
 
-def _autoencoder(workspace: Workspace, texts: list[str], encode: Encode) -> tuple[Autoencoder, float | None, float]:
+def _autoencoder(
+    workspace: Workspace, texts: list[str], about: list[str], encode: Encode
+) -> tuple[Autoencoder, float | None, float]:
     """The autoencoder, with its reconstruction loss before it was trained and after.
 
     While a release is live, its model reads codes of the stored autoencoder, so that one is used as it is. Before, it
@@ -141,7 +144,9 @@ def _autoencoder(workspace: Workspace, texts: list[str], encode: Encode) -> tupl
     if ReleaseStore(workspace.settings.releases).live_id() is not None:
         autoencoder = Autoencoder.load(folder)
         return autoencoder, None, round(autoencoder.reconstruction(vectors), 5)
-    autoencoder, report = train_autoencoder(vectors, AutoencoderConfig(), RunContext(progress=workspace.progress))
+    autoencoder, report = train_autoencoder(
+        vectors, AutoencoderConfig(), RunContext(progress=workspace.progress), about
+    )
     folder.mkdir(parents=True, exist_ok=True)
     autoencoder.save(folder)
     return autoencoder, round(report.before, 5), round(report.after, 5)

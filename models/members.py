@@ -13,9 +13,9 @@ from torch.func import functional_call, stack_module_state
 class Members(nn.Module):
     """M networks as one module whose parameters and outputs have a leading axis of members.
 
-    Elementwise optimisers treat the stacked parameters as they would each network's own. Members share the rows and what is
-    made of them once for all, and run one after the other: what one holds meanwhile fits the processor's cache, where
-    that of all together does not. They differ in where they start and in what dropout leaves out.
+    Elementwise optimisers treat the stacked parameters as they would each network's own. Members share the rows and
+    what is made of them once for all, and run one after the other: what one holds meanwhile fits the processor's cache,
+    where that of all together does not. They differ in where they start and in what dropout leaves out.
     """
 
     def __init__(self, make: Callable[[], nn.Module], n_members: int) -> None:

@@ -7,6 +7,7 @@ of the training period alone.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -16,14 +17,16 @@ from numpy.typing import NDArray
 
 from benchmarks.lr.splits import BenchSplit
 from benchmarks.lr.texts import CodedBy, TextSet, text_set
+from benchmarks.lr.wording import split_facts
 from features.as_of import TextTables
 from features.batch import CODE_WIDTH, CONTENT_WIDTH
 from features.lake import Lake
 from features.records import to_frame
 from features.settings import HostSettings
-from features.types import Explanation, content_hash
+from features.types import Explanation, Fact, content_hash
+from models.backbones.autoencoder import Autoencoder, AutoencoderConfig, train_autoencoder
 from models.base import Progress, RunContext, silent
-from models.explanations.codes import Coder, Encode, facet_codes, pair_codes, product_content
+from models.explanations.codes import Coder, Encode, facet_codes, pair_codes, product_content, topics
 
 SEED = 0
 REPORT = "report.json"
@@ -55,7 +58,7 @@ def text_tables(split: BenchSplit, name: str, settings: HostSettings, progress: 
     """The set of that name (`benchmarks/lr/texts.py`) as tables of the views of texts."""
     lake, chosen = Lake(settings.lake), text_set(split, name, Lake(settings.lake))
     encode = _encoder(lake, progress)
-    made_from = content_hash(_content(chosen.facets), chosen.coded_by)
+    made_from = content_hash(_content(chosen.facets), chosen.coded_by, AutoencoderConfig().model_dump())
 
     @cache
     def coded() -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -91,16 +94,24 @@ def _coder(split: BenchSplit, chosen: TextSet, settings: HostSettings, encode: E
         return RandomProjection()
     own = chosen.coded_by is CodedBy.OWN
     tuned_on = chosen if own else text_set(split, "model", Lake(settings.lake))
-    return _autoencoder(_distinct(tuned_on), _folder(split, tuned_on, settings), encode, progress)
+    about = _topics(split, tuned_on, Lake(settings.lake))
+    return _autoencoder(_distinct(tuned_on), about, _folder(split, tuned_on, settings), encode, progress)
 
 
-def _autoencoder(texts: list[str], folder: Path, encode: Encode, progress: Progress) -> Coder:
+def _topics(split: BenchSplit, chosen: TextSet, lake: Lake) -> dict[str, str]:
+    """What texts are about, where they rest on facts."""
+    if "fact_ids" not in chosen.facets:
+        return {}
+    resting = chosen.facets.dropna(subset="fact_ids")
+    return topics(resting, to_frame(split_facts(split, lake), Fact))
+
+
+def _autoencoder(texts: list[str], about: Mapping[str, str], folder: Path, encode: Encode, progress: Progress) -> Coder:
     """The autoencoder fine-tuned on those texts, fitted once; its report lies beside it."""
-    from models.backbones.autoencoder import Autoencoder, AutoencoderConfig, train_autoencoder
-
     if not folder.exists():
         run = RunContext(seed=SEED, progress=progress)
-        autoencoder, report = train_autoencoder(encode(texts), AutoencoderConfig(), run)
+        known = [about.get(text, "") for text in texts]
+        autoencoder, report = train_autoencoder(encode(texts), AutoencoderConfig(), run, known)
         half = folder.with_suffix(".half")
         half.mkdir(parents=True, exist_ok=True)
         autoencoder.save(half)
@@ -111,7 +122,8 @@ def _autoencoder(texts: list[str], folder: Path, encode: Encode, progress: Progr
 
 
 def _folder(split: BenchSplit, tuned_on: TextSet, settings: HostSettings) -> Path:
-    return settings.home / "benchmark" / split.key / f"autoencoder-{content_hash(_distinct(tuned_on))[:12]}"
+    made_from = content_hash(_distinct(tuned_on), AutoencoderConfig().model_dump())
+    return settings.home / "benchmark" / split.key / f"autoencoder-{made_from[:12]}"
 
 
 def _distinct(chosen: TextSet) -> list[str]:

@@ -1,12 +1,16 @@
 """The explanation autoencoder: text vectors (d_t = 384) to explanation codes (d_e = 64) and back.
 
 Source: LR-Recsys (Wang, Pan, Chen, arXiv 2502.16759) embeds explanations "via a fine-tuned autoencoder"; widths,
-GELU, the LayerNorm on the code and the loss MSE + 0.1 (1 - cos) are our reading.
+GELU, the LayerNorm on the code and the loss MSE + 0.1 (1 - cos) are our reading. Ours are two more terms, because a
+ranker that has to see where the reasons of a consumer meet those of a product needs codes whose angles mean something,
+and reconstruction alone does not ask for that: codes are as near to each other as their texts are, and texts that rest
+on facts about the same thing are drawn together (supervised contrast: Khosla et al., NeurIPS 2020, eq. 2).
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +28,7 @@ from models.training import LoopSettings, fit_module, seeded
 
 Vectors = NDArray[np.float32]
 CHUNK = 8192
+NO_TOPIC = -1
 
 
 class AutoencoderConfig(MethodConfig):
@@ -35,6 +40,12 @@ class AutoencoderConfig(MethodConfig):
     code_width: int = CODE_WIDTH
     """d_e."""
     lambda_cosine: float = 0.1
+    lambda_likeness: float = 0.1
+    """Weight of codes being as near to each other as their texts."""
+    lambda_topic: float = 0.01
+    """Weight of drawing texts of one topic together."""
+    temperature: float = 0.1
+    """Of the contrast between topics."""
     learning_rate: float = 1e-3
     batch_size: int = 256
     epochs: int = 50
@@ -135,7 +146,7 @@ class Autoencoder:
 
 
 def train_autoencoder(
-    vectors: Vectors, config: AutoencoderConfig, run: RunContext
+    vectors: Vectors, config: AutoencoderConfig, run: RunContext, topics: Sequence[str] | None = None
 ) -> tuple[Autoencoder, AutoencoderReport]:
     """Fine-tunes an autoencoder on the vectors of training texts.
 
@@ -143,6 +154,7 @@ def train_autoencoder(
         vectors: (N, d_t) text vectors of explanations and facets seen in training, each text once.
         config: widths and training settings.
         run: seed, device and progress.
+        topics: what each text is about, "" where nothing is known; by default nothing is.
 
     Returns:
         The autoencoder, and its held-out reconstruction before and after training.
@@ -157,20 +169,21 @@ def train_autoencoder(
             "Generate facets or explanations for the training period first.",
         )
     with seeded(run.seed):
-        network = AutoencoderNetwork(config).to(run.device)
-        data = torch.tensor(vectors).float()[torch.randperm(len(vectors))].to(run.device)
-        n_held = max(1, int(len(data) * config.held_out))
-        held, rest = data[:n_held], data[n_held:]
-        before = _held_out_loss(network, held, config).item()
+        network, order = AutoencoderNetwork(config).to(run.device), torch.randperm(len(vectors))
+        data = torch.tensor(vectors).float()[order].to(run.device)
+        numbers = _numbered(topics or [""] * len(vectors))[order].to(run.device)
+        n_held, middle = max(1, int(len(data) * config.held_out)), data.mean(0)
+        held, rest = torch.arange(n_held), torch.arange(n_held, len(data))
+        before = _held_out_loss(network, data[held], config).item()
         fit = fit_module(
             network,
             len(rest),
-            lambda rows: reconstruction_loss(network(rest[rows]), rest[rows], config.lambda_cosine),
-            lambda: _held_out_loss(network, held, config),
+            lambda rows: _loss(network, data[rest[rows]], numbers[rest[rows]], middle, config),
+            lambda: _loss(network, data[held], numbers[held], middle, config),
             LoopSettings(config.epochs, config.patience, config.batch_size, config.learning_rate, label="autoencoder"),
             run,
         )
-    after = _held_out_loss(network, held, config).item()
+        after = _held_out_loss(network, data[held], config).item()
     return Autoencoder(config, network.cpu()), AutoencoderReport(before, after, fit)
 
 
@@ -178,6 +191,45 @@ def reconstruction_loss(reconstructed: Tensor, vectors: Tensor, lambda_cosine: f
     """L_rec = MSE(D(E(h)), h) + lambda (1 - cos), mean over rows."""
     cosine = functional.cosine_similarity(reconstructed, vectors, dim=-1).mean()
     return functional.mse_loss(reconstructed, vectors) + lambda_cosine * (1 - cosine)
+
+
+def likeness_loss(codes: Tensor, vectors: Tensor) -> Tensor:
+    """Mean squared difference of the cosines among codes (B, d_e) and among their texts (B, d_t)."""
+    codes, vectors = functional.normalize(codes, dim=-1), functional.normalize(vectors, dim=-1)
+    return functional.mse_loss(codes @ codes.mT, vectors @ vectors.mT)
+
+
+def topic_loss(codes: Tensor, topics: Tensor, temperature: float) -> Tensor:
+    """Supervised contrast: mean over codes of -log of the share that codes of the same topic have in its company.
+
+    Args:
+        codes: (B, d_e).
+        topics: (B,) numbers, `NO_TOPIC` for none. A code without another of its topic says nothing.
+        temperature: of the softmax over cosines.
+    """
+    alone = torch.eye(len(codes), dtype=torch.bool, device=codes.device)
+    same = (topics.unsqueeze(0) == topics.unsqueeze(1)) & (topics != NO_TOPIC).unsqueeze(1) & ~alone
+    codes = functional.normalize(codes, dim=-1)
+    shares = (codes @ codes.mT / temperature).masked_fill(alone, -torch.inf).log_softmax(-1)
+    company = same.sum(1)
+    told = -shares.masked_fill(~same, 0).sum(1) / company.clamp(min=1)
+    return told.sum() / (company > 0).sum().clamp(min=1)
+
+
+def _loss(
+    network: AutoencoderNetwork, vectors: Tensor, topics: Tensor, middle: Tensor, config: AutoencoderConfig
+) -> Tensor:
+    """L = L_rec + lambda L_likeness + lambda L_topic of some texts; texts are compared by what sets them apart."""
+    codes = network.encoder(vectors)
+    loss = reconstruction_loss(network.decoder(codes), vectors, config.lambda_cosine)
+    loss = loss + config.lambda_likeness * likeness_loss(codes, vectors - middle)
+    return loss + config.lambda_topic * topic_loss(codes, topics, config.temperature)
+
+
+def _numbered(topics: Sequence[str]) -> Tensor:
+    """Topics as numbers, `NO_TOPIC` for ""."""
+    numbers = {topic: number for number, topic in enumerate(sorted({*topics} - {""}))}
+    return torch.tensor([numbers.get(topic, NO_TOPIC) for topic in topics])
 
 
 def _held_out_loss(network: AutoencoderNetwork, held: Tensor, config: AutoencoderConfig) -> Tensor:

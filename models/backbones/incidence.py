@@ -44,6 +44,8 @@ class Incidence:
         return sums
 
     def _dots(self, rows: Tensor, things: Tensor) -> Tensor:
+        if self.n_things <= self.place.shape[1]:  # a sparse product refuses more entries than the matrix has places
+            return (rows @ things.mT).gather(1, self.place)
         pattern = self._matrix(rows.new_zeros(self.place.shape))
         return torch.sparse.sampled_addmm(pattern, rows, things.mT, beta=0.0).values().view(self.place.shape)
 

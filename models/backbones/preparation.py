@@ -20,6 +20,7 @@ from features.batch import CODE_WIDTH, CONTENT_WIDTH, N_FACETS, FeatureBatch, In
 from features.errors import ReleaseError
 from features.types import RatingScale
 from features.vocabulary import UNKNOWN, Vocabulary
+from models.backbones.closeness import closeness
 from models.backbones.factorization import Belief
 from models.backbones.incidence import Incidence
 
@@ -28,6 +29,8 @@ MAX_ATTRIBUTES = 24
 RATING_BUCKETS = 11
 N_TIME = 6
 N_BELIEF = 3
+CHUNK = 4096
+"""Rows whose facets are compared at once."""
 _LOG_COLUMNS = (0, 4)
 _VOCABULARIES = ("consumers", "products", "attributes")
 
@@ -72,6 +75,7 @@ class Inputs:
     history: Tensor  # (N, L) products, 0 = unknown
     history_rating: Tensor  # (N, L) bucket
     history_mask: Tensor  # (N, L) bool, True where there is an event
+    closeness: Tensor  # (N, 2, K): how many facets of both sides come how near, by stance
     time: Tensor  # (N, 6): weekday, hour, month as sine and cosine
     attribute_row: Tensor  # (N,) into attributes
     content_row: Tensor
@@ -191,12 +195,7 @@ class Preparation:
         who, what = batch.consumers, batch.products
         attributes, attribute_row = self._attributes(what.attributes)
         content, content_row = _table(what.content, (CONTENT_WIDTH,))
-        consumer_codes, consumer_codes_row, consumer_weights, consumer_weights_row = _facets(
-            who.facet_codes, who.facet_weights
-        )
-        product_codes, product_codes_row, product_weights, product_weights_row = _facets(
-            what.facet_codes, what.facet_weights
-        )
+        consumer_facets, product_facets = (_facets(side.facet_codes, side.facet_weights) for side in (who, what))
         pair_codes, pair_row = _table(batch.pairs.codes, (2, CODE_WIDTH), absent=np.nan)
         return Inputs(
             consumer=numbers_of(self.consumers, who.consumer_ids),
@@ -207,20 +206,21 @@ class Preparation:
             history=numbers_of(self.products, who.history_ids),
             history_rating=self._buckets(who.history_ratings),
             history_mask=torch.from_numpy(np.asarray(who.history_ids != "", bool)),
+            closeness=_closeness(consumer_facets, product_facets),
             time=_cycles(batch.as_of),
             attribute_row=attribute_row,
             content_row=content_row,
-            consumer_codes_row=consumer_codes_row,
-            consumer_weights_row=consumer_weights_row,
-            product_codes_row=product_codes_row,
-            product_weights_row=product_weights_row,
+            consumer_codes_row=consumer_facets.code_row,
+            consumer_weights_row=consumer_facets.weight_row,
+            product_codes_row=product_facets.code_row,
+            product_weights_row=product_facets.weight_row,
             pair_row=pair_row,
             attributes=attributes,
             content=torch.nan_to_num(content),
-            consumer_codes=consumer_codes,
-            consumer_weights=consumer_weights,
-            product_codes=product_codes,
-            product_weights=product_weights,
+            consumer_codes=consumer_facets.codes,
+            consumer_weights=consumer_facets.weights,
+            product_codes=product_facets.codes,
+            product_weights=product_facets.weights,
             pair_codes=pair_codes,
         )
 
@@ -314,14 +314,37 @@ def _table(indexed: Indexed, shape: tuple[int, ...], absent: float = 0.0) -> tup
     return torch.from_numpy(table), torch.from_numpy(place.astype(np.int64) + shift)
 
 
-def _facets(codes: Indexed, weights: Indexed) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Tables and rows of codes and weights, with as many slots as any entity fills: facets fill them from the front."""
+class _Facets(NamedTuple):
+    """The facets of one side: tables, and which row of them each of the N rows has."""
+
+    codes: Tensor  # (T, 2, M, W)
+    code_row: Tensor  # (N,)
+    weights: Tensor  # (T, 2, M)
+    weight_row: Tensor  # (N,)
+
+
+def _facets(codes: Indexed, weights: Indexed) -> _Facets:
+    """Tables with as many slots as any entity fills: facets fill them from the front."""
     code_table, code_row = _table(codes, (2, N_FACETS, CODE_WIDTH))
     weight_table, weight_row = _table(weights, (2, N_FACETS))
     code_table, weight_table = code_table.nan_to_num(), weight_table.nan_to_num()
     filled = (weight_table > 0).flatten(0, 1).any(0).nonzero()
     n_slots = int(filled.max()) + 1 if len(filled) else 1
-    return code_table[:, :, :n_slots], code_row, weight_table[:, :, :n_slots], weight_row
+    return _Facets(code_table[:, :, :n_slots], code_row, weight_table[:, :, :n_slots], weight_row)
+
+
+def _closeness(consumer: _Facets, product: _Facets) -> Tensor:
+    """(N, 2, K), in parts, since every row needs the cosines of all its facets."""
+    parts = [
+        closeness(
+            consumer.codes[consumer.code_row[rows]],
+            consumer.weights[consumer.weight_row[rows]],
+            product.codes[product.code_row[rows]],
+            product.weights[product.weight_row[rows]],
+        )
+        for rows in torch.split(torch.arange(len(consumer.code_row)), CHUNK)
+    ]
+    return torch.cat(parts)
 
 
 def _cycles(as_of: NDArray[np.datetime64]) -> Tensor:

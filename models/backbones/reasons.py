@@ -5,7 +5,7 @@ Source: LR-Recsys (Wang, Pan, Chen, arXiv 2502.16759), sections 3.2 and 8 of our
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -65,6 +65,15 @@ def _log_weights(weights: Tensor) -> Tensor:  # (B, 2, M) -> (B, 2, M + 1)
     return slots.clamp(min=1e-12).log()
 
 
+class Told(NamedTuple):
+    """What the reasons of B pairs say."""
+
+    fields: Tensor  # (B, 2, d)
+    seen: Tensor  # (B, 2): 1 where there is a reason
+    closeness: Tensor  # (B, 2 K): how many facets come how near, 0 where none was composed
+    distillation: Tensor  # () loss of composed codes against bought ones
+
+
 class Reasons(nn.Module):
     """The fields e_plus and e_minus: bought code, else composed code, else "missing" (sections 3.2 and 8).
 
@@ -84,20 +93,20 @@ class Reasons(nn.Module):
         self.polarity = nn.Parameter(torch.randn(2, d) * 0.05)
         self.missing = nn.Parameter(torch.randn(2, d) * 0.05)
 
-    def forward(self, inputs: Inputs) -> tuple[Tensor, Tensor, Tensor]:
-        """Fields (B, 2, d), mask bits (B, 2): 1 where a reason is seen, and the distillation loss ()."""
+    def forward(self, inputs: Inputs) -> Told:
         composed, has_facets = self.composer(inputs)
         pairs = inputs.distinct["pair_row"]
         bought = pairs.each(~pairs.values.isnan().any(-1))  # (B, 2)
-        code, distillation = composed, composed.new_zeros(())
+        code, met, distillation = composed, has_facets, composed.new_zeros(())
         if bought.any():
             pair = pairs.each(pairs.values.nan_to_num())  # (B, 2, W)
             distillation = distillation_loss(composed, pair, bought & has_facets & self.shown)
             use_pair = bought & ~(self._drawn(bought) & has_facets)
-            code = torch.where(use_pair.unsqueeze(-1), pair, composed)
+            code, met = torch.where(use_pair.unsqueeze(-1), pair, composed), has_facets & ~use_pair
         seen = (bought | has_facets) & self.shown & ~self._drawn(bought)
+        near = inputs.closeness * (seen & met).unsqueeze(-1)  # (B, 2, K)
         fields = torch.where(seen.unsqueeze(-1), self.adapter(code) + self.polarity, self.missing)
-        return fields, seen.float(), distillation
+        return Told(fields, seen.float(), near.flatten(1), distillation)
 
     def _drawn(self, like: Tensor) -> Tensor:
         """True with the dropout's probability in training, else False."""

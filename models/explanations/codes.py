@@ -54,6 +54,22 @@ def facet_codes(facets: pd.DataFrame, encode: Encode, autoencoder: Coder) -> tup
     return consumers, products
 
 
+def topics(facets: pd.DataFrame, facts: pd.DataFrame) -> dict[str, str]:
+    """What the text of each facet is about, by text: the first of its facts' aspects that names a thing.
+
+    Args:
+        facets: has `text` and `fact_ids`.
+        facts: has `fact_id` and `aspect`; an aspect without a value (`mean`, `description`) names nothing.
+    """
+    aspects = dict(zip(facts["fact_id"], facts["aspect"], strict=True))
+    found: dict[str, str] = {}
+    for text, fact_ids in zip(facets["text"], facets["fact_ids"], strict=True):
+        named = [aspect for fact_id in fact_ids if "=" in (aspect := aspects.get(fact_id, ""))]
+        if named:
+            found.setdefault(text, named[0])
+    return found
+
+
 def product_content(catalog: Catalog, encode: Encode) -> pd.DataFrame:
     """What products are, as text vectors: `product_id`, `event_timestamp` (1970), `version`, `vector` (384,)."""
     texts = product_texts(catalog)

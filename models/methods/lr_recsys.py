@@ -14,6 +14,8 @@ Deviations from the paper, all ours:
 - one network with two heads (stars by MSE on 0..1, liking by BCE), each starting from what a Bayesian factorization of
   the ratings believes (`models/backbones/collaborative.py`), so that the network only learns what ratings alone do not
   say; training rows get the belief of a factorization that did not see them;
+- beside the attention over facets, which says which of them meet, the network counts how many come how near: met
+  reasons add to the score as directly as the belief does (`models/backbones/closeness.py`);
 - the network also sees how sure that belief is, and the dot products of the fields, without which few rows do not teach
   it who goes with what;
 - ids are sometimes dropped in training, so that unknown consumers and products are normal cases;
@@ -44,6 +46,7 @@ from features.errors import ReleaseError, TrainingError
 from features.types import RatingScale
 from features.vocabulary import UNKNOWN
 from models.backbones.calibration import platt
+from models.backbones.closeness import N_KERNELS
 from models.backbones.collaborative import Collaborative, CollaborativeConfig
 from models.backbones.factorization import Belief
 from models.backbones.fusion import Backend, FieldAttention, make_backend
@@ -57,6 +60,8 @@ from models.training import LoopSettings, fit_epochs, fit_module, seeded
 FIELDS = ("consumer", "product", "context", "history", "e_plus", "e_minus")
 """The K fields of the fusion network, in order."""
 CHUNK = 4096
+MET = 10.0
+"""What met facets are multiplied with: so few weights must get far in the few steps that the network takes."""
 
 
 class LRRecsysConfig(MethodConfig):
@@ -186,17 +191,18 @@ class LRRecsysNetwork(nn.Module):
         reasons = Reasons(d, config.explanations, config.explanation_dropout)
         self.reasons, self.fusion = reasons, FieldAttention(len(FIELDS), d, config.n_heads)
         self.backend = make_backend(config.backend, len(FIELDS), d, 2 + N_BELIEF, config.hidden, config.dropout)
+        self.met = nn.Parameter(torch.zeros(2 * N_KERNELS, 2))
         self.trust = nn.Parameter(torch.ones(2))
 
     def forward(self, inputs: Inputs) -> Output:
         consumer, product, context = self.entities(inputs)
         history = self.history(product, self.entities.product, inputs)
-        reasons, seen, distillation = self.reasons(inputs)
-        z = torch.cat([torch.stack([consumer, product, context, history], dim=1), reasons], dim=1)  # (B, K, d)
+        reasons = self.reasons(inputs)
+        z = torch.cat([torch.stack([consumer, product, context, history], dim=1), reasons.fields], dim=1)  # (B, K, d)
         fused, attention = self.fusion(z)
-        logits = self.backend(z, fused, torch.cat([seen, inputs.belief], dim=1))  # (B, 2)
-        logits = logits + self.trust * inputs.belief[:, :2]
-        return Output(logits[:, 0].sigmoid(), logits[:, 1], attention, distillation)
+        logits = self.backend(z, fused, torch.cat([reasons.seen, inputs.belief], dim=1))  # (B, 2)
+        logits = logits + self.trust * inputs.belief[:, :2] + MET * reasons.closeness @ self.met
+        return Output(logits[:, 0].sigmoid(), logits[:, 1], attention, reasons.distillation)
 
 
 class Examples(NamedTuple):

@@ -47,6 +47,32 @@ def test_codes_of_one_theme_are_nearest_to_each_other(
     assert (theme[likeness.argmax(1)] == theme).mean() > 0.9
 
 
+def test_texts_of_one_topic_are_drawn_together() -> None:
+    """How a thing is said weighs more in the texts' vectors than what is said, and less in the codes."""
+    rng = np.random.default_rng(1)
+    topic, style = rng.integers(0, 10, 800), rng.integers(0, 6, 800)
+    said, how = rng.normal(size=(10, CONFIG.text_width)), 2 * rng.normal(size=(6, CONFIG.text_width))
+    vectors = (said[topic] + how[style]).astype(np.float32) / 40
+
+    def apart(about: list[str] | None) -> float:
+        codes = train_autoencoder(vectors, CONFIG, RunContext(), about)[0].codes(vectors)
+        codes /= np.linalg.norm(codes, axis=1, keepdims=True)
+        likeness, same = codes @ codes.T, np.equal.outer(topic, topic)
+        return float(likeness[same].mean() - likeness[~same].mean())
+
+    assert apart([str(number) for number in topic]) > 2 * apart(None)
+
+
+def test_codes_are_as_near_to_each_other_as_their_texts(
+    vectors: np.ndarray, trained: tuple[Autoencoder, AutoencoderReport]
+) -> None:
+    def cosines(rows: np.ndarray) -> np.ndarray:
+        rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        return (rows @ rows.T)[np.triu_indices(len(rows), 1)]
+
+    assert np.corrcoef(cosines(trained[0].codes(vectors)), cosines(vectors - vectors.mean(0)))[0, 1] > 0.8
+
+
 def test_the_same_seed_gives_the_same_codes_and_saving_changes_none(vectors: np.ndarray, tmp_path: Path) -> None:
     short = AutoencoderConfig(epochs=2)
     first, _ = train_autoencoder(vectors, short, RunContext(seed=3))

@@ -5,7 +5,7 @@ import pandas as pd
 
 from features.types import Facet
 from models.backbones.autoencoder import Autoencoder, AutoencoderConfig, AutoencoderNetwork
-from models.explanations.codes import facet_codes
+from models.explanations.codes import facet_codes, topics
 
 CODER = Autoencoder(AutoencoderConfig(), AutoencoderNetwork(AutoencoderConfig()))
 COLUMNS = list(Facet.__dataclass_fields__)
@@ -29,3 +29,9 @@ def test_no_facets_give_empty_frames():
     consumers, products = facet_codes(pd.DataFrame(columns=COLUMNS), encode, CODER)
     assert consumers.empty
     assert str(products["event_timestamp"].dtype) == "datetime64[us, UTC]"
+
+
+def test_a_text_is_about_the_first_thing_that_its_facts_name():
+    facets = pd.DataFrame({"text": ["bass!", "good", "many"], "fact_ids": [("a", "b"), ("c",), ("d",)]})
+    facts = pd.DataFrame({"fact_id": ["a", "b", "c"], "aspect": ["mean", "term=bass", "mean"]})
+    assert topics(facets, facts) == {"bass!": "term=bass"}

@@ -33,3 +33,9 @@ def test_sums_weigh_each_rows_things(incidence: Incidence) -> None:
     told = (weights.unsqueeze(-1) * things[incidence.place]).sum(1)
     torch.testing.assert_close(incidence.sums(weights, things), told)
     assert torch.autograd.gradcheck(incidence.sums, (weights, things))
+
+
+def test_more_entries_than_things_are_a_normal_case() -> None:
+    rows, things = torch.randn(5, 3), torch.randn(2, 3)
+    place = torch.randint(0, 2, (5, 4))
+    assert torch.allclose(Incidence.of(place, 2).dots(rows, things), (rows @ things.mT).gather(1, place))

@@ -147,15 +147,15 @@ def test_a_bought_code_replaces_the_composed_one():
     preparation = fitted()._fitted().preparation
     belief = Belief(torch.zeros(40), torch.zeros(40), torch.tensor(1.0))
     inputs = preparation.inputs(batch, belief)
-    fields, seen, _ = reasons(inputs)
+    told = reasons(inputs)
     row = int(np.flatnonzero(batch.pairs.codes.index >= 0)[0])
     pair = torch.from_numpy(batch.pairs.codes.table[batch.pairs.codes.index[row]])
-    torch.testing.assert_close(fields[row], reasons.adapter(pair) + reasons.polarity, atol=1e-5, rtol=0)
+    torch.testing.assert_close(told.fields[row], reasons.adapter(pair) + reasons.polarity, atol=1e-5, rtol=0)
     nothing = (batch.pairs.codes.index < 0) & (batch.consumers.facet_codes.index < 0)
     nothing &= batch.products.facet_codes.index < 0
     assert nothing.any()
-    assert not seen[torch.from_numpy(nothing)].any()
-    assert torch.equal(fields[torch.from_numpy(nothing)][0], reasons.missing)
+    assert not told.seen[torch.from_numpy(nothing)].any()
+    assert torch.equal(told.fields[torch.from_numpy(nothing)][0], reasons.missing)
 
 
 def test_distillation_is_zero_where_composed_equals_bought():
