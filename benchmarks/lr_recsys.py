@@ -2,6 +2,7 @@
 
     python -m benchmarks.lr_recsys --dataset ml-100k --split random-0 --quick
     python -m benchmarks.lr_recsys --dataset amazon-musical-instruments
+    python -m benchmarks.lr_recsys --dataset world
 
 COUNTERPOINT_BENCH and COUNTERPOINT_DATA name the benchmark's and the data's folders, COUNTERPOINT_HOME the home that
 holds the texts (`benchmarks/lr/generate.py`) and every run that was made. A stopped proof goes on; a variant whose
@@ -17,11 +18,12 @@ from typing import Annotated, Any
 import typer
 
 from benchmarks.lr.figures import draw
-from benchmarks.lr.judge import judged, table
+from benchmarks.lr.judge import judged, peers_of, scorer, table
 from benchmarks.lr.runs import Run, run_variant
 from benchmarks.lr.settings import config_of, splits_of
 from benchmarks.lr.splits import BenchSplit, load_split
 from benchmarks.lr.variants import QUICK, VARIANTS
+from benchmarks.lr.world import WORLD, world_split
 from benchmarks.record import RESULTS, write_result
 from features.errors import InputError
 from features.settings import BenchFolders, HostSettings
@@ -36,14 +38,18 @@ def main(
     seeds: Annotated[int, typer.Option(help="Members trained together.")] = 5,
 ) -> None:
     """Runs what was not run yet, judges everything, and prints the table."""
-    settings, folders = HostSettings.from_environment(), BenchFolders.from_environment()
+    settings = HostSettings.from_environment()
+    folders = None if dataset == WORLD else BenchFolders.from_environment()
     names = variant or (QUICK if quick else list(VARIANTS))
     config = config_of(dataset).model_copy(update={"members": 1 if quick else seeds})
     figures: dict[str, Any] = {"config": config.model_dump(mode="json"), "splits": {}}
     for name in split or splits_of(dataset):
-        loaded = load_split(dataset, name, folders)
+        loaded = world_split(name) if folders is None else load_split(dataset, name, folders)
         runs, absent = _runs(loaded, names, config, settings)
-        figures["splits"][name] = {**judged(loaded, runs, folders), "not_run": absent}
+        figures["splits"][name] = {
+            **judged(runs, scorer(loaded, folders), peers_of(loaded, folders)),
+            "not_run": absent,
+        }
         typer.echo(table(name, figures["splits"][name]))
     path = write_result(f"lr_recsys/{dataset}{'-quick' if quick else ''}", figures)
     draw(figures, path.with_suffix(".png"))

@@ -5,23 +5,44 @@ A gain is the paired difference on the same test rows (`score.py --compare`): be
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from benchmarks.lr.runs import Run, scored
 from benchmarks.lr.splits import BenchSplit
+from benchmarks.lr.world import WORLD, scored_world
 from features.settings import BenchFolders
 
 CONTROLS = ("no_expl", "shuffled", "product_text", "random", "swapped", "pos_only", "neg_only", "summary")
 
 
-def judged(split: BenchSplit, runs: list[Run], folders: BenchFolders) -> dict[str, Any]:
+Scorer = Callable[[list[str]], dict[str, Any]]
+"""What is said of one file of predictions, or of the second against the first."""
+
+
+def scorer(split: BenchSplit, folders: BenchFolders | None) -> Scorer:
+    """The benchmark's script, or, for the built-in world, our own evaluation."""
+    if split.dataset == WORLD or folders is None:
+        return partial(scored_world, split=split)
+    return partial(scored, split=split, folders=folders)
+
+
+def peers_of(split: BenchSplit, folders: BenchFolders | None) -> dict[str, str]:
+    """Files of others' predictions by name; the built-in world has none."""
+    found = (
+        sorted((folders.bench / "peers" / split.dataset / split.name / "rating").glob("*.csv.gz")) if folders else []
+    )
+    return {path.name.removesuffix(".csv.gz"): str(path) for path in found}
+
+
+def judged(runs: list[Run], score: Scorer, peers: Mapping[str, str]) -> dict[str, Any]:
     """Figures of every run; and of the full method (without its texts: the first run) against controls and peers."""
     by_name = {run.variant: run for run in runs}
     figures: dict[str, Any] = {
-        "variants": {run.variant: _figures(run, split, folders) for run in runs},
+        "variants": {run.variant: _figures(run, score) for run in runs},
         "against_controls": {},
         "against_peers": {},
     }
@@ -31,9 +52,9 @@ def judged(split: BenchSplit, runs: list[Run], folders: BenchFolders) -> dict[st
     figures["compared"] = lead.variant
     for name in CONTROLS:
         if name in by_name and name != lead.variant:
-            figures["against_controls"][name] = _against(lead, by_name[name].file, split, folders)
-    for peer in sorted((folders.bench / "peers" / split.dataset / split.name / "rating").glob("*.csv.gz")):
-        figures["against_peers"][peer.name.removesuffix(".csv.gz")] = _against(lead, str(peer), split, folders)
+            figures["against_controls"][name] = score([by_name[name].file, lead.file])["compare"]
+    for name, file in peers.items():
+        figures["against_peers"][name] = score([file, lead.file])["compare"]
     return figures
 
 
@@ -54,10 +75,10 @@ def table(split: str, figures: dict[str, Any]) -> str:
     return "\n".join([*lines, *(f"  not run: {name}: {why}" for name, why in figures.get("not_run", {}).items())])
 
 
-def _figures(run: Run, split: BenchSplit, folders: BenchFolders) -> dict[str, Any]:
+def _figures(run: Run, score: Scorer) -> dict[str, Any]:
     several = len(run.rmse) > 1
     return {
-        "mean": scored([run.file], split, folders),
+        "mean": score([run.file]),
         "rmse_of_seeds": run.rmse,
         "sd_of_seeds": round(float(np.std(run.rmse, ddof=1)), 6) if several else 0.0,
         "epochs": run.epochs,
@@ -67,9 +88,3 @@ def _figures(run: Run, split: BenchSplit, folders: BenchFolders) -> dict[str, An
         "commit": run.commit,
         "attention_by_third": run.attention,
     }
-
-
-def _against(lead: Run, other: str | Path, split: BenchSplit, folders: BenchFolders) -> dict[str, Any]:
-    """The lead minus the other one, metric by metric."""
-    compared: dict[str, Any] = scored([str(other), lead.file], split, folders)["compare"]
-    return compared

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from benchmarks.lr.world import WORLD
 from features.errors import SettingError
 from models.backbones.collaborative import CollaborativeConfig
 from models.methods.lr_recsys import LRRecsysConfig
 
 _FEW_TASTES = 2
 _SPLITS = {
+    WORLD: ("seed-211", "seed-212", "seed-213"),
     "ml-100k": ("random-0", "random-1", "random-2", "u1"),
     "amazon-musical-instruments": ("random-0", "random-1", "random-2", "time", "cold-item-0"),
     "ml-latest-small": ("random-0", "random-1", "random-2"),
@@ -25,8 +27,10 @@ def splits_of(dataset: str) -> tuple[str, ...]:
 def config_of(dataset: str) -> LRRecsysConfig:
     """The settings for a dataset.
 
-    The small sets have a handful of ratings for each consumer, which speak of few tastes.
+    The small sets have a handful of ratings for each consumer, which speak of few tastes; the built-in world has so few
+    rows that a large batch would leave no steps to take.
     """
     splits_of(dataset)
     rank = _FEW_TASTES if dataset.startswith("amazon-") else CollaborativeConfig().rank
-    return LRRecsysConfig(epochs=8, patience=2, collaborative=CollaborativeConfig(rank=rank))
+    config = LRRecsysConfig(epochs=8, patience=2, collaborative=CollaborativeConfig(rank=rank))
+    return config if dataset != WORLD else config.model_copy(update={"epochs": 30, "patience": 4, "batch_size": 256})

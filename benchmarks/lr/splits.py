@@ -23,7 +23,7 @@ from features.readers.dataset import Dataset
 from features.readers.registry import read_dataset
 from features.sampling import draw
 from features.settings import BenchFolders
-from features.types import Catalog, Interactions, Snapshot
+from features.types import Catalog, Interactions, RatingScale, Snapshot
 from flows.recipe import ExplainSection, read_recipe
 
 BY_TIME = ("time", "leave-last-out")
@@ -117,13 +117,17 @@ def load_split(dataset: str, split: str, folders: BenchFolders | None = None) ->
     parts = _loader(folders.bench).read_split(dataset, split, folders.data, folders.bench / "splits")
     frame = _joined(read, parts)
     catalog = without_descriptions(read.catalog) if dataset in DESCRIBED_BY_REVIEWS else read.catalog
-    train = frame[frame["part"] == "train"].drop(columns="part").reset_index(drop=True)
-    if split not in BY_TIME:
-        train = timeless(train)
-    snapshot = Snapshot(Interactions(train), catalog, read.scale, after(train))
-    valid, test = (_held_out(frame, part) for part in ("valid", "test"))
+    snapshot = snapshot_of(frame, catalog, read.scale, timed=split in BY_TIME)
+    valid, test = (held_out(frame, part) for part in ("valid", "test"))
     folder = folders.data / dataset
     return BenchSplit(dataset, split, recipe.explain, snapshot, valid, test, read.catalog, folder)
+
+
+def snapshot_of(frame: pd.DataFrame, catalog: Catalog, scale: RatingScale, timed: bool) -> Snapshot:
+    """The rows whose `part` is train, with their times or without."""
+    train = frame[frame["part"] == "train"].drop(columns="part").reset_index(drop=True)
+    train = train if timed else timeless(train)
+    return Snapshot(Interactions(train), catalog, scale, after(train))
 
 
 def timeless(frame: pd.DataFrame) -> pd.DataFrame:
@@ -156,7 +160,8 @@ def _joined(read: Dataset, parts: pd.DataFrame) -> pd.DataFrame:
     return ours.assign(part=ours["row"].map(parts.set_index("row")["part"]))
 
 
-def _held_out(frame: pd.DataFrame, part: str) -> pd.DataFrame:
+def held_out(frame: pd.DataFrame, part: str) -> pd.DataFrame:
+    """The rows of a part, with `HELD_OUT_COLUMNS`."""
     return frame.loc[frame["part"] == part, HELD_OUT_COLUMNS].sort_values("row").reset_index(drop=True)
 
 

@@ -15,7 +15,7 @@ from benchmarks.lr import controls
 from benchmarks.lr.codes import RandomProjection, reconstruction
 from benchmarks.lr.examples import Examples, examples, together
 from benchmarks.lr.figures import draw
-from benchmarks.lr.judge import judged, table
+from benchmarks.lr.judge import judged, peers_of, scorer, table
 from benchmarks.lr.runs import Run, run_variant
 from benchmarks.lr.splits import BenchSplit, load_split
 from benchmarks.lr.summaries import summaries
@@ -400,7 +400,8 @@ def test_gains_are_the_full_method_minus_the_other(bench):
         bench.home.mkdir(exist_ok=True)
         test[["consumer_id", "product_id"]].assign(prediction=test["rating"] + miss).to_csv(files[name], index=False)
     runs = [Run(name, "ml-100k/random-0", path, [0.1, 0.3], 2, 1.0, 10, 0.2, "abc", {}) for name, path in files.items()]
-    figures = judged(bench.split(), runs, bench.folders)
+    split = bench.split()
+    figures = judged(runs, scorer(split, bench.folders), peers_of(split, bench.folders))
     assert figures["variants"]["full"]["mean"]["rmse"] == pytest.approx(0.5)
     assert figures["variants"]["full"]["sd_of_seeds"] == pytest.approx(0.141421)
     assert figures["against_controls"]["no_expl"]["rmse"]["b_minus_a"] == pytest.approx(-0.5)
