@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from counterpoint.keys import app as keys_app
 from features.errors import CounterpointError
 from features.settings import HostSettings
 
@@ -31,6 +32,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(keys_app)
 
 RecipeOption = Annotated[str, typer.Option("--recipe", help="A recipe's name (ml-100k/lr_recsys) or its path.")]
 DataOption = Annotated[str, typer.Option("--data", help="Folder with the data, in the recipe's layout.")]
@@ -285,7 +287,7 @@ def serve(
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 3000,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
 ) -> None:
-    """Serve the live release over HTTP."""
+    """Serve the live release over HTTP; on other than loopback addresses only once there are API keys."""
     from counterpoint.server import serve_here
 
     serve_here(open_settings(), host, port)

@@ -11,15 +11,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from features.errors import CounterpointError, ReleaseError
-from features.settings import HostSettings
+from features.errors import CounterpointError, ReleaseError, SettingError
+from features.settings import HostSettings, ServeSettings
 
 SERVICE = "services.recommend:RecommendService"
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def serve_here(settings: HostSettings, host: str, port: int) -> None:
-    """Replaces this process by the server. Raises ReleaseError if nothing was released yet."""
+    """Replaces this process by the server.
+
+    Raises:
+        ReleaseError: nothing was released yet.
+        SettingError: a setting of the service is wrong, or it would listen to others without asking for keys.
+    """
+    _require_keys(host)
     _require_release(settings)
     os.chdir(ROOT)
     command = _command(host, port)
@@ -53,6 +59,18 @@ def running_service(settings: HostSettings, log: Path, patience: float = 90.0) -
                 process.wait(timeout=20)
             except subprocess.TimeoutExpired:
                 process.kill()
+
+
+def _require_keys(host: str) -> None:
+    from services.access import is_loopback
+    from services.keys import KeyFile
+
+    if not is_loopback(host) and not KeyFile(ServeSettings.from_environment().keys).exists:
+        raise SettingError(
+            f"The service would listen on {host}, but there are no API keys.",
+            "Without keys it listens on a loopback address.",
+            "Make one first: counterpoint keys new NAME --role serve.",
+        )
 
 
 def _require_release(settings: HostSettings) -> None:

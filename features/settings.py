@@ -141,6 +141,48 @@ class HostSettings:
 
 
 @dataclass(frozen=True)
+class ServeSettings:
+    """How the service treats those who call it."""
+
+    keys: Path
+    """COUNTERPOINT_KEYS: file of the hashed API keys (default `keys.json` in the home)."""
+    rate: float = 50.0
+    """COUNTERPOINT_RATE: requests a second that one API key may send, after a burst of twice as many."""
+    concurrency: int = 32
+    """COUNTERPOINT_CONCURRENCY: requests in work at most; more are turned away with 503 and Retry-After."""
+    deadline: float = 10.0
+    """COUNTERPOINT_DEADLINE: seconds after which a request is answered by 504."""
+    store_timeout: float = 0.05
+    """COUNTERPOINT_STORE_TIMEOUT: seconds that a read of the online store may take; see `services/breaker.py`."""
+    drain: float = 2.0
+    """COUNTERPOINT_DRAIN: seconds between /readyz saying 503 and the listener closing, after SIGTERM."""
+    cors: tuple[str, ...] = ()
+    """COUNTERPOINT_CORS: origins, separated by commas, whose pages may call the service; none by default."""
+    feature_days: float = math.inf
+    """COUNTERPOINT_FEATURE_DAYS: feature rows whose last event is longer ago are absent (default: no limit)."""
+    text_days: float = math.inf
+    """COUNTERPOINT_TEXT_DAYS: texts whose last evidence is longer ago are absent (default: no limit)."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> ServeSettings:
+        """Reads the settings. Raises SettingError on a value that is not allowed."""
+        env = os.environ if environment is None else environment
+        keys = env.get("COUNTERPOINT_KEYS", "")
+        origins = (origin.strip() for origin in env.get("COUNTERPOINT_CORS", "").split(","))
+        return cls(
+            keys=Path(keys).expanduser().resolve() if keys else HostSettings.from_environment(env).home / "keys.json",
+            rate=_number(env, "COUNTERPOINT_RATE", cls.rate, above=0),
+            concurrency=int(_at_least_one(env, "COUNTERPOINT_CONCURRENCY", cls.concurrency)),
+            deadline=_number(env, "COUNTERPOINT_DEADLINE", cls.deadline, above=0),
+            store_timeout=_number(env, "COUNTERPOINT_STORE_TIMEOUT", cls.store_timeout, above=0),
+            drain=_number(env, "COUNTERPOINT_DRAIN", cls.drain, least=0),
+            cors=tuple(origin for origin in origins if origin),
+            feature_days=_number(env, "COUNTERPOINT_FEATURE_DAYS", cls.feature_days, above=0),
+            text_days=_number(env, "COUNTERPOINT_TEXT_DAYS", cls.text_days, above=0),
+        )
+
+
+@dataclass(frozen=True)
 class BenchFolders:
     """What benchmarks on real data need and this repository does not hold."""
 
@@ -166,12 +208,20 @@ class BenchFolders:
 
 
 def _at_least_one(env: Mapping[str, str], name: str, default: float) -> float:
-    """A number of at least 1. Raises SettingError."""
-    given = env.get(name) or default
+    return _number(env, name, default, least=1)
+
+
+def _number(
+    env: Mapping[str, str], name: str, default: float, least: float = -math.inf, above: float = -math.inf
+) -> float:
+    """A finite number within bounds, or the default. Raises SettingError."""
+    if not (given := env.get(name)):
+        return default
     try:
         number = float(given)
     except ValueError:
         number = math.nan
-    if not 1 <= number < math.inf:
-        raise SettingError(f"{name} is {given!r}.", "It must be a number of at least 1.")
+    if not (least <= number < math.inf and number > above):
+        bound = f"of at least {least:g}" if least > -math.inf else f"above {above:g}"
+        raise SettingError(f"{name} is {given!r}.", f"It must be a number {bound}.")
     return number

@@ -1,17 +1,15 @@
-"""The guard in front of the service: small JSON bodies in, errors as problem+json, a request id on every answer.
+"""What a body may be: a small JSON object, not compressed. Everything else is refused before anybody parses it.
 
 BentoML (1.4.39) has no body limit and answers some malformed bodies with 500; here they never reach it.
-The problem format is RFC 9457.
 """
 
 from __future__ import annotations
 
 import json
-import re
-import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
-from http import HTTPStatus
 from typing import Any
+
+from services.problems import Kind, Problem, Refusal
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -22,116 +20,94 @@ Headers = list[tuple[bytes, bytes]]
 
 MAX_BODY = 1_000_000
 """Bytes; 1,000 product ids of 256 characters fit four times."""
+MAX_VALUES = 20_000
+"""Values of a body, counted by their commas: the schemas allow a few thousand, and each costs time to parse."""
 MAX_DEPTH = 16
-REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+WITHOUT_BODY = ("GET", "HEAD", "OPTIONS", "DELETE")
 
 
-class _Refusal(Exception):
-    """A request that is not passed on."""
-
-    def __init__(self, status: HTTPStatus, detail: str) -> None:
-        super().__init__(detail)
-        self.status, self.detail = status, detail
-
-
-class Limits:
-    """ASGI middleware around the whole service."""
-
-    def __init__(self, app: App) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Checks a request, passes it on, and rewrites errors."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        answer = _Answer(send, _request_id(scope["headers"]))
-        try:
-            body = await _checked_body(scope, receive)
-        except _Refusal as refusal:
-            await answer.problem(refusal.status, refusal.detail)
-            return
-        await self.app(scope, _replay(body, receive), answer.send)
-
-
-class _Answer:
-    """Sends an app's answer on, with the request id; what is an error becomes problem+json first."""
-
-    def __init__(self, send: Send, request_id: bytes) -> None:
-        self._send, self._request_id = send, request_id
-        self._failed: int | None = None
-        self._body = b""
-
-    async def send(self, message: Message) -> None:
-        """Stands in for the server's `send`."""
-        if message["type"] == "http.response.start":
-            if message["status"] >= HTTPStatus.BAD_REQUEST:
-                self._failed = message["status"]
-                return
-            message["headers"] = [*message.get("headers", []), (b"x-request-id", self._request_id)]
-        elif self._failed is not None:
-            self._body += message.get("body", b"")
-            if not message.get("more_body"):
-                await self.problem(HTTPStatus(self._failed), _detail(self._body))
-            return
-        await self._send(message)
-
-    async def problem(self, status: HTTPStatus, detail: str) -> None:
-        """Answers with an error."""
-        problem = {"title": status.phrase, "status": status.value, "detail": detail}
-        body = json.dumps({**problem, "request_id": self._request_id.decode()}, ensure_ascii=False).encode()
-        headers: Headers = [
-            (b"content-type", b"application/problem+json"),
-            (b"content-length", str(len(body)).encode()),
-            (b"x-request-id", self._request_id),
-        ]
-        await self._send({"type": "http.response.start", "status": status.value, "headers": headers})
-        await self._send({"type": "http.response.body", "body": body})
-
-
-async def _checked_body(scope: Scope, receive: Receive) -> bytes:
-    """The body of a request, if it may pass. Raises _Refusal."""
+async def checked_body(scope: Scope, receive: Receive) -> bytes:
+    """The body of a request, if it may pass; nothing of it is read if its headers already say no. Raises Refusal."""
     headers = dict(scope["headers"])
+    if scope["method"] in WITHOUT_BODY:
+        return await _read(receive, headers.get(b"content-length", b""))
+    _check_form(headers)
     body = await _read(receive, headers.get(b"content-length", b""))
-    if scope["method"] in ("GET", "HEAD", "OPTIONS"):
-        return body
-    media_type = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
-    if media_type != b"application/json":
-        found = media_type.decode("latin-1") or "none"
-        raise _Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"The body's type is {found}; send application/json.")
-    if headers.get(b"content-encoding", b"identity") != b"identity":
-        raise _Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send the body without a content-encoding.")
     _check_json(body)
     return body
 
 
+def replay(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that gives the body that was already read, then what the server has to say."""
+    given = False
+
+    async def again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again
+
+
+def _check_form(headers: dict[bytes, bytes]) -> None:
+    """Refuses what is not declared to be plain JSON."""
+    media_type = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
+    encoding = headers.get(b"content-encoding", b"identity").lower()
+    if media_type != b"application/json" or encoding != b"identity":
+        found = media_type.decode("latin-1") or "not declared"
+        how = "" if encoding == b"identity" else f", encoded as {encoding.decode('latin-1')}"
+        raise Refusal(
+            Problem(
+                Kind.WRONG_MEDIA_TYPE,
+                f"The body's type is {found}{how}.",
+                "A body is application/json without a content-encoding.",
+                "Send it with the header Content-Type: application/json.",
+            )
+        )
+
+
 async def _read(receive: Receive, declared: bytes) -> bytes:
     """A whole body, refused as soon as it is known to be too long."""
-    too_long = _Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is longer than {MAX_BODY:,} bytes.")
-    if declared.isdigit() and int(declared) > MAX_BODY:
-        raise too_long
+    if declared.isdigit() and int(declared[:20]) > MAX_BODY:
+        raise _too_long(f"The body has {int(declared[:20]):,} bytes.")
     chunks, size, more = [], 0, True
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise _Refusal(HTTPStatus.BAD_REQUEST, "The connection closed before the body was complete.")
+            raise _invalid("The connection closed before the body was complete.")
         chunks.append(message.get("body", b""))
         size, more = size + len(chunks[-1]), message.get("more_body", False)
         if size > MAX_BODY:
-            raise too_long
+            raise _too_long(f"The body has more than {MAX_BODY:,} bytes.")
     return b"".join(chunks)
 
 
 def _check_json(body: bytes) -> None:
     """Refuses what is not a flat enough JSON object of valid UTF-8."""
+    if (n_values := body.count(b",")) > MAX_VALUES:
+        raise _too_long(f"The body has about {n_values:,} values.")
     try:
         content = json.loads(body.decode("utf-8"), parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise _Refusal(HTTPStatus.BAD_REQUEST, f"The body is not valid JSON: {error}.") from error
+    except RecursionError:
+        raise _invalid("The body is nested too deeply.") from None
+    except ValueError as error:
+        raise _invalid(f"The body is not valid JSON: {error}.") from None
     if not isinstance(content, dict):
-        raise _Refusal(HTTPStatus.BAD_REQUEST, f"The body is a JSON {type(content).__name__}; send an object.")
+        raise _invalid(f"The body is a JSON {type(content).__name__}.")
     if _depth(content) > MAX_DEPTH:
-        raise _Refusal(HTTPStatus.BAD_REQUEST, f"The body is nested more than {MAX_DEPTH} levels deep.")
+        raise _invalid("The body is nested too deeply.")
+
+
+def _invalid(detail: str) -> Refusal:
+    expected = f"A body is one JSON object in UTF-8, nested at most {MAX_DEPTH} levels deep."
+    return Refusal(Problem(Kind.INVALID_BODY, detail, expected, "GET /docs.json has an example for every path."))
+
+
+def _too_long(detail: str) -> Refusal:
+    expected = f"A body has at most {MAX_BODY:,} bytes and {MAX_VALUES:,} values."
+    return Refusal(Problem(Kind.TOO_LONG, detail, expected, "Ask for fewer products at a time."))
 
 
 def _no_constant(name: str) -> float:
@@ -147,37 +123,3 @@ def _depth(content: object) -> int:
             children.extend(value.values() if isinstance(value, dict) else value if isinstance(value, list) else ())
         depth, level = depth + 1, children
     return depth
-
-
-def _replay(body: bytes, receive: Receive) -> Receive:
-    """A `receive` that gives the body that was already read, then what the server has to say."""
-    given = False
-
-    async def replay() -> Message:
-        nonlocal given
-        if given:
-            return await receive()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return replay
-
-
-def _request_id(headers: Headers) -> bytes:
-    """The caller's X-Request-ID if it is harmless, else a new one."""
-    given = dict(headers).get(b"x-request-id", b"")
-    return given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex.encode()
-
-
-def _detail(body: bytes) -> str:
-    """What BentoML wrote about an error, in one sentence."""
-    try:
-        content = json.loads(body)
-    except ValueError:
-        return body.decode("utf-8", "replace")
-    if isinstance(content, list) and content:
-        content = content[0]
-    if not isinstance(content, dict):
-        return str(content)
-    places = [f"{'.'.join(map(str, item['loc'])) or 'body'}: {item['msg']}" for item in content.get("detail") or ()]
-    return "; ".join(places) or str(content.get("error", ""))

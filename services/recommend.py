@@ -15,7 +15,7 @@ from bentoml.models import BentoModel
 from features.errors import CounterpointError, ReleaseError
 from features.settings import HostSettings
 from models.release import ARTIFACT_FOLDER, ARTIFACT_NAME, ReleaseStore
-from services.limits import Limits
+from services.guard import Guard
 from services.live import LiveRuntime
 from services.runtime import Runtime
 from services.schemas import (
@@ -64,7 +64,10 @@ def open_live() -> Runtime:
 @bentoml.service(
     name="counterpoint",
     description="Recommendations that argue both sides.",
-    traffic={"timeout": 30, "max_concurrency": 128},
+    # What BentoML counts and logs by is the request's path, which may hold an id and is whatever a caller makes up;
+    # `services.guard` does both, and limits time and load.
+    metrics={"enabled": False},
+    logging={"access": {"enabled": False}},
 )
 class RecommendService:
     """Ranks, scores and explains with the live release; follows it without a restart."""
@@ -104,4 +107,4 @@ class RecommendService:
             raise ServiceUnavailable(str(error)) from error
 
 
-RecommendService.add_asgi_middleware(Limits)  # type: ignore[attr-defined]  # the decorator makes it a Service
+RecommendService.add_asgi_middleware(Guard)  # type: ignore[attr-defined]  # the decorator makes it a Service

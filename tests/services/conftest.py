@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,7 +31,7 @@ from features.batch import (
 )
 from features.errors import StoreError
 from features.lake import Lake
-from features.settings import HostSettings
+from features.settings import HostSettings, ServeSettings
 from features.states import consumer_states, product_states
 from features.store import FeatureRows
 from features.types import (
@@ -45,6 +48,8 @@ from features.types import (
 from models.base import RunContext, Scores
 from models.release import ARTIFACT_FOLDER, ARTIFACT_NAME, Release, ReleaseStore, ReleaseTexts
 from services.explain import Reasons
+from services.guard import Guard
+from services.limits import App, Message
 from services.runtime import Runtime
 from services.sources import ConsumerNow, absent_consumer
 
@@ -216,6 +221,78 @@ def make_runtime(features: FakeFeatures, model: FakeModel, reasons: Reasons, rel
 @pytest.fixture
 def open_runtime(features: FakeFeatures, model: FakeModel, reasons: Reasons) -> Callable[[str], Runtime]:
     return lambda release_id: make_runtime(features, model, reasons, release_id)
+
+
+# Requests through the guard, without a server.
+
+JSON = {"content-type": "application/json"}
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One answer; `body` is parsed if it is JSON."""
+
+    status: int
+    headers: dict[str, str]
+    body: Any
+
+
+@dataclass
+class Guarded:
+    """An app behind the guard."""
+
+    guard: Guard
+    host: str = "127.0.0.1:3000"
+    client: str = "127.0.0.1"
+
+    def __call__(
+        self,
+        body: bytes = b"{}",
+        headers: dict[str, str] | None = None,
+        method: str = "POST",
+        path: str = "/v1/score",
+        chunk: int = 1 << 30,
+    ) -> Answered:
+        """Status, headers and parsed body of one request."""
+        return asyncio.run(self.ask(body, headers, method, path, chunk))
+
+    async def ask(
+        self,
+        body: bytes = b"{}",
+        headers: dict[str, str] | None = None,
+        method: str = "POST",
+        path: str = "/v1/score",
+        chunk: int = 1 << 30,
+    ) -> Answered:
+        """The same, in an event loop."""
+        sent: list[Message] = []
+        chunks = [body[n : n + chunk] for n in range(0, len(body), chunk)] or [b""]
+
+        async def receive() -> Message:
+            part = chunks.pop(0)
+            return {"type": "http.request", "body": part, "more_body": bool(chunks)}
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        given = {"host": self.host, **(JSON if headers is None else headers)}
+        raw = [(name.encode(), value.encode()) for name, value in given.items()]
+        ends = {"server": ("127.0.0.1", 3000), "client": (self.client, 50000)}
+        await self.guard({"type": "http", "method": method, "path": path, "headers": raw, **ends}, receive, send)
+        content = b"".join(message.get("body", b"") for message in sent[1:])
+        answered = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+        is_json = "json" in answered.get("content-type", "json")
+        return Answered(sent[0]["status"], answered, json.loads(content) if content and is_json else content)
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Callable[..., Guarded]:
+    """Puts an app behind a guard of its own; keyword arguments are settings."""
+
+    def build(app: App, **settings: Any) -> Guarded:
+        return Guarded(Guard(app, replace(ServeSettings(keys=tmp_path / "keys.json"), **settings)))
+
+    return build
 
 
 # A real, tiny release: synthetic events through Feast, a model fitted briefly, an artifact, a signed manifest.
