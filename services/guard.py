@@ -13,6 +13,7 @@ import logging
 import re
 import time
 import uuid
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
 from features.settings import ServeSettings
@@ -20,7 +21,8 @@ from services.access import OPEN, Access, Route, route_of
 from services.keys import KeyFile
 from services.limits import App, Headers, Message, Receive, Scope, Send, checked_body, replay
 from services.logs import set_up_logging
-from services.metrics import exposition, metrics
+from services.metrics import metrics
+from services.pages import Page, metrics_page
 from services.pressure import Drain, Places, closing, seconds_for, too_late
 from services.problems import MEDIA_TYPE, Kind, Problem, Refusal, problem_of
 
@@ -46,10 +48,19 @@ CHALLENGE = (b"www-authenticate", b"Bearer")
 class Guard:
     """ASGI middleware around the whole service."""
 
-    def __init__(self, app: App, settings: ServeSettings | None = None) -> None:
-        """`settings`: by default those of the environment."""
+    def __init__(
+        self, app: App, settings: ServeSettings | None = None, pages: Mapping[str, Callable[[], Page]] | None = None
+    ) -> None:
+        """Makes the guard of one process.
+
+        Args:
+            app: the service.
+            settings: by default those of the environment.
+            pages: what a GET of these paths answers, in place of the service.
+        """
         settings = settings or ServeSettings.from_environment()
         self._app, self._deadline = app, settings.deadline
+        self._pages = {"/metrics": metrics_page, **(pages or {})}
         self._access = Access(KeyFile(settings.keys), settings.rate)
         self._places, self._drain = Places(settings.concurrency), Drain(settings.drain)
         self._entry = _with_cors(self._guarded, settings.cors)
@@ -78,8 +89,8 @@ class Guard:
         self._access.admit(scope, route)
         if route.path == "/readyz":
             self._drain.check()
-        if route.path == "/metrics":
-            await answer.whole(exposition(), b"text/plain; version=0.0.4; charset=utf-8")
+        if (page := self._pages.get(scope["path"])) and scope["method"] in ("GET", "HEAD"):
+            await answer.page(page())
             return
         seconds = seconds_for(scope, self._deadline)
         try:
@@ -134,12 +145,15 @@ class _Answer:
         content = json.dumps(members, ensure_ascii=False).encode("utf-8", "replace")
         await self.whole(content, MEDIA_TYPE, problem.kind.status, headers)
 
-    async def whole(
-        self, content: bytes, media_type: bytes, status: int = HTTPStatus.OK, headers: Headers | None = None
-    ) -> None:
+    async def page(self, page: Page) -> None:
+        """Answers with a page."""
+        headers = [(b"content-security-policy", page.policy.encode())] if page.policy else []
+        await self.whole(page.content, page.media_type.encode(), HTTPStatus.OK, headers)
+
+    async def whole(self, content: bytes, media_type: bytes, status: HTTPStatus, headers: Headers) -> None:
         """Answers with these bytes."""
         about: Headers = [(b"content-type", media_type), (b"content-length", str(len(content)).encode())]
-        await self._start(int(status), [*about, *(headers or [])])
+        await self._start(status.value, [*about, *headers])
         await self._send({"type": "http.response.body", "body": b"" if self._scope["method"] == "HEAD" else content})
 
     async def _start(self, status: int, headers: Headers) -> None:

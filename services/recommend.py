@@ -6,6 +6,8 @@ must be the model store that holds the live release's artifact; `counterpoint se
 
 from __future__ import annotations
 
+import json
+from functools import cache
 from pathlib import Path
 
 import bentoml
@@ -13,10 +15,13 @@ from bentoml.exceptions import BentoMLException, NotFound, ServiceUnavailable
 from bentoml.models import BentoModel
 
 from features.errors import CounterpointError, ReleaseError
-from features.settings import HostSettings
+from features.settings import HostSettings, ServeSettings
 from models.release import ARTIFACT_FOLDER, ARTIFACT_NAME, ReleaseStore
+from services.breaker import SparedFeatures
 from services.guard import Guard
 from services.live import LiveRuntime
+from services.openapi import document, endpoint_of
+from services.pages import Page
 from services.runtime import Runtime
 from services.schemas import (
     ExplainRequest,
@@ -52,13 +57,18 @@ def _artifact_folder(tag: str) -> Path:
         ) from error
 
 
-def open_live() -> Runtime:
-    """The runtime of the live release."""
+def open_live(patience: float | None = None) -> Runtime:
+    """The runtime of the live release.
+
+    Args:
+        patience: seconds that a request waits for the online store; None waits as long as it takes.
+    """
     settings = HostSettings.from_environment()
     release = ReleaseStore(settings.releases).live()
     if release is None:
         raise ReleaseError(f"No release is live in {settings.releases}.", remedy="Run `counterpoint release`.")
-    return Runtime.open(settings, _artifact_folder(release.artifact_tag))
+    spare = (lambda features: SparedFeatures(features, patience)) if patience else None
+    return Runtime.open(settings, _artifact_folder(release.artifact_tag), spare)
 
 
 @bentoml.service(
@@ -76,8 +86,8 @@ class RecommendService:
 
     def __init__(self) -> None:
         """Opens the live release; if it cannot be served, /readyz says so and answers are 503."""
-        settings = HostSettings.from_environment()
-        self._live = LiveRuntime(ReleaseStore(settings.releases), open_live)
+        settings, patience = HostSettings.from_environment(), ServeSettings.from_environment().store_timeout
+        self._live = LiveRuntime(ReleaseStore(settings.releases), lambda: open_live(patience))
 
     def __is_ready__(self) -> bool:
         """What /readyz answers."""
@@ -107,4 +117,11 @@ class RecommendService:
             raise ServiceUnavailable(str(error)) from error
 
 
-RecommendService.add_asgi_middleware(Guard)  # type: ignore[attr-defined]  # the decorator makes it a Service
+def _docs() -> Page:
+    endpoints = [endpoint_of(api.route, api.func) for api in RecommendService.apis.values()]  # type: ignore[attr-defined]
+    return Page(json.dumps(document(endpoints)).encode(), "application/json")
+
+
+RecommendService.add_asgi_middleware(  # type: ignore[attr-defined]  # the decorator makes it a Service
+    Guard, pages={"/docs.json": cache(_docs)}
+)

@@ -8,7 +8,7 @@ online store fails; popularity if the model fails; no reasons if they fail. Each
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -100,8 +100,18 @@ class Runtime:
         self._by_popularity = _by_popularity(self._products)
 
     @classmethod
-    def open(cls, settings: HostSettings, artifact_folder: Path) -> Runtime:
+    def open(
+        cls,
+        settings: HostSettings,
+        artifact_folder: Path,
+        spare: Callable[[FeatureSource], FeatureSource] | None = None,
+    ) -> Runtime:
         """The live release, after its signature, its artifact's hash and its golden examples were checked.
+
+        Args:
+            settings: where its parts lie.
+            artifact_folder: that of its artifact.
+            spare: put before the reads of requests; by default nothing is.
 
         Raises:
             ReleaseError: There is no live release, or something of it was changed or scores differently here.
@@ -114,7 +124,9 @@ class Runtime:
         recommender = open_artifact(artifact_folder, release)
         texts = store.read_texts(release)
         titles = dict(zip(texts.products["product_id"].astype(str), texts.products["title"].astype(str), strict=True))
-        return cls(release, recommender, OnlineFeatures(settings, release), Reasons(texts, release.wording), titles)
+        features: FeatureSource = OnlineFeatures(settings, release)
+        features = spare(features) if spare else features
+        return cls(release, recommender, features, Reasons(texts, release.wording), titles)
 
     def recommend(
         self,
