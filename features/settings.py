@@ -71,6 +71,10 @@ class HostSettings:
     """COUNTERPOINT_TEXTS: a file of texts that were generated elsewhere; takes the place of a language model."""
     llm_adapter: str = ""
     """COUNTERPOINT_LLM_ADAPTER: folder of the embedded model's adapter; empty means the shipped one, `none` no one."""
+    feature_days: float = math.inf
+    """COUNTERPOINT_FEATURE_DAYS: what was last known of somebody longer ago is not served (default: no limit)."""
+    text_days: float = math.inf
+    """COUNTERPOINT_TEXT_DAYS: a text whose evidence is older is not served (default: no limit)."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> HostSettings:
@@ -102,6 +106,8 @@ class HostSettings:
             llm_timeout=_at_least_one(env, "COUNTERPOINT_LLM_TIMEOUT", cls.llm_timeout),
             texts=Path(env["COUNTERPOINT_TEXTS"]).expanduser().resolve() if env.get("COUNTERPOINT_TEXTS") else None,
             llm_adapter=env.get("COUNTERPOINT_LLM_ADAPTER", ""),
+            feature_days=_number(env, "COUNTERPOINT_FEATURE_DAYS", cls.feature_days, above=0),
+            text_days=_number(env, "COUNTERPOINT_TEXT_DAYS", cls.text_days, above=0),
         )
 
     @property
@@ -158,10 +164,6 @@ class ServeSettings:
     """COUNTERPOINT_DRAIN: seconds between /readyz saying 503 and the listener closing, after SIGTERM."""
     cors: tuple[str, ...] = ()
     """COUNTERPOINT_CORS: origins, separated by commas, whose pages may call the service; none by default."""
-    feature_days: float = math.inf
-    """COUNTERPOINT_FEATURE_DAYS: feature rows whose last event is longer ago are absent (default: no limit)."""
-    text_days: float = math.inf
-    """COUNTERPOINT_TEXT_DAYS: texts whose last evidence is longer ago are absent (default: no limit)."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> ServeSettings:
@@ -177,8 +179,6 @@ class ServeSettings:
             store_timeout=_number(env, "COUNTERPOINT_STORE_TIMEOUT", cls.store_timeout, above=0),
             drain=_number(env, "COUNTERPOINT_DRAIN", cls.drain, least=0),
             cors=tuple(origin for origin in origins if origin),
-            feature_days=_number(env, "COUNTERPOINT_FEATURE_DAYS", cls.feature_days, above=0),
-            text_days=_number(env, "COUNTERPOINT_TEXT_DAYS", cls.text_days, above=0),
         )
 
 

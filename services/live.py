@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from features.errors import CounterpointError, ReleaseError
 from models.release import ReleaseStore
+from services.metrics import metrics
 from services.runtime import Runtime
 
 logger = logging.getLogger(__name__)
@@ -61,9 +62,12 @@ class LiveRuntime:
                     return
                 self._runtime = self._open()
                 self._settled = live_id
+                metrics().releases.labels("taken").inc()
+                metrics().release_as_of.set(self._runtime.release.as_of.timestamp())
                 logger.info("serving release %s", self._runtime.release.release_id)
             except CounterpointError as error:
                 if str(error) != str(self._refusal):
+                    metrics().releases.labels("refused").inc()
                     logger.error("the live release cannot be served: %s", error)
                 self._refusal = error
                 # A refused release does not get better by itself; a store that is away may come back.

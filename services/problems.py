@@ -110,8 +110,10 @@ def problem_of(status: int, body: bytes) -> Problem:
         return Problem(kind, _said(body)[0], remedy="GET /docs.json lists what there is.")
     if kind is Kind.WRONG_METHOD:
         return Problem(kind, _said(body)[0], remedy="GET /docs.json lists the methods of every path.")
-    detail, errors = _said(body)
-    return Problem(kind, detail, "GET /docs.json has the schema of every request.", errors=errors)
+    said, errors = _said(body)
+    # An error of this project is up to three lines: what was found, what was expected, what to do.
+    detail, expected, remedy = (*said.split("\n", 2), "", "")[:3]
+    return Problem(kind, detail, expected or "GET /docs.json has the schema of every request.", remedy, errors=errors)
 
 
 def _said(body: bytes) -> tuple[str, tuple[FieldError, ...]]:

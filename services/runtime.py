@@ -65,6 +65,8 @@ class _Visit:
     consumer: ConsumerNow
     cold: bool
     causes: list[str] = field(default_factory=list)
+    absent: tuple[str, ...] = ()
+    """What is left out though nothing failed."""
     answered_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property
@@ -126,7 +128,7 @@ class Runtime:
         titles = dict(zip(texts.products["product_id"].astype(str), texts.products["title"].astype(str), strict=True))
         features: FeatureSource = OnlineFeatures(settings, release)
         features = spare(features) if spare else features
-        return cls(release, recommender, features, Reasons(texts, release.wording), titles)
+        return cls(release, recommender, features, Reasons(texts, release.wording, settings.text_days), titles)
 
     def recommend(
         self,
@@ -203,7 +205,9 @@ class Runtime:
             visit = _Visit(ConsumerNow(absent_consumer(consumer_id), None), cold=False)
             visit.failed("the online store did not give the consumer's features")
             return visit
-        return _Visit(consumer, consumer.cold)
+        return _Visit(
+            consumer, consumer.cold, absent=("what is known of the consumer is past its age limit",) * consumer.expired
+        )
 
     def _items(self, visit: _Visit, product_ids: Sequence[str]) -> tuple[ProductScore, ...]:
         known = [n for n, product_id in enumerate(product_ids) if product_id in self._row]
@@ -271,8 +275,8 @@ class Runtime:
             "as_of": self.release.as_of,
             "evidence_time": visit.consumer.evidence_time,
             "answered_at": visit.answered_at,
-            "degraded": bool(visit.causes),
-            "cause": "; ".join(visit.causes) or None,
+            "degraded": bool(visit.causes or visit.absent),
+            "cause": "; ".join([*visit.causes, *visit.absent]) or None,
             "cold": visit.cold,
         }
 

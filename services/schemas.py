@@ -14,6 +14,8 @@ from features.types import Stance
 
 MAX_K = 100
 MAX_PRODUCTS = 1000
+NONE, EXPIRED = "none", "expired"
+"""Granularities of a side of which nothing can be said."""
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
@@ -84,14 +86,17 @@ class FactOut(_Response):
 
 
 class Reason(_Response):
-    """One side of the argument. `text` is empty where nothing is known (granularity `none`)."""
+    """One side of the argument. `text` is empty where nothing is known, or nothing recent enough (`granularity`)."""
 
     stance: Stance
     text: str
     fact_ids: tuple[str, ...]
     facts: tuple[FactOut, ...]
     evidence_time: AwareDatetime | None
-    granularity: str = Field(description="`pair`: written for this pair. `entity`: composed. `none`: nothing known.")
+    granularity: str = Field(
+        description=f"`pair`: written for this pair. `entity`: composed. `{NONE}`: nothing known. "
+        f"`{EXPIRED}`: what is known rests on evidence past the age limit."
+    )
     model: str
 
 

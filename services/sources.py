@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,6 +42,8 @@ class ConsumerNow:
 
     block: ConsumerBlock  # one row
     evidence_time: datetime | None
+    expired: bool = False
+    """Whether something was known that is older than the host's limits, and so is absent."""
 
     @property
     def cold(self) -> bool:
@@ -49,38 +52,81 @@ class ConsumerNow:
 
 
 class OnlineFeatures:
-    """The online store, read through the assembly code of training."""
+    """The online store, read through the assembly code of training; what is past its age limit is absent."""
 
-    def __init__(self, settings: HostSettings, release: Release) -> None:
+    def __init__(
+        self,
+        settings: HostSettings,
+        release: Release,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         from features.store import FeatureRows
 
         self._rows = FeatureRows(settings, release.feature_service)
+        self._limits, self._now = AgeLimits(settings.feature_days, settings.text_days), now
 
     def consumer(self, consumer_id: str) -> ConsumerNow:
         """The latest row of a consumer. Raises StoreError."""
-        return _consumer_now(self._rows.online_consumers([consumer_id]))
+        rows, now = self._rows.online_consumers([consumer_id]), self._now()
+        features, facets = self._limits.features(rows.features, now), self._limits.texts(rows.facets, now)
+        expired = bool((features.index != rows.features.index).any() or (facets.index != rows.facets.index).any())
+        return replace(_consumer_now(replace(rows, features=features, facets=facets)), expired=expired)
 
     def products(self, product_ids: Sequence[str]) -> ProductBlock:
         """The latest rows of products, read in parts: SQL stores limit the ids of one query. Raises StoreError."""
         from features.assemble import product_block
         from features.rows import ProductRows
 
-        starts = range(0, max(len(product_ids), 1), READ_IDS)
+        starts, now = range(0, max(len(product_ids), 1), READ_IDS), self._now()
         parts = [self._rows.online_products(product_ids[start : start + READ_IDS]) for start in starts]
         return product_block(
             ProductRows(
                 product_ids=np.concatenate([part.product_ids for part in parts]),
-                features=_chained([part.features for part in parts]),
+                features=self._limits.features(_chained([part.features for part in parts]), now),
                 content=_chained([part.content for part in parts]),
-                facets=_chained([part.facets for part in parts]),
+                facets=self._limits.texts(_chained([part.facets for part in parts]), now),
             )
         )
 
     def pairs(self, consumer_id: str, product_ids: Sequence[str]) -> PairBlock:
         """The codes of the texts written for a consumer and each of the products. Raises StoreError."""
         from features.assemble import pair_block
+        from features.rows import PairRows
 
-        return pair_block(self._rows.online_pairs(consumer_id, product_ids))
+        rows = self._rows.online_pairs(consumer_id, product_ids)
+        return pair_block(PairRows(self._limits.texts(rows.codes, self._now())))
+
+
+@dataclass(frozen=True)
+class AgeLimits:
+    """How old what is served may be, in days. What is older is absent, as if it had never been known.
+
+    Age counts from the last event or evidence, not from when a row was written: a row that was made again from old
+    events is as old as before. What a product is (its content vector, its attributes) has no age.
+    """
+
+    feature_days: float
+    text_days: float
+
+    def features(self, rows: ViewRows, now: datetime) -> ViewRows:
+        """Rows of states."""
+        return _since(rows, oldest(now, self.feature_days))
+
+    def texts(self, rows: ViewRows, now: datetime) -> ViewRows:
+        """Rows of what texts became."""
+        return _since(rows, oldest(now, self.text_days))
+
+
+def oldest(now: datetime, days: float) -> datetime | None:
+    """The time before which everything is too old; None without a limit."""
+    return None if math.isinf(days) else now - timedelta(days=days)
+
+
+def _since(rows: ViewRows, time: datetime | None) -> ViewRows:
+    if time is None:
+        return rows
+    first = np.datetime64(time.astimezone(UTC).replace(tzinfo=None), "us")
+    return replace(rows, index=np.where(rows.event_time >= first, rows.index, -1).astype(np.int32))
 
 
 def absent_consumer(consumer_id: str) -> ConsumerBlock:

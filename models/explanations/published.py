@@ -8,6 +8,7 @@ explanations, and `counterpoint evaluate-explanations` judges them.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 import numpy as np
 import pandas as pd
@@ -37,6 +38,15 @@ class _Described:
             return np.zeros((len(self.side.facets), len(other.side.facets)), np.float32)
         return self.vectors @ other.vectors.T
 
+    def since(self, oldest: datetime | None) -> _Described:
+        """The same without facets and opinions that rest on older evidence; what something is does not age."""
+        if oldest is None:
+            return self
+        kept = [n for n, facet in enumerate(self.side.facets) if facet.evidence_time >= oldest]
+        facts = {it.fact_id: it for it in self.side.facts.values() if it.evidence_time >= oldest or it.polarity == 0}
+        side = replace(self.side, facets=tuple(self.side.facets[n] for n in kept), facts=facts)
+        return _Described(side, None if self.vectors is None else self.vectors[kept])
+
 
 class Published:
     """The words of a release, held in memory."""
@@ -56,18 +66,23 @@ class Published:
         """Products for which a text was written for exactly this consumer."""
         return frozenset(self._written.get(consumer_id, ()))
 
-    def of(self, consumer_id: str, product_id: str) -> tuple[Explanation, Explanation]:
-        """Why this consumer would like this product, and why not, in the order of `STANCES`."""
-        written = self._written.get(consumer_id, {}).get(product_id, {})
+    def of(self, consumer_id: str, product_id: str, oldest: datetime | None = None) -> tuple[Explanation, Explanation]:
+        """Why this consumer would like this product, and why not, in the order of `STANCES`.
+
+        `oldest`: what rests on evidence from before does not count; None sets no limit.
+        """
+        of_pair = self._written.get(consumer_id, {}).get(product_id, {})
+        written = {stance: text for stance, text in of_pair.items() if _is_fresh(text, oldest)}
         composed: tuple[Explanation, ...] = ()
         if len(written) < len(STANCES):
-            composed = self._composed(consumer_id, product_id)
+            composed = self._composed(consumer_id, product_id, oldest)
         by_stance = {**{text.stance: text for text in composed}, **written}
         return by_stance[Stance.FOR], by_stance[Stance.AGAINST]
 
-    def _composed(self, consumer_id: str, product_id: str) -> tuple[Explanation, Explanation]:
+    def _composed(self, consumer_id: str, product_id: str, oldest: datetime | None) -> tuple[Explanation, Explanation]:
         consumer = self._described.get((EntityKind.CONSUMER, consumer_id), _Described(Side(consumer_id)))
         product = self._described.get((EntityKind.PRODUCT, product_id), _Described(Side(product_id)))
+        consumer, product = consumer.since(oldest), product.since(oldest)
         return compose(consumer.side, product.side, consumer.similarity(product), self._config)
 
 
@@ -76,6 +91,11 @@ def in_template_words(texts: ReleaseTexts, wording: Wording) -> ReleaseTexts:
     facts = {fact.fact_id: fact for fact in from_frame(texts.facts, Fact)}
     said = [template(facts[ids[0]], wording) for ids in texts.facets["fact_ids"]]
     return replace(texts, facets=texts.facets.assign(text=said, model=TEMPLATE), pair_texts=texts.pair_texts.iloc[:0])
+
+
+def _is_fresh(text: Explanation, oldest: datetime | None) -> bool:
+    """Whether a text rests on evidence that is known to be recent enough."""
+    return oldest is None or (text.evidence_time is not None and text.evidence_time >= oldest)
 
 
 def _described(texts: ReleaseTexts, facts: list[Fact]) -> dict[tuple[EntityKind, str], _Described]:

@@ -223,6 +223,11 @@ def open_runtime(features: FakeFeatures, model: FakeModel, reasons: Reasons) -> 
     return lambda release_id: make_runtime(features, model, reasons, release_id)
 
 
+@pytest.fixture(name="make_runtime")
+def _make_runtime() -> Callable[..., Runtime]:
+    return make_runtime
+
+
 @pytest.fixture
 def make_runtime_on(model: FakeModel, reasons: Reasons) -> Callable[[Any], Runtime]:
     return lambda features: make_runtime(features, model, reasons)

@@ -81,7 +81,7 @@ def test_readiness_ends_before_the_listener_closes_and_what_is_in_work_is_finish
             try:
                 ready.append(httpx.get(f"{url}/readyz", timeout=10).status_code)
                 answered.append(httpx.post(f"{url}/v1/recommend", json={"k": 1}, timeout=10).status_code)
-            except httpx.ConnectError:
+            except httpx.TransportError:
                 return
             time.sleep(0.02)
 

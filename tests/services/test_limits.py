@@ -24,7 +24,7 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
     elif status == 404:
         body = b"Not Found"
     elif status == 422:
-        body = json.dumps([{"error": "No product has the attribute 'colour'."}]).encode()
+        body = json.dumps([{"error": "No product has the attribute 'colour'.\nThere is genre."}]).encode()
     elif status == 500:
         body = b"Traceback: secret"
     await send({"type": "http.response.start", "status": status, "headers": [(b"server", b"BentoML")]})
@@ -109,7 +109,8 @@ def test_a_problem_says_what_was_found_what_was_expected_and_what_to_do(call: An
 
 def test_every_error_of_the_service_becomes_a_problem(call: Any) -> None:
     assert call(b'{"a": "status 404"}').body["detail"] == "Not Found"
-    assert call(b'{"a": "status 422"}').body["detail"] == "No product has the attribute 'colour'."
+    unusable = call(b'{"a": "status 422"}').body
+    assert (unusable["detail"], unusable["expected"]) == ("No product has the attribute 'colour'.", "There is genre.")
     busy = call(b'{"a": "status 503"}')
     assert (busy.body["type"], busy.headers["retry-after"]) == ("urn:counterpoint:problem:not-ready", "2")
 
