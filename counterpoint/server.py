@@ -87,7 +87,13 @@ def _command(host: str, port: int) -> list[str]:
 
 
 def _environment(settings: HostSettings) -> dict[str, str]:
-    return {**os.environ, "COUNTERPOINT_HOME": str(settings.home), "BENTOML_HOME": str(settings.bentoml)}
+    return {
+        **os.environ,
+        "COUNTERPOINT_HOME": str(settings.home),
+        "COUNTERPOINT_ONLINE_STORE": settings.online_store,
+        "COUNTERPOINT_REDIS": settings.redis_url,
+        "BENTOML_HOME": str(settings.bentoml),
+    }
 
 
 def _free_port() -> int:

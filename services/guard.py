@@ -22,7 +22,7 @@ from services.keys import KeyFile
 from services.limits import App, Headers, Message, Receive, Scope, Send, checked_body, replay
 from services.logs import set_up_logging
 from services.metrics import metrics
-from services.pages import Page, metrics_page
+from services.pages import MakePage, Page, metrics_page
 from services.pressure import Drain, Places, closing, seconds_for, too_late
 from services.problems import MEDIA_TYPE, Kind, Problem, Refusal, problem_of
 
@@ -49,18 +49,18 @@ class Guard:
     """ASGI middleware around the whole service."""
 
     def __init__(
-        self, app: App, settings: ServeSettings | None = None, pages: Mapping[str, Callable[[], Page]] | None = None
+        self, app: App, settings: ServeSettings | None = None, pages: Callable[[], Mapping[str, MakePage]] = dict
     ) -> None:
         """Makes the guard of one process.
 
         Args:
             app: the service.
             settings: by default those of the environment.
-            pages: what a GET of these paths answers, in place of the service.
+            pages: gives what a GET of some paths answers, in place of the service.
         """
         settings = settings or ServeSettings.from_environment()
         self._app, self._deadline = app, settings.deadline
-        self._pages = {"/metrics": metrics_page, **(pages or {})}
+        self._pages = {"/metrics": metrics_page, **pages()}
         self._access = Access(KeyFile(settings.keys), settings.rate)
         self._places, self._drain = Places(settings.concurrency), Drain(settings.drain)
         self._entry = _with_cors(self._guarded, settings.cors)
@@ -90,7 +90,7 @@ class Guard:
         if route.path == "/readyz":
             self._drain.check()
         if (page := self._pages.get(scope["path"])) and scope["method"] in ("GET", "HEAD"):
-            await answer.page(page())
+            await answer.page(await asyncio.to_thread(page))
             return
         seconds = seconds_for(scope, self._deadline)
         try:

@@ -20,8 +20,9 @@ from models.release import ARTIFACT_FOLDER, ARTIFACT_NAME, ReleaseStore
 from services.breaker import SparedFeatures
 from services.guard import Guard
 from services.live import LiveRuntime
-from services.openapi import document, endpoint_of
-from services.pages import Page
+from services.openapi import Endpoint, document, endpoint_of
+from services.pages import MakePage, Page, console_pages
+from services.releases import ReleasesResponse, released
 from services.runtime import Runtime
 from services.schemas import (
     ExplainRequest,
@@ -119,9 +120,19 @@ class RecommendService:
 
 def _docs() -> Page:
     endpoints = [endpoint_of(api.route, api.func) for api in RecommendService.apis.values()]  # type: ignore[attr-defined]
-    return Page(json.dumps(document(endpoints)).encode(), "application/json")
+    listed = Endpoint(
+        "GET", "/v1/releases", "What was released, how good it was found, what is live.", None, ReleasesResponse
+    )
+    return Page(json.dumps(document([*endpoints, listed])).encode(), "application/json")
 
 
-RecommendService.add_asgi_middleware(  # type: ignore[attr-defined]  # the decorator makes it a Service
-    Guard, pages={"/docs.json": cache(_docs)}
-)
+def _releases() -> Page:
+    found = released(ReleaseStore(HostSettings.from_environment().releases))
+    return Page(found.model_dump_json().encode(), "application/json")
+
+
+def _pages() -> dict[str, MakePage]:
+    return {**console_pages(), "/docs.json": cache(_docs), "/v1/releases": _releases}
+
+
+RecommendService.add_asgi_middleware(Guard, pages=_pages)  # type: ignore[attr-defined]  # made a Service above

@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
-import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -22,6 +19,7 @@ import pandas as pd
 
 from benchmarks.lookup import AS_OF, LookupConfig, make_world, write_world
 from benchmarks.proofs import Proof
+from benchmarks.redis_server import redis_server
 from features.rows import CONSUMER_FEATURES, EVENT_TIMESTAMP, PRODUCT_CONTENT, PRODUCT_FEATURES, VERSION, VIEWS, View
 from features.settings import HostSettings
 from features.states import consumer_states, product_states
@@ -37,8 +35,8 @@ def prove(config: LookupConfig | None = None) -> Proof:
     with tempfile.TemporaryDirectory() as home:
         figures = {"sqlite": _tried(config, Path(home), {}, _file_bytes)}
     if shutil.which("redis-server"):
-        with tempfile.TemporaryDirectory() as home, _redis(Path(home)) as address:
-            environment = {"COUNTERPOINT_ONLINE_STORE": "redis", "COUNTERPOINT_REDIS": address}
+        with tempfile.TemporaryDirectory() as home, redis_server(Path(home)) as server:
+            environment = {"COUNTERPOINT_ONLINE_STORE": "redis", "COUNTERPOINT_REDIS": server.address}
             figures["redis"] = _tried(config, Path(home), environment, _redis_bytes)
     kept = all(it["written"] == it["written_by_the_oracle"] and not it["ids_found"] for it in figures.values())
     promise = "only rows that changed are written online, and deleted ids leave no byte"
@@ -142,20 +140,3 @@ def _redis_bytes(settings: HostSettings) -> bytes:
 
     client = redis.Redis(*settings.redis_url.split(":"))
     return b"".join(key + b"".join(client.hgetall(key).values()) for key in client.scan_iter(count=1000))
-
-
-@contextmanager
-def _redis(folder: Path) -> Iterator[str]:
-    """The address of a Redis of its own."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    command = ["redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    try:
-        while subprocess.run(["redis-cli", "-p", port, "ping"], capture_output=True, check=False).returncode:
-            time.sleep(0.1)
-        yield f"127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait()

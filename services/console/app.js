@@ -1,0 +1,54 @@
+// Which page is shown: the part of the address after #.
+
+import { useKey } from "./api.js";
+import { fill, make } from "./dom.js";
+import { recommendations } from "./recommendations.js";
+import { releases } from "./releases.js";
+
+const main = document.getElementById("main");
+const status = document.getElementById("status");
+const key = document.getElementById("key");
+
+function tell(text) {
+  status.textContent = text;
+}
+
+function fail(place, problem) {
+  tell(problem.message);
+  const words = [problem.expected, problem.remedy].filter(Boolean).join(" ");
+  const id = problem.requestId ? make("p", { class: "how" }, `Request ${problem.requestId}`) : [];
+  fill(place, make("div", { class: "note bad", role: "alert" }, make("p", {}, make("strong", {}, problem.message), ` ${words}`), id));
+}
+
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
+function show() {
+  const [, name, consumer = "", count = ""] = location.hash.split("/");
+  const isReleases = name === "releases";
+  for (const link of document.querySelectorAll("nav a")) {
+    const here = link.dataset.page === (isReleases ? "releases" : "recommendations");
+    if (here) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  tell("");
+  if (isReleases) releases(main, tell, fail);
+  else recommendations(main, tell, fail, name === "consumer" ? decoded(consumer) : "", Number(count) || 10);
+}
+
+key.addEventListener("change", () => {
+  useKey(key.value);
+  show();
+});
+document.getElementById("key-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  useKey(key.value);
+  show();
+});
+window.addEventListener("hashchange", show);
+show();

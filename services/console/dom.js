@@ -1,0 +1,25 @@
+// Making elements. Text only ever arrives as text: nothing here, or on this page, parses HTML.
+
+/** An element with attributes and children; a child that is a string becomes a text node. */
+export function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (value === true) element.setAttribute(name, "");
+    else if (value !== false && value !== null && value !== undefined) element.setAttribute(name, value);
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+/** A bar of a signed share, -1 to 1, with its number beside it for those who do not see it. */
+export function bar(share, text) {
+  const fill = make("span", { class: share < 0 ? "fill less" : "fill" });
+  fill.style.width = `${Math.min(100, Math.abs(share) * 100)}%`;
+  return make("span", { class: "bar" }, make("span", { class: "track", "aria-hidden": "true" }, fill), make("span", { class: "number" }, text));
+}
+
+/** Puts children in place of all that an element held. */
+export function fill(element, ...children) {
+  element.replaceChildren(...children.flat());
+}

@@ -1,0 +1,148 @@
+// A consumer's ranked products, each with what speaks for it and against it, and what the score rests on.
+
+import { ask } from "./api.js";
+import { bar, fill, make } from "./dom.js";
+import { ago, day, minute, percent, plain } from "./words.js";
+
+const COUNTS = [5, 10, 20, 50];
+const KINDS = {
+  pair: "written for this pair",
+  entity: "composed from what is known of both",
+  none: "nothing known",
+  expired: "what was known is too old",
+};
+
+/** The page; `consumer` is shown at once if it is given. */
+export function recommendations(main, tell, fail, consumer, count) {
+  const id = make("input", { id: "consumer", type: "search", maxlength: 256, value: consumer, autocomplete: "off", spellcheck: "false" });
+  const many = make("select", { id: "count" }, COUNTS.map((n) => make("option", { value: n, selected: n === count }, String(n))));
+  const show = (event) => {
+    event.preventDefault();
+    location.hash = `#/consumer/${encodeURIComponent(id.value)}/${many.value}`;
+  };
+  const results = make("section", { "aria-label": "Recommendations" });
+  fill(
+    main,
+    make("h1", {}, "Recommendations"),
+    make(
+      "form",
+      { class: "ask", onsubmit: show },
+      make("p", {}, make("label", { for: "consumer" }, "Consumer"), id),
+      make("p", {}, make("label", { for: "count" }, "Products"), many),
+      make("button", {}, "Show"),
+    ),
+    results,
+  );
+  if (!consumer) {
+    fill(results, make("p", { class: "note" }, "Give a consumer's id. An id nobody knows is answered too: as a newcomer."));
+    id.focus();
+    return;
+  }
+  tell("Asking …");
+  ask("/v1/recommend", { consumer_id: consumer, k: count })
+    .then((answer) => {
+      fill(results, about(answer), make("ol", { class: "products" }, answer.items.map((item) => product(item, answer))));
+      tell(`${answer.items.length} products for ${consumer}.`);
+    })
+    .catch((problem) => fail(results, problem));
+}
+
+/** What the answer says about itself. */
+function about(answer) {
+  const known = answer.evidence_time
+    ? `last heard of ${ago(answer.evidence_time, answer.answered_at)} (${day(answer.evidence_time)})`
+    : "nothing known of this consumer";
+  return make(
+    "div",
+    {},
+    answer.degraded ? make("p", { class: "note bad" }, make("strong", {}, "Less than usual: "), answer.cause || "something failed", ".") : null,
+    answer.cold ? make("p", { class: "note" }, make("strong", {}, "A newcomer: "), "ranked by the products' side and popularity.") : null,
+    make(
+      "dl",
+      { class: "facts" },
+      pair("Consumer", known),
+      pair("Release", answer.release_id),
+      pair("Method", answer.method),
+      pair("Knows the world until", minute(answer.as_of)),
+    ),
+  );
+}
+
+function pair(name, value) {
+  return make("div", {}, make("dt", {}, name), make("dd", {}, value));
+}
+
+function product(item, answer) {
+  const reasons = item.reasons || [];
+  return make(
+    "li",
+    { class: "product" },
+    make(
+      "div",
+      { class: "head" },
+      make("span", { class: "rank", "aria-label": `Rank ${item.rank}` }, String(item.rank)),
+      make("h2", {}, item.title || item.product_id),
+      make("span", { class: "id" }, item.product_id),
+      make("span", { class: "scores" }, score(item)),
+    ),
+    item.note ? make("p", { class: "note" }, item.note) : null,
+    make("div", { class: "sides" }, reasons.map((reason) => side(reason, answer))),
+    parts(item),
+  );
+}
+
+function score(item) {
+  const said = [];
+  if (item.click !== null) said.push(make("span", { class: "click" }, percent(item.click)), " likely liked");
+  if (item.rating !== null) said.push(make("span", { class: "stars" }, ` · ${item.rating.toFixed(2)} stars`));
+  return said;
+}
+
+function side(reason, answer) {
+  const isFor = reason.stance === "for";
+  const age = reason.evidence_time ? `, evidence ${ago(reason.evidence_time, answer.answered_at)}` : "";
+  return make(
+    "section",
+    { class: `side ${isFor ? "for" : "against"}` },
+    make("h3", {}, make("span", { "aria-hidden": "true" }, isFor ? "+ " : "− "), isFor ? "For" : "Against"),
+    make("p", { class: reason.fact_ids.length ? "text" : "text nothing" }, reason.text || "—"),
+    make("p", { class: "how" }, (KINDS[reason.granularity] || plain(reason.granularity)) + age),
+    reason.facts.length ? evidence(reason.facts) : null,
+  );
+}
+
+function evidence(facts) {
+  return make(
+    "details",
+    {},
+    make("summary", {}, `Evidence (${facts.length})`),
+    make(
+      "ul",
+      { class: "evidence" },
+      facts.map((fact) => make("li", {}, make("q", {}, fact.text), make("span", { class: "source" }, ` ${plain(fact.source)}, ${day(fact.evidence_time)}`))),
+    ),
+  );
+}
+
+/** What the score rests on: contributions where the service gives them, else where the model looked. */
+function parts(item) {
+  const added = (item.contributions || []).map((it) => [it.part, it.click, `${it.click < 0 ? "−" : "+"}${percent(Math.abs(it.click))}`]);
+  const looked = (item.attention || []).map((it) => [it.field, it.share, percent(it.share)]);
+  const lists = [
+    ["What adds to the likelihood, and what takes away", added],
+    ["Where the model looked (attention, not a cause)", looked],
+  ].filter(([, rows]) => rows.length);
+  if (!lists.length) return null;
+  return make(
+    "details",
+    { class: "parts" },
+    make("summary", {}, "What the score rests on"),
+    lists.map(([title, rows]) => make("section", {}, make("h3", {}, title), bars(rows))),
+  );
+}
+
+function bars(rows) {
+  const most = Math.max(...rows.map(([, value]) => Math.abs(value)), 1e-9);
+  const sorted = rows.toSorted((one, other) => Math.abs(other[1]) - Math.abs(one[1]));
+  return make("ul", { class: "bars" }, sorted.map(([name, value, text]) => make("li", {}, make("span", { class: "label" }, plain(name)), bar(value / most, text))));
+}

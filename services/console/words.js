@@ -1,0 +1,29 @@
+// Numbers and times in words.
+
+const UNITS = [["year", 31557600], ["month", 2629800], ["day", 86400], ["hour", 3600], ["minute", 60]];
+const relative = new Intl.RelativeTimeFormat("en", { numeric: "always" });
+
+/** "3 days ago", from an ISO time and the time it is compared with. */
+export function ago(time, now) {
+  const seconds = (new Date(now) - new Date(time)) / 1000;
+  const [unit, length] = UNITS.find(([, size]) => Math.abs(seconds) >= size) || ["second", 1];
+  return relative.format(-Math.round(seconds / length), unit);
+}
+
+/** "2024-05-01" */
+export function day(time) {
+  return new Date(time).toISOString().slice(0, 10);
+}
+
+/** "2024-05-01 12:30 UTC" */
+export function minute(time) {
+  return `${new Date(time).toISOString().slice(0, 16).replace("T", " ")} UTC`;
+}
+
+export function percent(share) {
+  return `${(share * 100).toFixed(share < 0.1 ? 1 : 0)} %`;
+}
+
+export function plain(name) {
+  return name.replaceAll("_", " ");
+}
