@@ -28,7 +28,7 @@ class Reasons:
     def of(self, consumer_id: str, product_id: str) -> tuple[Reason, ...]:
         """The reasons for and against, with the facts they rest on."""
         limit = oldest(datetime.now(UTC), self._text_days)
-        said = self._published.of(consumer_id, product_id, limit)
+        said: tuple[Explanation, ...] = self._published.of(consumer_id, product_id, limit)
         if limit is not None and any(text.granularity == NONE for text in said):
             unlimited = self._published.of(consumer_id, product_id)
             said = tuple(

@@ -223,6 +223,11 @@ def open_runtime(features: FakeFeatures, model: FakeModel, reasons: Reasons) -> 
     return lambda release_id: make_runtime(features, model, reasons, release_id)
 
 
+@pytest.fixture
+def new_release() -> Callable[[str], Release]:
+    return make_release
+
+
 @pytest.fixture(name="make_runtime")
 def _make_runtime() -> Callable[..., Runtime]:
     return make_runtime
