@@ -103,7 +103,7 @@ function side(reason, answer) {
   const age = reason.evidence_time ? `, evidence ${ago(reason.evidence_time, answer.answered_at)}` : "";
   return make(
     "section",
-    { class: `side ${isFor ? "for" : "against"}` },
+    { class: `side ${isFor ? "for" : "against"}${reason.fact_ids.length ? "" : " empty"}` },
     make("h3", {}, make("span", { "aria-hidden": "true" }, isFor ? "+ " : "− "), isFor ? "For" : "Against"),
     make("p", { class: reason.fact_ids.length ? "text" : "text nothing" }, reason.text || "—"),
     make("p", { class: "how" }, (KINDS[reason.granularity] || plain(reason.granularity)) + age),
@@ -119,7 +119,7 @@ function evidence(facts) {
     make(
       "ul",
       { class: "evidence" },
-      facts.map((fact) => make("li", {}, make("q", {}, fact.text), make("span", { class: "source" }, ` ${plain(fact.source)}, ${day(fact.evidence_time)}`))),
+      facts.map((fact) => make("li", {}, make("span", {}, fact.text), make("span", { class: "source" }, ` ${plain(fact.source)}, ${day(fact.evidence_time)}`))),
     ),
   );
 }
@@ -129,20 +129,20 @@ function parts(item) {
   const added = (item.contributions || []).map((it) => [it.part, it.click, `${it.click < 0 ? "−" : "+"}${percent(Math.abs(it.click))}`]);
   const looked = (item.attention || []).map((it) => [it.field, it.share, percent(it.share)]);
   const lists = [
-    ["What adds to the likelihood, and what takes away", added],
-    ["Where the model looked (attention, not a cause)", looked],
+    ["What adds to the likelihood, and what takes away", added, Math.max(...added.map(([, value]) => Math.abs(value)), 1e-9)],
+    ["Where the model looked (attention, not a cause)", looked, 1],
   ].filter(([, rows]) => rows.length);
   if (!lists.length) return null;
   return make(
     "details",
     { class: "parts" },
     make("summary", {}, "What the score rests on"),
-    lists.map(([title, rows]) => make("section", {}, make("h3", {}, title), bars(rows))),
+    lists.map(([title, rows, most]) => make("section", {}, make("h3", {}, title), bars(rows, most))),
   );
 }
 
-function bars(rows) {
-  const most = Math.max(...rows.map(([, value]) => Math.abs(value)), 1e-9);
+/** Bars of rows of name, value and text, longest first; `most` is the value that fills a bar. */
+function bars(rows, most) {
   const sorted = rows.toSorted((one, other) => Math.abs(other[1]) - Math.abs(one[1]));
   return make("ul", { class: "bars" }, sorted.map(([name, value, text]) => make("li", {}, make("span", { class: "label" }, plain(name)), bar(value / most, text))));
 }

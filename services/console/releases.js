@@ -51,7 +51,7 @@ function row(release, choose) {
     release.live ? { class: "live" } : {},
     make("td", {}, box),
     make("th", { scope: "row" }, make("code", {}, release.release_id), release.live ? make("span", { class: "badge" }, "live") : null),
-    make("td", {}, release.method, release.model_of ? make("span", { class: "how" }, ` model of ${release.model_of}`) : null),
+    make("td", {}, release.method, release.model_of ? make("span", { class: "how block" }, `model of ${release.model_of}`) : null),
     make("td", {}, minute(release.as_of)),
     make("td", {}, release.language_model),
     make("td", {}, make("ul", { class: "figures" }, release.metrics.map((it) => make("li", {}, `${plain(it.name)} `, figure(it))))),
