@@ -1,8 +1,8 @@
 """What the service logs: one line per request and per event, with no personal data and no text of anybody's.
 
 BentoML (1.4.39) logs a traceback for every body that a schema refuses, and pydantic's message quotes the body. Such a
-record is not written: the line of the request has its status. Other tracebacks are, but the same one not more than once
-in a while: while a store is away, every request meets the same failure.
+record is not written: the line of the request has its status. Errors raised on purpose are written as their message,
+others with a traceback, both once in a while only: as long as a store is away, every request meets the same failure.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import time
 from collections import OrderedDict
 
 from pydantic import ValidationError
+
+from features.errors import CounterpointError
 
 REPEAT_SECONDS = 30.0
 MAX_KNOWN = 100
@@ -26,11 +28,17 @@ class Discretion(logging.Filter):
         self._seen: OrderedDict[str, float] = OrderedDict()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the record is written: not if it is about what a caller sent, since the caller is told."""
+        """Whether the record is written: not if the caller is told anyway, nor what was just said in the same words."""
         if record.exc_info and (error := record.exc_info[1]) is not None:
             if _is_the_callers(error):
                 return False
-            if self._again(f"{record.name}:{record.msg}:{type(error).__name__}"):
+            seen = self._again(f"{record.name}:{record.msg}:{type(error).__name__}")
+            on_purpose = isinstance(error, CounterpointError)
+            if seen and on_purpose:
+                return False
+            if on_purpose:  # its message says it all
+                record.msg, record.args = f"{record.getMessage()}: {error}", ()
+            if seen or on_purpose:
                 record.exc_info = record.exc_text = None
         if record.name.startswith("bentoml") and record.msg == "Exception on %s [%s]":
             record.msg, record.args = "a request met an exception", ()  # its path may hold an id

@@ -13,6 +13,7 @@ import pytest
 from bentoml.exceptions import BentoMLException
 from pydantic import BaseModel, ValidationError
 
+from features.errors import StoreError
 from services.logs import Discretion
 from services.metrics import exposition, metrics
 from services.problems import Kind
@@ -89,3 +90,11 @@ def test_a_fault_is_logged_with_its_traceback_once_in_a_while_and_without_its_pa
     other = record_of(ValueError("another"))
     assert discretion.filter(other)
     assert other.exc_info
+
+
+def test_a_failure_that_has_words_of_its_own_is_logged_by_them_and_not_for_every_request() -> None:
+    discretion = Discretion()
+    records = [record_of(StoreError("The store is away."), "services.visit", "degraded %s %s") for _ in range(3)]
+    assert [discretion.filter(record) for record in records] == [True, False, False]
+    assert records[0].getMessage().endswith(": The store is away.")
+    assert records[0].exc_info is None
