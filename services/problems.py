@@ -17,6 +17,9 @@ DETAIL_LENGTH = 500
 """Characters of a detail at most: it may quote what the caller sent."""
 
 
+SCHEMA = "GET /docs.json has the schema of every request."
+
+
 class Kind(Enum):
     """Name (the last part of `type`), HTTP status, and title."""
 
@@ -46,6 +49,13 @@ class Kind(Enum):
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return cls.NOT_READY if status == HTTPStatus.SERVICE_UNAVAILABLE else cls.FAULT
         return next((kind for kind in cls if kind.status == status and kind != cls.INVALID_BODY), cls.INVALID_REQUEST)
+
+
+DOCUMENTED = {
+    Kind.NOT_FOUND: "GET /docs.json lists what there is.",
+    Kind.WRONG_METHOD: "GET /docs.json lists the methods of every path.",
+}
+"""What was expected, where the error itself does not say."""
 
 
 @dataclass(frozen=True)
@@ -106,14 +116,10 @@ def problem_of(status: int, body: bytes) -> Problem:
         return Problem(
             kind, "The request met a fault.", remedy="Report the request_id; the service's log has the rest."
         )
-    if kind is Kind.NOT_FOUND:
-        return Problem(kind, _said(body)[0], remedy="GET /docs.json lists what there is.")
-    if kind is Kind.WRONG_METHOD:
-        return Problem(kind, _said(body)[0], remedy="GET /docs.json lists the methods of every path.")
     said, errors = _said(body)
     # An error of this project is up to three lines: what was found, what was expected, what to do.
     detail, expected, remedy = (*said.split("\n", 2), "", "")[:3]
-    return Problem(kind, detail, expected or "GET /docs.json has the schema of every request.", remedy, errors=errors)
+    return Problem(kind, detail, expected or DOCUMENTED.get(kind, SCHEMA), remedy, errors=errors)
 
 
 def _said(body: bytes) -> tuple[str, tuple[FieldError, ...]]:
