@@ -78,8 +78,8 @@ def _release(store: ReleaseStore, release: Release, live: str | None) -> Release
         method=release.method,
         model_of=release.model_of,
         as_of=release.as_of,
-        language_model=str(release.llm),
-        encoder=str(release.encoder),
+        language_model=f"{release.llm.name}@{release.llm.revision}",
+        encoder=f"{release.encoder.name}@{release.encoder.revision}",
         metrics=_metrics(store, release),
     )
 

@@ -35,6 +35,7 @@ from models.release import ReleaseStore
 
 MAX_SLOWER, MAX_DOWN_MS, MAX_BACK_SECONDS = 1.5, 80.0, 5.0
 CHUNK = 65_536
+N_CANDIDATES, N_CONSUMERS = 100, 50
 RECIPE = """
 [data]
 name = "world"
@@ -61,13 +62,13 @@ class Size:
     """How much of it; the everyday tests take less."""
 
     n_hostile: int = 10_000
-    hostile_rate: float = 25.0
+    hostile_rate: float = 12.0
     """Hostile requests a second at most, so that the two clients do not fight for the machine."""
-    rate: float = 10.0
-    """Good requests a second."""
+    rate: float = 4.0
+    """Good requests a second, of 100 products each: well under what two cores can do, so that a delay is not a queue."""
     alone_seconds: float = 90.0
-    outage_rate: float = 20.0
-    outage_seconds: float = 20.0
+    outage_rate: float = 6.0
+    outage_seconds: float = 30.0
     """Of each phase: well, held, back, killed, back."""
     n_switches: int = 20
     seed: int = 0
@@ -236,7 +237,7 @@ class Good:
 
     async def _one(self, client: httpx.AsyncClient, body: dict[str, Any], due: float) -> None:
         try:
-            answer = await client.post("/v1/recommend", json=body)
+            answer = await client.post("/v1/score", json=body)
             content = answer.json() if answer.status_code == 200 else None
         except httpx.HTTPError:
             content = None
@@ -244,11 +245,14 @@ class Good:
 
 
 def good_bodies(settings: HostSettings) -> list[dict[str, Any]]:
-    """Requests of consumers with a history."""
+    """The scores of the same products for one consumer after the other."""
     from features.lake import Lake
 
-    consumer_ids = Lake(settings.lake).read("features/consumer")["consumer_id"].drop_duplicates()[:50]
-    return [{"consumer_id": str(consumer_id), "k": 10} for consumer_id in consumer_ids]
+    consumer_ids, product_ids = (
+        Lake(settings.lake).read(f"features/{kind}")[f"{kind}_id"].astype(str).unique()
+        for kind in ("consumer", "product")
+    )
+    return [{"consumer_id": it, "product_ids": [*product_ids[:N_CANDIDATES]]} for it in consumer_ids[:N_CONSUMERS]]
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ def test_releases_come_newest_first_and_the_live_one_is_marked(store: ReleaseSto
     found = released(store)
     assert [(it.release_id, it.live) for it in found.releases] == [("three", False), ("two", True), ("one", False)]
     assert found.live == "two"
+    assert found.releases[0].language_model == "smol@1"
     assert [(it.release_id, it.action) for it in found.moves[:2]] == [("two", "rollback"), ("three", "promote")]
 
 
