@@ -70,7 +70,7 @@ def hostile_requests(document: dict[str, Any], seed: int, n: int) -> Iterator[Ho
         n: how many.
     """
     chance = random.Random(seed)
-    good = _examples(document)
+    good = good_examples(document)
     makers = (_mutated, _mutated, _mutated, _broken, _in_a_wrong_form, _misdirected, _with_odd_headers)
     for _ in range(n):
         path = chance.choice(sorted(good))
@@ -80,7 +80,7 @@ def hostile_requests(document: dict[str, Any], seed: int, n: int) -> Iterator[Ho
             yield chance.choice(makers)(chance, path, good[path])
 
 
-def _examples(document: dict[str, Any]) -> dict[str, dict[str, Value]]:
+def good_examples(document: dict[str, Any]) -> dict[str, dict[str, Value]]:
     """A good body for every POST."""
     posts = {path: item["post"] for path, item in document["paths"].items() if "post" in item}
     return {path: post["requestBody"]["content"]["application/json"]["example"] for path, post in posts.items()}

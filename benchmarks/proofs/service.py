@@ -26,7 +26,7 @@ from typing import Any
 import httpx
 import numpy as np
 
-from benchmarks.hostile import Hostile, hostile_requests
+from benchmarks.hostile import Hostile, good_examples, hostile_requests
 from benchmarks.proofs import Proof
 from benchmarks.redis_server import RedisServer, redis_server
 from counterpoint.server import running_service
@@ -36,6 +36,8 @@ from models.release import ReleaseStore
 MAX_SLOWER, MAX_DOWN_MS, MAX_BACK_SECONDS = 1.5, 80.0, 5.0
 CHUNK = 65_536
 N_CANDIDATES, N_CONSUMERS = 100, 50
+WELL_FORMED = 0.06
+"""About this share of the hostile requests is answered by 200."""
 RECIPE = """
 [data]
 name = "world"
@@ -62,7 +64,7 @@ class Size:
     """How much of it; the everyday tests take less."""
 
     n_hostile: int = 10_000
-    hostile_rate: float = 12.0
+    hostile_rate: float = 20.0
     """Hostile requests a second at most, so that the two clients do not fight for the machine."""
     rate: float = 4.0
     """Good requests a second, of 100 products each: well under what two cores can do, so that a delay is not a queue."""
@@ -137,8 +139,8 @@ def attack(settings: HostSettings, size: Size) -> Attack:
     with running_service(settings, log) as url:
         bodies, statuses, kinds, wrong = good_bodies(settings), Counter[str](), Counter[str](), list[str]()
         Good(url, bodies, size.rate).during(lambda: time.sleep(2))  # warm
-        alone = Good(url, bodies, size.rate).during(lambda: time.sleep(size.alone_seconds))
         document = httpx.get(f"{url}/docs.json").json()
+        alone = Good(url, bodies, size.rate).during(lambda: _well_formed(url, document, size))
 
         def send_all() -> None:
             with httpx.Client(base_url=url, timeout=60) as client:
@@ -168,6 +170,16 @@ def attack(settings: HostSettings, size: Size) -> Attack:
         slower=round(p99[1] / p99[0], 2),
         examples=wrong[:20],
     )
+
+
+def _well_formed(url: str, document: dict[str, Any], size: Size) -> None:
+    """Sends as many well-formed requests as turn up among the hostile ones: what is compared is bad input, not load."""
+    examples = [*good_examples(document).items()]
+    with httpx.Client(base_url=url, timeout=60) as client:
+        for n in range(int(size.alone_seconds * size.hostile_rate * WELL_FORMED)):
+            path, body = examples[n % len(examples)]
+            client.post(path, json=body)
+            time.sleep(1 / (size.hostile_rate * WELL_FORMED))
 
 
 def sent(client: httpx.Client, request: Hostile) -> tuple[str, str]:
