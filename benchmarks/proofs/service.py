@@ -67,7 +67,7 @@ class Size:
     hostile_rate: float = 20.0
     """Hostile requests a second at most, so that the two clients do not fight for the machine."""
     rate: float = 4.0
-    """Good requests a second, of 100 products each: well under what two cores can do, so that a delay is not a queue."""
+    """Good requests a second, of 100 products each: few enough that a delay is not a queue."""
     alone_seconds: float = 90.0
     outage_rate: float = 6.0
     outage_seconds: float = 30.0
