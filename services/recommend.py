@@ -75,6 +75,8 @@ def open_live(patience: float | None = None) -> Runtime:
 @bentoml.service(
     name="counterpoint",
     description="Recommendations that argue both sides.",
+    # BentoML's default is one thread: what takes long holds up everybody. torch computes without the interpreter.
+    threads=4,
     # What BentoML counts and logs by is the request's path, which may hold an id and is whatever a caller makes up;
     # `services.guard` does both, and limits time and load.
     metrics={"enabled": False},
