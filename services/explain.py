@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from features.types import Explanation
 from features.wording import Wording
 from models.explanations.published import Published
@@ -20,11 +22,11 @@ class Reasons:
         """Products for which a text was written for exactly this consumer."""
         return self._published.written_for(consumer_id)
 
-    def of(self, consumer_id: str, product_id: str) -> tuple[Reason, ...]:
-        """The reasons for and against, with the facts they rest on."""
-        return tuple(map(self._reason, self._published.of(consumer_id, product_id)))
+    def of(self, consumer_id: str, product_id: str, at: datetime) -> tuple[Reason, ...]:
+        """The reasons for and against, with the facts they rest on; `at`: when they are asked for."""
+        return tuple(self._reason(text, at) for text in self._published.of(consumer_id, product_id))
 
-    def _reason(self, text: Explanation) -> Reason:
+    def _reason(self, text: Explanation, at: datetime) -> Reason:
         facts = tuple(
             FactOut(fact_id=fact.fact_id, text=fact.text, source=fact.source, evidence_time=fact.evidence_time)
             for fact in map(self._published.facts.get, text.fact_ids)
@@ -36,6 +38,12 @@ class Reasons:
             fact_ids=text.fact_ids,
             facts=facts,
             evidence_time=text.evidence_time,
+            evidence_age_seconds=age_seconds(text.evidence_time, at),
             granularity=text.granularity,
             model=text.model,
         )
+
+
+def age_seconds(evidence_time: datetime | None, at: datetime) -> float | None:
+    """How old evidence is; None where there is none."""
+    return (at - evidence_time).total_seconds() if evidence_time else None

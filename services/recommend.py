@@ -6,13 +6,15 @@ must be the model store that holds the live release's artifact; `counterpoint se
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import bentoml
-from bentoml.exceptions import BentoMLException, NotFound, ServiceUnavailable
+from bentoml.exceptions import BentoMLException, InvalidArgument, NotFound, ServiceUnavailable
 from bentoml.models import BentoModel
 
-from features.errors import CounterpointError, ReleaseError
+from features.errors import CounterpointError, InputError, ReleaseError
 from features.settings import HostSettings
 from models.release import ARTIFACT_FOLDER, ARTIFACT_NAME, ReleaseStore
 from services.limits import Limits
@@ -61,6 +63,15 @@ def open_live() -> Runtime:
     return Runtime.open(settings, _artifact_folder(release.artifact_tag))
 
 
+@contextmanager
+def _as_bad_request() -> Iterator[None]:
+    """What the caller gave and cannot be used, such as an unknown attribute, is answered by 400."""
+    try:
+        yield
+    except InputError as error:
+        raise InvalidArgument(str(error)) from error
+
+
 @bentoml.service(
     name="counterpoint",
     description="Recommendations that argue both sides.",
@@ -83,9 +94,8 @@ class RecommendService:
     @bentoml.api(route="/v1/recommend")
     def recommend(self, request: RecommendRequest, /) -> RecommendResponse:
         """The k best products for a consumer or an anonymous history, with reasons for and against."""
-        return self._runtime().recommend(
-            request.consumer_id, request.history, request.k, request.exclude_ids, request.exclude_seen
-        )
+        with _as_bad_request():
+            return self._runtime().recommend(request)
 
     @bentoml.api(route="/v1/score")
     def score(self, request: ScoreRequest, /) -> ScoreResponse:

@@ -7,37 +7,41 @@ online store fails; popularity if the model fails; no reasons if they fail. Each
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.assemble import cross
-from features.batch import PRODUCT_NUMERIC, PairBlock, ProductBlock
+from features.batch import FeatureBatch, PairBlock, ProductBlock
 from features.errors import ReleaseError, StoreError
 from features.settings import HostSettings
 from models.base import Recommender, Scores
+from models.contributions import contributions
 from models.release import Release, ReleaseStore
 from models.released import open_artifact
 from services.explain import Reasons
+from services.reranking import model_key, rerank
 from services.schemas import (
+    Contribution,
     ExplainResponse,
     FieldAttention,
     PastRating,
     ProductScore,
     Reason,
     Recommended,
+    RecommendRequest,
     RecommendResponse,
     ScoreResponse,
 )
+from services.shelf import Shelf
 from services.sources import ConsumerNow, OnlineFeatures, absent_consumer, visitor
-
-logger = logging.getLogger(__name__)
+from services.visit import Visit
+from services.wishes import Wishes
 
 UNKNOWN_PRODUCT = "unknown product"
 
@@ -58,29 +62,6 @@ class FeatureSource(Protocol):
         ...
 
 
-@dataclass
-class _Visit:
-    """One request on its way: who asks, and what went wrong so far."""
-
-    consumer: ConsumerNow
-    cold: bool
-    causes: list[str] = field(default_factory=list)
-    answered_at: datetime = field(default_factory=lambda: datetime.now(UTC))
-
-    @property
-    def consumer_id(self) -> str:
-        return str(self.consumer.block.consumer_ids[0])
-
-    @property
-    def seen(self) -> set[str]:
-        return set(self.consumer.block.history_ids[0]) - {""}
-
-    def failed(self, what: str) -> None:
-        """Notes a step down; the log has the reason, the answer only what is missing."""
-        logger.exception("degraded: %s", what)
-        self.causes.append(what)
-
-
 class Runtime:
     """Answers questions about one release. Safe to call from several threads."""
 
@@ -94,10 +75,7 @@ class Runtime:
     ) -> None:
         """Reads the rows of all products of `titles`. Raises StoreError if the online store cannot be read."""
         self.release, self._recommender, self._features, self._reasons = release, recommender, features, reasons
-        self._titles = titles
-        self._products = features.products(list(titles))
-        self._row = {str(product_id): row for row, product_id in enumerate(self._products.product_ids)}
-        self._by_popularity = _by_popularity(self._products)
+        self._shelf = Shelf(features.products(list(titles)), titles)
 
     @classmethod
     def open(cls, settings: HostSettings, artifact_folder: Path) -> Runtime:
@@ -116,40 +94,44 @@ class Runtime:
         titles = dict(zip(texts.products["product_id"].astype(str), texts.products["title"].astype(str), strict=True))
         return cls(release, recommender, OnlineFeatures(settings, release), Reasons(texts, release.wording), titles)
 
-    def recommend(
-        self,
-        consumer_id: str | None,
-        history: Sequence[PastRating] | None,
-        k: int,
-        exclude_ids: Collection[str] = (),
-        exclude_seen: bool = True,
-    ) -> RecommendResponse:
-        """The k best products with the reasons for and against each, best first."""
-        visit = self._visit(consumer_id, history)
-        left_out = set(exclude_ids) | (visit.seen if exclude_seen else set())
-        rows = np.array([r for r in self._by_popularity if self._products.product_ids[r] not in left_out], np.intp)
+    def recommend(self, request: RecommendRequest) -> RecommendResponse:
+        """The k best products with the reasons for and against each, best first.
+
+        Raises:
+            InputError: a rule names an attribute that no product has.
+        """
+        visit = self._visit(request.consumer_id, request.history)
+        left_out = {*request.exclude_ids, *(visit.seen if request.exclude_seen else ())}
+        rows = self._shelf.candidates(request.filter, left_out)
+        wishes = Wishes.of(request, self._shelf, rows)
         scores = self._score(visit, rows)
-        best = best_first(scores)[:k]
+        shown = rerank(model_key(scores), wishes.boost, wishes.spread, wishes.pins, request.k)
+        added = self._contributions(visit, rows[[it.place for it in shown]]) if request.contributions else ()
         items = tuple(
             Recommended(
-                **dict(self._product_score(scores, int(n), int(rows[n]))),
+                **dict(self._product_score(scores, it.place, int(rows[it.place]))),
                 rank=rank,
-                reasons=self._reasons_of(visit, str(self._products.product_ids[rows[n]])),
+                model_rank=it.model_rank,
+                moved_by=it.moved_by,
+                reasons=self._reasons_of(visit, self._shelf.product_id(int(rows[it.place])))
+                if request.explanations == "stored"
+                else (),
+                contributions=added[rank - 1] if added else (),
             )
-            for rank, n in enumerate(best, start=1)
+            for rank, it in enumerate(shown, start=1)
         )
-        return RecommendResponse(items=items, **self._about(visit))
+        return RecommendResponse(items=items, unmatched=wishes.unmatched, **visit.about(self.release))
 
     def score(self, consumer_id: str, product_ids: Sequence[str]) -> ScoreResponse:
         """Scores of the products in the order given; an unknown product has none and says so."""
         visit = self._visit(consumer_id, None)
         items = self._items(visit, product_ids)
-        return ScoreResponse(items=items, **self._about(visit))
+        return ScoreResponse(items=items, **visit.about(self.release))
 
     @property
     def product_ids(self) -> tuple[str, ...]:
         """Every product of the release."""
-        return tuple(self._row)
+        return tuple(self._shelf.row)
 
     def score_strictly(
         self, consumer_id: str, product_ids: Sequence[str], at: datetime
@@ -166,7 +148,7 @@ class Runtime:
         """
         visit = self._visit(consumer_id, None)
         visit.answered_at = at
-        scores = self._score(visit, np.array([self._row[product_id] for product_id in product_ids], np.intp))
+        scores = self._score(visit, np.array([self._shelf.row[product_id] for product_id in product_ids], np.intp))
         if visit.causes:
             raise StoreError(
                 f"The consumer {consumer_id!r} could not be scored: {'; '.join(visit.causes)}.",
@@ -179,49 +161,65 @@ class Runtime:
         visit = self._visit(consumer_id, None)
         (item,) = self._items(visit, [product_id])
         reasons = self._reasons_of(visit, product_id)
-        return ExplainResponse(item=item, reasons=reasons, **self._about(visit))
+        return ExplainResponse(item=item, reasons=reasons, **visit.about(self.release))
 
-    def _visit(self, consumer_id: str | None, history: Sequence[PastRating] | None) -> _Visit:
+    def _visit(self, consumer_id: str | None, history: Sequence[PastRating] | None) -> Visit:
         if consumer_id is None:
             consumer = visitor(history or (), self.release.scale)
-            return _Visit(consumer, consumer.cold)
+            return Visit(consumer, consumer.cold)
         try:
             consumer = self._features.consumer(consumer_id)
         except Exception:  # whatever a store or its driver raises: the answer is poorer, but there is one
-            visit = _Visit(ConsumerNow(absent_consumer(consumer_id), None), cold=False)
+            visit = Visit(ConsumerNow(absent_consumer(consumer_id), None), cold=False)
             visit.failed("the online store did not give the consumer's features")
             return visit
-        return _Visit(consumer, consumer.cold)
+        return Visit(consumer, consumer.cold)
 
-    def _items(self, visit: _Visit, product_ids: Sequence[str]) -> tuple[ProductScore, ...]:
-        known = [n for n, product_id in enumerate(product_ids) if product_id in self._row]
-        rows = np.array([self._row[product_ids[n]] for n in known], np.intp)
+    def _items(self, visit: Visit, product_ids: Sequence[str]) -> tuple[ProductScore, ...]:
+        known = [n for n, product_id in enumerate(product_ids) if product_id in self._shelf.row]
+        rows = np.array([self._shelf.row[product_ids[n]] for n in known], np.intp)
         scores = self._score(visit, rows)
         items = [ProductScore(product_id=it, rating=None, click=None, note=UNKNOWN_PRODUCT) for it in product_ids]
         for place, n in enumerate(known):
             items[n] = self._product_score(scores, place, int(rows[place]))
         return tuple(items)
 
-    def _score(self, visit: _Visit, rows: NDArray[np.intp]) -> Scores:
+    def _score(self, visit: Visit, rows: NDArray[np.intp]) -> Scores:
         """The model's scores, or NaN for all if it fails."""
         none = np.full(len(rows), np.nan, np.float32)
         if not len(rows):
             return Scores(none, none)
-        pairs = self._pairs(visit, rows)
         try:
-            products = self._products.take(rows)
-            return self._recommender.score(cross(visit.consumer.block, products, pairs, visit.answered_at))
+            return self._recommender.score(self._batch(visit, rows))
         except Exception:  # a broken model must not leave a page without products
             visit.failed("the model failed; products are in order of popularity")
             return Scores(none, none)
 
-    def _pairs(self, visit: _Visit, rows: NDArray[np.intp]) -> PairBlock | None:
+    def _batch(self, visit: Visit, rows: NDArray[np.intp]) -> FeatureBatch:
+        pairs = self._pairs(visit, rows)
+        return cross(visit.consumer.block, self._shelf.products.take(rows), pairs, visit.answered_at)
+
+    def _contributions(self, visit: Visit, rows: NDArray[np.intp]) -> tuple[tuple[Contribution, ...], ...]:
+        """Of each product, what each part of the input adds to its score."""
+        if not len(rows):
+            return ()
+        try:
+            added = contributions(self._recommender, self._batch(visit, rows))
+        except Exception:  # as for the scores
+            visit.failed("the contributions could not be computed")
+            return ()
+        return tuple(
+            tuple(Contribution(part=part, click=float(values[n])) for part, values in added.items())
+            for n in range(len(rows))
+        )
+
+    def _pairs(self, visit: Visit, rows: NDArray[np.intp]) -> PairBlock | None:
         """Codes of the pairs that have texts of their own; the store is asked for those only."""
         written = self._reasons.written_for(visit.consumer_id)
-        places = [n for n, row in enumerate(rows) if self._products.product_ids[row] in written] if written else []
+        places = [n for n, row in enumerate(rows) if self._shelf.product_id(row) in written] if written else []
         if not places:
             return None
-        product_ids = [str(self._products.product_ids[rows[n]]) for n in places]
+        product_ids = [self._shelf.product_id(rows[n]) for n in places]
         try:
             found = self._features.pairs(visit.consumer_id, product_ids)
         except Exception:  # as for the consumer's features
@@ -232,53 +230,24 @@ class Runtime:
         return PairBlock(replace(found.codes, index=index))
 
     def _product_score(self, scores: Scores, n: int, row: int) -> ProductScore:
-        product_id = str(self._products.product_ids[row])
+        product_id = self._shelf.product_id(row)
         attention = zip(scores.fields, scores.attention[n], strict=True) if scores.fields else ()
         return ProductScore(
             product_id=product_id,
-            title=self._titles[product_id],
+            title=self._shelf.titles[product_id],
             rating=_number(scores.rating[n]),
             click=_number(scores.click[n]),
             attention=tuple(FieldAttention(field=name, share=float(share)) for name, share in attention),
             note="no score" if np.isnan(scores.click[n]) else None,
         )
 
-    def _reasons_of(self, visit: _Visit, product_id: str) -> tuple[Reason, ...]:
+    def _reasons_of(self, visit: Visit, product_id: str) -> tuple[Reason, ...]:
         try:
-            return self._reasons.of(visit.consumer_id, product_id)
+            return self._reasons.of(visit.consumer_id, product_id, visit.answered_at)
         except Exception:  # a ranking without reasons is still a ranking
-            if "the reasons could not be composed" not in visit.causes:
-                visit.failed("the reasons could not be composed")
+            visit.failed("the reasons could not be composed")
             return ()
-
-    def _about(self, visit: _Visit) -> dict[str, Any]:
-        """The fields of `Answer`."""
-        return {
-            "release_id": self.release.release_id,
-            "method": self.release.method,
-            "as_of": self.release.as_of,
-            "evidence_time": visit.consumer.evidence_time,
-            "answered_at": visit.answered_at,
-            "degraded": bool(visit.causes),
-            "cause": "; ".join(visit.causes) or None,
-            "cold": visit.cold,
-        }
-
-
-def best_first(scores: Scores) -> NDArray[np.intp]:
-    """Places from the most to the least likely liked (by rating, if a method gives no probability).
-
-    Equal or missing scores keep the order given, popularity, which is all there is when the model fails.
-    """
-    key = scores.rating if np.isnan(scores.click).all() else scores.click
-    return np.argsort(-np.nan_to_num(key, nan=-np.inf), kind="stable")
 
 
 def _number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
-
-
-def _by_popularity(products: ProductBlock) -> NDArray[np.intp]:
-    """Rows with the most interactions first; equal ones in order of id."""
-    counts = np.nan_to_num(products.numeric[:, PRODUCT_NUMERIC.index("n_interactions")], nan=-1.0)
-    return np.lexsort((products.product_ids.astype(str), -counts))

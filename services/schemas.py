@@ -5,15 +5,21 @@ BentoML's OpenAPI writer takes `example` of a model, not `examples` (a TypeError
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from features.batch import HISTORY_LENGTH
 from features.types import Stance
+from services.rules import Name, Rule
 
 MAX_K = 100
 MAX_PRODUCTS = 1000
+MAX_CHOICES = 20
+"""Boosts, and pins, of one request."""
+CONTENT = "content"
+"""Diversity by the likeness of texts."""
+MAX_BOOST = 10.0
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
@@ -33,10 +39,59 @@ class PastRating(_Request):
     rating: float = Field(allow_inf_nan=False, description="Stars on the dataset's scale.")
 
 
+class _Choice(_Request):
+    """Some products: named, or those a rule chooses."""
+
+    product_ids: tuple[Id, ...] | None = Field(default=None, min_length=1, max_length=MAX_PRODUCTS)
+    rule: Rule | None = None
+
+    @model_validator(mode="after")
+    def one_way(self) -> Self:
+        """Products are named or described."""
+        if (self.product_ids is None) == (self.rule is None):
+            raise ValueError("give product_ids or a rule, and not both")
+        return self
+
+
+class Boost(_Choice):
+    """Moves products up or down."""
+
+    by: float = Field(
+        ge=-MAX_BOOST,
+        le=MAX_BOOST,
+        description="Added to the log-odds of liking for the order alone; 0.7 is about twice the odds.",
+    )
+
+
+class Pin(_Choice):
+    """Puts the best of some products at a rank."""
+
+    rank: int = Field(ge=1, le=MAX_K)
+
+
+class Diversity(_Request):
+    """Maximal marginal relevance: the more likeness costs, the more varied the list."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    lambda_: float = Field(alias="lambda", ge=0, le=1, description="1: relevance alone. 0: variety alone.")
+    by: Name = Field(default=CONTENT, description="`content`: likeness of the texts. Else an attribute of the catalog.")
+
+
 class RecommendRequest(_Request):
     """Asks for the k best products, for a known consumer or for an anonymous history."""
 
-    model_config = ConfigDict(json_schema_extra={"example": {"consumer_id": "1", "k": 5, "exclude_ids": ["50"]}})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "consumer_id": "1",
+                "k": 5,
+                "exclude_ids": ["50"],
+                "filter": {"op": "in", "attribute": "genre", "values": ["Drama"]},
+                "diversity": {"lambda": 0.7},
+            }
+        }
+    )
 
     consumer_id: Id | None = None
     history: tuple[PastRating, ...] | None = Field(
@@ -47,6 +102,14 @@ class RecommendRequest(_Request):
     exclude_seen: bool = Field(
         default=True, description=f"Leave out what the consumer's last {HISTORY_LENGTH} interactions were with."
     )
+    filter: Rule | None = Field(default=None, description="Only products that it chooses, also of pins.")
+    boosts: tuple[Boost, ...] = Field(default=(), max_length=MAX_CHOICES)
+    pins: tuple[Pin, ...] = Field(default=(), max_length=MAX_CHOICES)
+    diversity: Diversity | None = None
+    explanations: Literal["none", "stored"] = Field(
+        default="stored", description="`stored`: what the release says. `none`: no reasons."
+    )
+    contributions: bool = Field(default=False, description="Say what each part of the input adds to each score.")
 
     @model_validator(mode="after")
     def one_source(self) -> RecommendRequest:
@@ -91,6 +154,7 @@ class Reason(_Response):
     fact_ids: tuple[str, ...]
     facts: tuple[FactOut, ...]
     evidence_time: AwareDatetime | None
+    evidence_age_seconds: float | None = Field(description="How old the latest of the evidence is.")
     granularity: str = Field(description="`pair`: written for this pair. `entity`: composed. `none`: nothing known.")
     model: str
 
@@ -102,13 +166,23 @@ class FieldAttention(_Response):
     share: float
 
 
+class Contribution(_Response):
+    """What a part of the input adds to the probability of liking: the score, less the score with the part missing.
+
+    Parts work together, so that contributions do not add up to the score.
+    """
+
+    part: str
+    click: float
+
+
 class ProductScore(_Response):
     """Scores of one product for one consumer; null where there is none, and then `note` says why."""
 
     product_id: str
     title: str | None = None
     rating: float | None = Field(description="Predicted stars on the dataset's scale.")
-    click: float | None = Field(description="Probability of liking it, 0 to 1.")
+    click: float | None = Field(description="Probability of liking it, 0 to 1, calibrated on held-out ratings.")
     attention: tuple[FieldAttention, ...] = ()
     note: str | None = None
 
@@ -117,16 +191,23 @@ class Recommended(ProductScore):
     """A ranked product with both sides of its argument."""
 
     rank: int
-    reasons: tuple[Reason, ...] = Field(description="For, then against.")
+    model_rank: int = Field(description="Where the model alone would have put it.")
+    moved_by: tuple[str, ...] = Field(
+        description="Of `boost`, `diversity` and `pin`, what changed its rank, also by moving another past it."
+    )
+    reasons: tuple[Reason, ...] = Field(description="For, then against; empty if none were asked for.")
+    contributions: tuple[Contribution, ...] = Field(default=(), description="If asked for.")
 
 
 class Answer(_Response):
     """What every answer says about itself."""
 
+    recommendation_id: str = Field(description="Names this answer, in feedback and in the log; later ones sort later.")
     release_id: str
     method: str
     as_of: AwareDatetime = Field(description="What the release knows is strictly earlier.")
     evidence_time: AwareDatetime | None = Field(description="Last event known of the consumer.")
+    evidence_age_seconds: float | None = Field(description="Since that event.")
     answered_at: AwareDatetime
     degraded: bool = Field(description="Something failed and the answer is poorer than it should be.")
     cause: str | None = Field(description="What failed, if degraded.")
@@ -137,6 +218,9 @@ class RecommendResponse(Answer):
     """The best products, best first."""
 
     items: tuple[Recommended, ...]
+    unmatched: tuple[str, ...] = Field(
+        default=(), description="Boosts and pins that found no product, such as `pins[0]`: filtered, seen or unknown."
+    )
 
 
 class ScoreResponse(Answer):

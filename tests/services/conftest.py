@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -50,6 +50,7 @@ from services.sources import ConsumerNow, absent_consumer
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
 COUNTS = {"p1": 5.0, "p2": 50.0, "p3": np.nan}
+ATTRIBUTES = {"p1": ("genre=Drama", "year=1990"), "p2": ("genre=Drama", "year=2000"), "p3": ("genre=Comedy",)}
 
 
 def make_release(release_id: str = "r1") -> Release:
@@ -124,6 +125,27 @@ def make_texts() -> ReleaseTexts:
     return ReleaseTexts(*(pd.DataFrame(rows) for rows in (titles, facets, facts, [written])))
 
 
+def block_of(attributes: Mapping[str, tuple[str, ...]]) -> ProductBlock:
+    """Products with attributes, and nothing else known of them."""
+    n, nowhere = len(attributes), np.full(len(attributes), -1, np.int32)
+    listed = np.empty(n, object)
+    listed[:] = list(attributes.values())
+    codes = np.zeros((0, 2, N_FACETS, CODE_WIDTH), np.float32)
+    return ProductBlock(
+        product_ids=np.array(list(attributes), object),
+        numeric=np.zeros((n, len(PRODUCT_NUMERIC)), np.float32),
+        attributes=listed,
+        content=Indexed(np.zeros((0, CONTENT_WIDTH), np.float32), nowhere),
+        facet_codes=Indexed(codes, nowhere),
+        facet_weights=Indexed(codes[..., 0], nowhere),
+    )
+
+
+@pytest.fixture
+def make_products() -> Callable[[Mapping[str, tuple[str, ...]]], ProductBlock]:
+    return block_of
+
+
 @dataclass
 class FakeFeatures:
     """Knows the consumer c1, who has seen p1; `broken` makes every read fail."""
@@ -142,20 +164,9 @@ class FakeFeatures:
         return ConsumerNow(block, NOW)
 
     def products(self, product_ids: Sequence[str]) -> ProductBlock:
-        n, nowhere = len(product_ids), np.full(len(product_ids), -1, np.int32)
-        numeric = np.zeros((n, len(PRODUCT_NUMERIC)), np.float32)
-        numeric[:, 0] = [COUNTS[it] for it in product_ids]
-        attributes = np.empty(n, object)
-        attributes[:] = [()] * n
-        codes = np.zeros((0, 2, N_FACETS, CODE_WIDTH), np.float32)
-        return ProductBlock(
-            product_ids=np.array(product_ids, object),
-            numeric=numeric,
-            attributes=attributes,
-            content=Indexed(np.zeros((0, CONTENT_WIDTH), np.float32), nowhere),
-            facet_codes=Indexed(codes, nowhere),
-            facet_weights=Indexed(codes[..., 0], nowhere),
-        )
+        block = block_of({it: ATTRIBUTES.get(it, ()) for it in product_ids})
+        block.numeric[:, 0] = [COUNTS[it] for it in product_ids]
+        return block
 
     def pairs(self, consumer_id: str, product_ids: Sequence[str]) -> PairBlock:
         self.pairs_asked.append((consumer_id, *product_ids))
@@ -171,12 +182,13 @@ class FakeModel:
 
     broken: bool = False
     batches: list[FeatureBatch] = field(default_factory=list)
+    bases: dict[str, float] = field(default_factory=lambda: {"p3": 3.0, "p1": 2.0, "p2": 1.0})
 
     def score(self, batch: FeatureBatch) -> Scores:
         if self.broken:
             raise RuntimeError("no kernel")
         self.batches.append(batch)
-        base = np.array([{"p3": 3.0, "p1": 2.0, "p2": 1.0}[it] for it in batch.products.product_ids])
+        base = np.array([self.bases[it] for it in batch.products.product_ids])
         known = ~np.isnan(batch.consumers.numeric).all(axis=1)
         rating = (base + 0.5 * known + 0.1 * (batch.pairs.codes.index >= 0)).astype(np.float32)
         attention = np.tile(np.array([[0.25, 0.75]], np.float32), (len(batch), 1))

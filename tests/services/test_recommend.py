@@ -118,6 +118,30 @@ def test_recommendations_leave_out_what_was_seen_and_argue_both_sides(client: ht
     assert answer.evidence_time is not None
 
 
+def test_wishes_are_followed_and_disclosed(client: httpx.Client) -> None:
+    even = {"op": "eq", "attribute": "parity", "value": "even"}
+    wishes = {
+        "filter": {"op": "or", "rules": [even, {"op": "contains", "attribute": "title", "text": "p15"}]},
+        "boosts": [{"rule": even, "by": 10}],
+        "pins": [{"product_ids": ["p15"], "rank": 2}],
+        "diversity": {"lambda": 0.5},
+        "contributions": True,
+    }
+    answer = RecommendResponse.model_validate(post(client, "/v1/recommend", {"consumer_id": "c0", "k": 4, **wishes}))
+    assert not answer.degraded
+    assert answer.items[1].product_id == "p15"
+    assert "pin" in answer.items[1].moved_by
+    assert {item.product_id for item in answer.items} <= {"p10", "p12", "p14", "p15", "p16", "p18"}
+    assert any(part.click for part in answer.items[0].contributions if part.part == "product")
+
+
+def test_an_unknown_attribute_is_a_problem_of_the_caller(client: httpx.Client) -> None:
+    wish = {"filter": {"op": "eq", "attribute": "colour", "value": "red"}}
+    answer = client.post("/v1/recommend", json=wish)
+    assert answer.status_code == 400, answer.text
+    assert "parity, title" in answer.json()["detail"]
+
+
 def test_explanations_carry_the_facts_behind_them(client: httpx.Client) -> None:
     written = post(client, "/v1/explain", {"consumer_id": "c0", "product_id": "p15"})["reasons"]
     assert written[0]["text"] == "Written for c1 and p2."
@@ -146,6 +170,8 @@ def test_strangers_are_answered(client: httpx.Client) -> None:
         ("/v1/recommend", b'{"k": 101}'),
         ("/v1/recommend", b'{"k": "x"}'),
         ("/v1/recommend", b'{"colour": 1}'),
+        ("/v1/recommend", b'{"filter": {"op": "eval", "attribute": "parity", "value": "even"}}'),
+        ("/v1/recommend", b'{"explanations": "live"}'),
         ("/v1/recommend", b'{"consumer_id": "c0", "history": []}'),
         ("/v1/recommend", b'{"consumer_id": "\\ud800"}'),
         ("/v1/score", b"{}"),

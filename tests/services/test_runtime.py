@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
+from features.errors import InputError
 from services.runtime import Runtime
-from services.schemas import PastRating
+from services.schemas import PastRating, RecommendRequest, RecommendResponse
+from services.visit import new_id
+
+NOON = datetime(2024, 6, 1, 12, tzinfo=UTC)
+
+
+def ask(runtime: Runtime, consumer_id: str | None = None, **wishes: Any) -> RecommendResponse:
+    return runtime.recommend(RecommendRequest(consumer_id=consumer_id, **wishes))
 
 
 def ids(answer: Any) -> list[str]:
@@ -16,7 +27,7 @@ def ids(answer: Any) -> list[str]:
 
 
 def test_products_come_in_order_of_the_model_without_what_was_seen(runtime: Runtime) -> None:
-    answer = runtime.recommend("c1", None, k=10)
+    answer = ask(runtime, "c1", k=10)
     assert ids(answer) == ["p3", "p2"]
     assert [item.rank for item in answer.items] == [1, 2]
     assert answer.items[0].rating == pytest.approx(3.5)
@@ -27,21 +38,21 @@ def test_products_come_in_order_of_the_model_without_what_was_seen(runtime: Runt
 
 
 def test_seen_products_come_back_on_request_and_excluded_ones_never(runtime: Runtime) -> None:
-    assert ids(runtime.recommend("c1", None, k=2, exclude_seen=False)) == ["p3", "p1"]
-    assert ids(runtime.recommend("c1", None, k=2, exclude_ids={"p3"}, exclude_seen=False)) == ["p1", "p2"]
-    assert ids(runtime.recommend("c1", None, k=2, exclude_ids={"p1", "p2", "p3"})) == []
+    assert ids(ask(runtime, "c1", k=2, exclude_seen=False)) == ["p3", "p1"]
+    assert ids(ask(runtime, "c1", k=2, exclude_ids={"p3"}, exclude_seen=False)) == ["p1", "p2"]
+    assert ids(ask(runtime, "c1", k=2, exclude_ids={"p1", "p2", "p3"})) == []
 
 
 def test_an_unknown_consumer_is_cold_and_not_degraded(runtime: Runtime) -> None:
     for consumer_id in ("stranger", None):
-        answer = runtime.recommend(consumer_id, None, k=1)
+        answer = ask(runtime, consumer_id, k=1)
         assert (ids(answer), answer.cold, answer.degraded) == (["p3"], True, False)
         assert answer.items[0].rating == pytest.approx(3.0)
 
 
 def test_a_visitor_is_known_by_the_ratings_of_the_request(runtime: Runtime, model: Any) -> None:
     history = [PastRating(product_id="p3", rating=5), PastRating(product_id="p9", rating=2)]
-    answer = runtime.recommend(None, history, k=10)
+    answer = ask(runtime, history=history, k=10)
     assert ids(answer) == ["p1", "p2"]
     assert not answer.cold
     consumers = model.batches[0].consumers
@@ -80,7 +91,7 @@ def test_an_explanation_has_both_sides_with_their_facts(runtime: Runtime) -> Non
 
 
 def test_every_answer_names_its_release_and_times(runtime: Runtime) -> None:
-    for answer in (runtime.recommend("c1", None, 1), runtime.score("c1", ["p1"]), runtime.explain("c1", "p1")):
+    for answer in (ask(runtime, "c1", k=1), runtime.score("c1", ["p1"]), runtime.explain("c1", "p1")):
         assert (answer.release_id, answer.method) == ("r1", "fake")
         assert answer.evidence_time == answer.as_of < answer.answered_at
 
@@ -99,7 +110,7 @@ def test_without_the_online_store_the_consumer_is_missing_and_the_answer_says_so
 
 def test_without_the_model_products_come_in_order_of_popularity(runtime: Runtime, model: Any) -> None:
     model.broken = True
-    answer = runtime.recommend("c1", None, k=3, exclude_seen=False)
+    answer = ask(runtime, "c1", k=3, exclude_seen=False)
     assert ids(answer) == ["p2", "p1", "p3"]
     assert answer.items[0].rating is None
     assert answer.degraded
@@ -109,7 +120,7 @@ def test_without_the_model_products_come_in_order_of_popularity(runtime: Runtime
 
 def test_without_reasons_the_ranking_stays(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime._reasons, "of", None)
-    answer = runtime.recommend("c1", None, k=2)
+    answer = ask(runtime, "c1", k=2)
     assert ids(answer) == ["p3", "p2"]
     assert answer.cause == "the reasons could not be composed"
 
@@ -119,3 +130,85 @@ def test_a_cause_is_not_kept_for_the_next_answer(runtime: Runtime, model: Any) -
     runtime.score("c1", ["p1"])
     model.broken = False
     assert not runtime.score("c1", ["p1"]).degraded
+
+
+DRAMA = {"op": "eq", "attribute": "genre", "value": "Drama"}
+
+
+def test_a_filter_decides_what_may_be_shown(runtime: Runtime) -> None:
+    assert ids(ask(runtime, "c2", filter=DRAMA)) == ["p1", "p2"]
+    assert ids(ask(runtime, "c1", filter=DRAMA)) == ["p2"]
+    with pytest.raises(InputError, match="genre, title, year"):
+        ask(runtime, "c1", filter={"op": "eq", "attribute": "colour", "value": "red"})
+
+
+def test_boosts_and_pins_move_products_and_the_answer_says_which(runtime: Runtime) -> None:
+    answer = ask(runtime, "c2", boosts=[{"rule": DRAMA, "by": 9}], pins=[{"product_ids": ["p2"], "rank": 1}])
+    assert ids(answer) == ["p2", "p1", "p3"]
+    assert [item.model_rank for item in answer.items] == [3, 2, 1]
+    assert [item.moved_by for item in answer.items] == [("boost", "pin"), ("boost", "pin"), ("boost",)]
+    assert answer.items[1].click == pytest.approx(0.4)  # what is shown stays what the model said
+
+
+def test_wishes_that_find_no_product_are_named(runtime: Runtime) -> None:
+    wishes = {"boosts": [{"product_ids": ["gone"], "by": 1}, {"rule": DRAMA, "by": 1}]}
+    answer = ask(runtime, "c1", **wishes, pins=[{"product_ids": ["p1"], "rank": 1}])
+    assert answer.unmatched == ("boosts[0]", "pins[0]")
+    assert ids(answer) == ["p3", "p2"]
+
+
+def test_diversity_by_an_attribute_brings_another_kind_forward(runtime: Runtime) -> None:
+    pinned = [{"product_ids": ["p2"], "rank": 1}]
+    answer = ask(
+        runtime, "c2", k=2, boosts=[{"product_ids": ["p1", "p2"], "by": 9}], diversity={"lambda": 0.1, "by": "genre"}
+    )
+    assert ids(answer) == ["p1", "p3"]
+    assert "diversity" in answer.items[1].moved_by
+    assert ids(ask(runtime, "c2", k=2, diversity={"lambda": 1.0}, pins=pinned)) == ["p2", "p3"]
+    with pytest.raises(InputError, match="'colour'"):
+        ask(runtime, diversity={"lambda": 0.5, "by": "colour"})
+
+
+@pytest.mark.parametrize(
+    "wishes",
+    [
+        {"boosts": [{"by": 1}]},
+        {"boosts": [{"by": 11, "product_ids": ["p1"]}]},
+        {"pins": [{"rank": 1, "product_ids": ["p1"], "rule": DRAMA}]},
+        {"pins": [{"rank": 0, "product_ids": ["p1"]}]},
+        {"diversity": {"lambda": 1.5}},
+        {"explanations": "live"},
+    ],
+)
+def test_wishes_beyond_their_limits_are_refused(wishes: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        RecommendRequest.model_validate(wishes)
+
+
+def test_reasons_are_left_out_on_request(runtime: Runtime) -> None:
+    assert [item.reasons for item in ask(runtime, "c1", explanations="none").items] == [(), ()]
+
+
+def test_contributions_are_the_scores_less_those_with_a_part_missing(runtime: Runtime, model: Any) -> None:
+    model.bases[""] = 0.0  # of an unknown product
+    item = ask(runtime, "c1", k=1, contributions=True).items[0]
+    added = {it.part: it.click for it in item.contributions}
+    assert added["product"] == pytest.approx(3.0 / 5)
+    assert added["consumer"] == pytest.approx(0.5 / 5)
+    assert added["content"] == 0
+    assert ask(runtime, "c1", k=1).items[0].contributions == ()
+
+
+def test_a_model_that_cannot_do_without_a_part_still_ranks(runtime: Runtime) -> None:
+    answer = ask(runtime, "c1", k=1, contributions=True)
+    assert (ids(answer), answer.cause) == (["p3"], "the contributions could not be computed")
+
+
+def test_evidence_has_an_age_and_answers_have_ids_in_order_of_time(runtime: Runtime) -> None:
+    first, second = ask(runtime, "c1", k=1), ask(runtime, "stranger", k=1)
+    assert first.evidence_time is not None
+    assert first.evidence_age_seconds == (first.answered_at - first.evidence_time).total_seconds()
+    assert second.evidence_age_seconds is None
+    assert first.recommendation_id != second.recommendation_id
+    assert new_id(NOON) < new_id(NOON + timedelta(milliseconds=1))
+    assert (UUID(new_id(NOON)).version, UUID(new_id(NOON)).int >> 80) == (7, int(NOON.timestamp() * 1000))
