@@ -141,6 +141,25 @@ class HostSettings:
 
 
 @dataclass(frozen=True)
+class ShortlistSettings:
+    """When recommending takes two stages (`services/shortlist.py`)."""
+
+    above: int = 2_000
+    """COUNTERPOINT_SHORTLIST_ABOVE: with more candidates than this, a cheap guess chooses which the ranker sees."""
+    keep: int = 500
+    """COUNTERPOINT_SHORTLIST: how many those are."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> ShortlistSettings:
+        """Reads the settings. Raises SettingError on a value that is not allowed."""
+        env = os.environ if environment is None else environment
+        return cls(
+            above=int(_at_least_one(env, "COUNTERPOINT_SHORTLIST_ABOVE", cls.above)),
+            keep=int(_at_least_one(env, "COUNTERPOINT_SHORTLIST", cls.keep)),
+        )
+
+
+@dataclass(frozen=True)
 class BenchFolders:
     """What benchmarks on real data need and this repository does not hold."""
 

@@ -51,6 +51,10 @@ class Spread:
     lambda_: float
     similarity: Similarity
 
+    def take(self, kept: Places) -> Spread:
+        """The same over some of the candidates."""
+        return Spread(self.lambda_, lambda places, one: self.similarity(kept[places], int(kept[one])))
+
 
 def model_key(scores: Scores) -> NDArray[np.float64]:
     """(N,) what the model orders by: the log-odds of liking, or stars if a method gives no probability."""

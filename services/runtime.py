@@ -17,15 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.assemble import cross
-from features.batch import FeatureBatch, PairBlock, ProductBlock
+from features.batch import PairBlock, ProductBlock
 from features.errors import ReleaseError, StoreError
-from features.settings import HostSettings
+from features.settings import HostSettings, ShortlistSettings
 from models.base import Recommender, Scores
 from models.contributions import contributions
 from models.release import Release, ReleaseStore
 from models.released import open_artifact
 from services.explain import Reasons
-from services.reranking import model_key, rerank
+from services.reranking import Places, model_key, rerank
 from services.schemas import (
     Contribution,
     ExplainResponse,
@@ -39,6 +39,7 @@ from services.schemas import (
     ScoreResponse,
 )
 from services.shelf import Shelf
+from services.shortlist import shortlist
 from services.sources import ConsumerNow, OnlineFeatures, absent_consumer, visitor
 from services.visit import Visit
 from services.wishes import Wishes
@@ -72,10 +73,13 @@ class Runtime:
         features: FeatureSource,
         reasons: Reasons,
         titles: dict[str, str],
+        shortlists: ShortlistSettings | None = None,
     ) -> None:
         """Reads the rows of all products of `titles`. Raises StoreError if the online store cannot be read."""
         self.release, self._recommender, self._features, self._reasons = release, recommender, features, reasons
         self._shelf = Shelf(features.products(list(titles)), titles)
+        self._held = recommender.hold(self._shelf.products)
+        self._shortlists = shortlists or ShortlistSettings()
 
     @classmethod
     def open(cls, settings: HostSettings, artifact_folder: Path) -> Runtime:
@@ -92,7 +96,8 @@ class Runtime:
         recommender = open_artifact(artifact_folder, release)
         texts = store.read_texts(release)
         titles = dict(zip(texts.products["product_id"].astype(str), texts.products["title"].astype(str), strict=True))
-        return cls(release, recommender, OnlineFeatures(settings, release), Reasons(texts, release.wording), titles)
+        features, reasons = OnlineFeatures(settings, release), Reasons(texts, release.wording)
+        return cls(release, recommender, features, reasons, titles, ShortlistSettings.from_environment())
 
     def recommend(self, request: RecommendRequest) -> RecommendResponse:
         """The k best products with the reasons for and against each, best first.
@@ -104,6 +109,8 @@ class Runtime:
         left_out = {*request.exclude_ids, *(visit.seen if request.exclude_seen else ())}
         rows = self._shelf.candidates(request.filter, left_out)
         wishes = Wishes.of(request, self._shelf, rows)
+        kept = self._shortlist(visit, rows, wishes, request.k)
+        considered, rows, wishes = len(rows), rows[kept], wishes.take(kept)
         scores = self._score(visit, rows)
         shown = rerank(model_key(scores), wishes.boost, wishes.spread, wishes.pins, request.k)
         added = self._contributions(visit, rows[[it.place for it in shown]]) if request.contributions else ()
@@ -120,7 +127,13 @@ class Runtime:
             )
             for rank, it in enumerate(shown, start=1)
         )
-        return RecommendResponse(items=items, unmatched=wishes.unmatched, **visit.about(self.release))
+        return RecommendResponse(
+            items=items,
+            considered=considered,
+            ranked=len(rows),
+            unmatched=wishes.unmatched,
+            **visit.about(self.release),
+        )
 
     def score(self, consumer_id: str, product_ids: Sequence[str]) -> ScoreResponse:
         """Scores of the products in the order given; an unknown product has none and says so."""
@@ -184,27 +197,40 @@ class Runtime:
             items[n] = self._product_score(scores, place, int(rows[place]))
         return tuple(items)
 
+    def _shortlist(self, visit: Visit, rows: NDArray[np.intp], wishes: Wishes, k: int) -> Places:
+        """Places of the candidates that the model scores: all, unless there are many and it has a cheap guess."""
+        everyone = np.arange(len(rows))
+        if len(rows) <= self._shortlists.above:
+            return everyone
+        try:
+            guess = self._held.guess(visit.consumer.block)
+        except Exception:  # as for the scores
+            visit.failed("the model failed; products are in order of popularity")
+            return everyone[: self._shortlists.keep]
+        if guess is None:
+            return everyone
+        return shortlist(guess[rows], max(self._shortlists.keep, k), wishes.groups, k)
+
     def _score(self, visit: Visit, rows: NDArray[np.intp]) -> Scores:
         """The model's scores, or NaN for all if it fails."""
         none = np.full(len(rows), np.nan, np.float32)
         if not len(rows):
             return Scores(none, none)
+        pairs = self._pairs(visit, rows)
         try:
-            return self._recommender.score(self._batch(visit, rows))
+            return self._held.score(visit.consumer.block, rows, pairs, visit.answered_at)
         except Exception:  # a broken model must not leave a page without products
             visit.failed("the model failed; products are in order of popularity")
             return Scores(none, none)
-
-    def _batch(self, visit: Visit, rows: NDArray[np.intp]) -> FeatureBatch:
-        pairs = self._pairs(visit, rows)
-        return cross(visit.consumer.block, self._shelf.products.take(rows), pairs, visit.answered_at)
 
     def _contributions(self, visit: Visit, rows: NDArray[np.intp]) -> tuple[tuple[Contribution, ...], ...]:
         """Of each product, what each part of the input adds to its score."""
         if not len(rows):
             return ()
         try:
-            added = contributions(self._recommender, self._batch(visit, rows))
+            pairs, products = self._pairs(visit, rows), self._shelf.products.take(rows)
+            batch = cross(visit.consumer.block, products, pairs, visit.answered_at)
+            added = contributions(self._recommender, batch)
         except Exception:  # as for the scores
             visit.failed("the contributions could not be computed")
             return ()

@@ -218,6 +218,8 @@ class RecommendResponse(Answer):
     """The best products, best first."""
 
     items: tuple[Recommended, ...]
+    considered: int = Field(description="Products that could have been shown.")
+    ranked: int = Field(description="Of those, what the model scored: the best by a cheap guess where there are many.")
     unmatched: tuple[str, ...] = Field(
         default=(), description="Boosts and pins that found no product, such as `pins[0]`: filtered, seen or unknown."
     )

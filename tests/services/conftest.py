@@ -43,6 +43,7 @@ from features.types import (
     Stance,
 )
 from models.base import RunContext, Scores
+from models.held import Crossed
 from models.release import ARTIFACT_FOLDER, ARTIFACT_NAME, Release, ReleaseStore, ReleaseTexts
 from services.explain import Reasons
 from services.runtime import Runtime
@@ -183,6 +184,9 @@ class FakeModel:
     broken: bool = False
     batches: list[FeatureBatch] = field(default_factory=list)
     bases: dict[str, float] = field(default_factory=lambda: {"p3": 3.0, "p1": 2.0, "p2": 1.0})
+
+    def hold(self, products: ProductBlock) -> Crossed:
+        return Crossed(self, products)  # type: ignore[arg-type]
 
     def score(self, batch: FeatureBatch) -> Scores:
         if self.broken:

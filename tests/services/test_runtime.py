@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -10,7 +11,11 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from features.batch import ConsumerBlock, ProductBlock
 from features.errors import InputError
+from features.settings import ShortlistSettings
+from models.held import Crossed
+from services.explain import Reasons
 from services.runtime import Runtime
 from services.schemas import PastRating, RecommendRequest, RecommendResponse
 from services.visit import new_id
@@ -212,3 +217,48 @@ def test_evidence_has_an_age_and_answers_have_ids_in_order_of_time(runtime: Runt
     assert first.recommendation_id != second.recommendation_id
     assert new_id(NOON) < new_id(NOON + timedelta(milliseconds=1))
     assert (UUID(new_id(NOON)).version, UUID(new_id(NOON)).int >> 80) == (7, int(NOON.timestamp() * 1000))
+
+
+class Guessing(Crossed):
+    """Guesses in the order of the ids, which is not that of the model."""
+
+    def __init__(self, model: Any, products: ProductBlock, broken: bool) -> None:
+        super().__init__(model, products)
+        self.broken = broken
+
+    def guess(self, consumer: ConsumerBlock) -> np.ndarray:  # type: ignore[override]
+        if self.broken:
+            raise RuntimeError("no kernel")
+        return np.array([3.0, 2.0, 1.0], np.float32)
+
+
+@pytest.fixture
+def open_two_stages(runtime: Runtime, model: Any, features: Any, reasons: Reasons) -> Callable[..., Runtime]:
+    """Of three products, the ranker sees the two with the best guess: p1 and p2."""
+
+    def build(broken: bool = False) -> Runtime:
+        model.hold = lambda products: Guessing(model, products, broken)
+        titles = {product_id: product_id for product_id in ("p1", "p2", "p3")}
+        return Runtime(runtime.release, model, features, reasons, titles, ShortlistSettings(above=2, keep=2))
+
+    return build
+
+
+def test_of_many_candidates_the_ranker_sees_the_best_by_a_cheap_guess(open_two_stages: Callable[..., Runtime]) -> None:
+    runtime = open_two_stages()
+    answer = ask(runtime, "c2", k=2)
+    assert (ids(answer), answer.considered, answer.ranked) == (["p1", "p2"], 3, 2)
+    few = ask(runtime, "c1", k=2)
+    assert (ids(few), few.considered, few.ranked) == (["p3", "p2"], 2, 2)
+
+
+def test_what_a_pin_or_boost_is_about_is_always_ranked(open_two_stages: Callable[..., Runtime]) -> None:
+    runtime = open_two_stages()
+    answer = ask(runtime, "c2", k=1, pins=[{"product_ids": ["p3"], "rank": 1}])
+    assert (ids(answer), answer.ranked) == (["p3"], 3)
+    assert ask(runtime, "c2", k=2).unmatched == ()
+
+
+def test_without_a_guess_popularity_decides_what_is_ranked(open_two_stages: Callable[..., Runtime]) -> None:
+    answer = ask(open_two_stages(broken=True), "c2", k=3)
+    assert (set(ids(answer)), answer.degraded) == ({"p1", "p2"}, True)
