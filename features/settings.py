@@ -130,6 +130,11 @@ class HostSettings:
         return self.home / "releases"
 
     @property
+    def inbox(self) -> Path:
+        """What the service took in since the last refresh (`features/inbox.py`)."""
+        return self.home / "inbox.sqlite"
+
+    @property
     def reports(self) -> Path:
         """Folder of data-quality reports, quarantine files and plots."""
         return self.home / "reports"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from features.types import Explanation
+from features.types import Explanation, Fact
 from features.wording import Wording
+from models.explanations.insights import Insights
 from models.explanations.published import Published
 from models.release import ReleaseTexts
-from services.schemas import FactOut, Reason
+from services.schemas import FactOut, ProductArgument, Reason, TasteMet
 
 
 class Reasons:
@@ -17,6 +18,7 @@ class Reasons:
     def __init__(self, texts: ReleaseTexts, wording: Wording | None = None) -> None:
         """Reads the release's tables. `wording`: the dataset's nouns."""
         self._published = Published(texts, wording)
+        self._insights = Insights(self._published)
 
     def written_for(self, consumer_id: str) -> frozenset[str]:
         """Products for which a text was written for exactly this consumer."""
@@ -26,12 +28,27 @@ class Reasons:
         """The reasons for and against, with the facts they rest on; `at`: when they are asked for."""
         return tuple(self._reason(text, at) for text in self._published.of(consumer_id, product_id))
 
-    def _reason(self, text: Explanation, at: datetime) -> Reason:
-        facts = tuple(
-            FactOut(fact_id=fact.fact_id, text=fact.text, source=fact.source, evidence_time=fact.evidence_time)
-            for fact in map(self._published.facts.get, text.fact_ids)
-            if fact is not None
+    def arguments(self, product_id: str, at: datetime) -> tuple[ProductArgument, ...]:
+        """What is said of a product over all consumers, for it first."""
+        return tuple(
+            ProductArgument(
+                stance=it.stance,
+                text=it.text,
+                weight=it.weight,
+                model=it.model,
+                facts=tuple(map(_fact_out, it.facts)),
+                evidence_age_seconds=age_seconds(max((fact.evidence_time for fact in it.facts), default=None), at),
+            )
+            for it in self._insights.arguments(product_id)
         )
+
+    def meetings(self, product_id: str) -> tuple[TasteMet, ...]:
+        """Aspects of a product and how many consumers they attract or repel."""
+        met = self._insights.meetings(product_id)
+        return tuple(TasteMet(aspect=it.aspect, attracted=it.attracted, repelled=it.repelled) for it in met)
+
+    def _reason(self, text: Explanation, at: datetime) -> Reason:
+        facts = tuple(_fact_out(fact) for fact in map(self._published.facts.get, text.fact_ids) if fact is not None)
         return Reason(
             stance=text.stance,
             text=text.text,
@@ -42,6 +59,10 @@ class Reasons:
             granularity=text.granularity,
             model=text.model,
         )
+
+
+def _fact_out(fact: Fact) -> FactOut:
+    return FactOut(fact_id=fact.fact_id, text=fact.text, source=fact.source, evidence_time=fact.evidence_time)
 
 
 def age_seconds(evidence_time: datetime | None, at: datetime) -> float | None:

@@ -93,7 +93,7 @@ async def _checked_body(scope: Scope, receive: Receive) -> bytes:
     """The body of a request, if it may pass. Raises _Refusal."""
     headers = dict(scope["headers"])
     body = await _read(receive, headers.get(b"content-length", b""))
-    if scope["method"] in ("GET", "HEAD", "OPTIONS"):
+    if scope["method"] in ("GET", "HEAD", "OPTIONS") or (scope["method"] == "DELETE" and not body):
         return body
     media_type = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
     if media_type != b"application/json":

@@ -19,10 +19,13 @@ from features.settings import HostSettings
 from models.release import ARTIFACT_FOLDER, ARTIFACT_NAME, ReleaseStore
 from services.limits import Limits
 from services.live import LiveRuntime
+from services.resources import Resources
 from services.runtime import Runtime
 from services.schemas import (
     ExplainRequest,
     ExplainResponse,
+    FeedbackRequest,
+    FeedbackResponse,
     RecommendRequest,
     RecommendResponse,
     ScoreRequest,
@@ -52,6 +55,9 @@ def _artifact_folder(tag: str) -> Path:
             f"The model store has no artifact {tag}: {error}.",
             remedy="Set BENTOML_HOME to the store the release was made in, or import its bento there.",
         ) from error
+
+
+resources = Resources()
 
 
 def open_live() -> Runtime:
@@ -86,6 +92,7 @@ class RecommendService:
         """Opens the live release; if it cannot be served, /readyz says so and answers are 503."""
         settings = HostSettings.from_environment()
         self._live = LiveRuntime(ReleaseStore(settings.releases), open_live)
+        resources.serve(self._runtime)
 
     def __is_ready__(self) -> bool:
         """What /readyz answers."""
@@ -107,6 +114,12 @@ class RecommendService:
         """Why a consumer would like a product, and why not, with the facts behind both."""
         return self._runtime().explain(request.consumer_id, request.product_id)
 
+    @bentoml.api(route="/v1/feedback")
+    def feedback(self, request: FeedbackRequest, /) -> FeedbackResponse:
+        """Keeps a consumer's rating of a product; their next answer knows it, the lake does after the next refresh."""
+        with _as_bad_request():
+            return self._runtime().feedback(request)
+
     def _runtime(self) -> Runtime:
         try:
             return self._live.current()
@@ -114,4 +127,5 @@ class RecommendService:
             raise ServiceUnavailable(str(error)) from error
 
 
+RecommendService.mount_asgi_app(resources.app)  # type: ignore[attr-defined]  # the decorator makes it a Service
 RecommendService.add_asgi_middleware(Limits)  # type: ignore[attr-defined]  # the decorator makes it a Service

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.assemble import cross
-from features.batch import PairBlock, ProductBlock
-from features.errors import ReleaseError, StoreError
+from features.batch import PairBlock
+from features.errors import InputError, ReleaseError, StoreError
+from features.inbox import Inbox
 from features.settings import HostSettings, ShortlistSettings
 from models.base import Recommender, Scores
 from models.contributions import contributions
@@ -29,8 +29,11 @@ from services.reranking import Places, model_key, rerank
 from services.schemas import (
     Contribution,
     ExplainResponse,
+    FeedbackRequest,
+    FeedbackResponse,
     FieldAttention,
-    PastRating,
+    ForgetResponse,
+    InsightsResponse,
     ProductScore,
     Reason,
     Recommended,
@@ -40,27 +43,19 @@ from services.schemas import (
 )
 from services.shelf import Shelf
 from services.shortlist import shortlist
-from services.sources import ConsumerNow, OnlineFeatures, absent_consumer, visitor
+from services.sources import OnlineFeatures
 from services.visit import Visit
+from services.visitors import FeatureSource, Visitors
 from services.wishes import Wishes
 
+REMAINING = (
+    "the lake and the online store: until the next `counterpoint refresh`",
+    "releases made before: until they are deleted",
+    "the ledger of the language model's answers, under keys that name nobody: not deleted",
+    "the source: not ours to delete; it is left out of every reading",
+)
+"""Where something of a forgotten consumer may lie."""
 UNKNOWN_PRODUCT = "unknown product"
-
-
-class FeatureSource(Protocol):
-    """The online features; N ids give N rows, what is not stored is absent (NaN, -1), never an error."""
-
-    def consumer(self, consumer_id: str) -> ConsumerNow:
-        """The latest row of a consumer."""
-        ...
-
-    def products(self, product_ids: Sequence[str]) -> ProductBlock:
-        """The latest rows of products."""
-        ...
-
-    def pairs(self, consumer_id: str, product_ids: Sequence[str]) -> PairBlock:
-        """The codes of the texts written for a consumer and each of the products."""
-        ...
 
 
 class Runtime:
@@ -73,10 +68,12 @@ class Runtime:
         features: FeatureSource,
         reasons: Reasons,
         titles: dict[str, str],
+        inbox: Inbox,
         shortlists: ShortlistSettings | None = None,
     ) -> None:
         """Reads the rows of all products of `titles`. Raises StoreError if the online store cannot be read."""
         self.release, self._recommender, self._features, self._reasons = release, recommender, features, reasons
+        self._visitors = Visitors(features, inbox, release.scale)
         self._shelf = Shelf(features.products(list(titles)), titles)
         self._held = recommender.hold(self._shelf.products)
         self._shortlists = shortlists or ShortlistSettings()
@@ -97,7 +94,8 @@ class Runtime:
         texts = store.read_texts(release)
         titles = dict(zip(texts.products["product_id"].astype(str), texts.products["title"].astype(str), strict=True))
         features, reasons = OnlineFeatures(settings, release), Reasons(texts, release.wording)
-        return cls(release, recommender, features, reasons, titles, ShortlistSettings.from_environment())
+        shortlists = ShortlistSettings.from_environment()
+        return cls(release, recommender, features, reasons, titles, Inbox(settings.inbox), shortlists)
 
     def recommend(self, request: RecommendRequest) -> RecommendResponse:
         """The k best products with the reasons for and against each, best first.
@@ -105,7 +103,7 @@ class Runtime:
         Raises:
             InputError: a rule names an attribute that no product has.
         """
-        visit = self._visit(request.consumer_id, request.history)
+        visit = self._visitors.visit(request.consumer_id, request.history)
         left_out = {*request.exclude_ids, *(visit.seen if request.exclude_seen else ())}
         rows = self._shelf.candidates(request.filter, left_out)
         wishes = Wishes.of(request, self._shelf, rows)
@@ -137,7 +135,7 @@ class Runtime:
 
     def score(self, consumer_id: str, product_ids: Sequence[str]) -> ScoreResponse:
         """Scores of the products in the order given; an unknown product has none and says so."""
-        visit = self._visit(consumer_id, None)
+        visit = self._visitors.visit(consumer_id, None)
         items = self._items(visit, product_ids)
         return ScoreResponse(items=items, **visit.about(self.release))
 
@@ -159,7 +157,7 @@ class Runtime:
         Raises:
             StoreError: the consumer's features could not be read, or the model failed.
         """
-        visit = self._visit(consumer_id, None)
+        visit = self._visitors.visit(consumer_id, None)
         visit.answered_at = at
         scores = self._score(visit, np.array([self._shelf.row[product_id] for product_id in product_ids], np.intp))
         if visit.causes:
@@ -171,22 +169,48 @@ class Runtime:
 
     def explain(self, consumer_id: str, product_id: str) -> ExplainResponse:
         """Scores and both reasons of one pair."""
-        visit = self._visit(consumer_id, None)
+        visit = self._visitors.visit(consumer_id, None)
         (item,) = self._items(visit, [product_id])
         reasons = self._reasons_of(visit, product_id)
         return ExplainResponse(item=item, reasons=reasons, **visit.about(self.release))
 
-    def _visit(self, consumer_id: str | None, history: Sequence[PastRating] | None) -> Visit:
-        if consumer_id is None:
-            consumer = visitor(history or (), self.release.scale)
-            return Visit(consumer, consumer.cold)
-        try:
-            consumer = self._features.consumer(consumer_id)
-        except Exception:  # whatever a store or its driver raises: the answer is poorer, but there is one
-            visit = Visit(ConsumerNow(absent_consumer(consumer_id), None), cold=False)
-            visit.failed("the online store did not give the consumer's features")
-            return visit
-        return Visit(consumer, consumer.cold)
+    def feedback(self, request: FeedbackRequest) -> FeedbackResponse:
+        """Keeps a rating; the consumer's next answer knows it.
+
+        Raises:
+            InputError: the product or the rating is none of this release's, the consumer was forgotten, or the id was
+                used for another rating.
+            StoreError: it could not be kept.
+        """
+        scale = self.release.scale
+        if request.product_id not in self._shelf.row:
+            raise InputError(f"The product {request.product_id!r} is not in the release {self.release.release_id}.")
+        if not scale.low <= request.rating <= scale.high:
+            raise InputError(f"The rating is {request.rating:g}.", f"The scale is {scale.low:g} to {scale.high:g}.")
+        stored = self._visitors.keep(request)
+        return FeedbackResponse(feedback_id=request.feedback_id, stored=stored, release_id=self.release.release_id)
+
+    def insights(self, product_id: str) -> InsightsResponse:
+        """What speaks for and against a product over all consumers. Raises InputError if it is unknown."""
+        row = self._shelf.row.get(product_id)
+        if row is None:
+            raise InputError(f"The product {product_id!r} is not in the release {self.release.release_id}.")
+        count, mean = self._shelf.ratings(row)
+        return InsightsResponse(
+            product_id=product_id,
+            title=self._shelf.titles[product_id],
+            release_id=self.release.release_id,
+            as_of=self.release.as_of,
+            ratings=count,
+            mean_rating=mean,
+            arguments=self._reasons.arguments(product_id, datetime.now(UTC)),
+            tastes=self._reasons.meetings(product_id),
+        )
+
+    def forget(self, consumer_id: str) -> ForgetResponse:
+        """Deletes the consumer's feedback and uses nothing of them any more. Raises StoreError."""
+        self._visitors.forget(consumer_id)
+        return ForgetResponse(effective_at=datetime.now(UTC), remaining=REMAINING)
 
     def _items(self, visit: Visit, product_ids: Sequence[str]) -> tuple[ProductScore, ...]:
         known = [n for n, product_id in enumerate(product_ids) if product_id in self._shelf.row]

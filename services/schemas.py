@@ -6,6 +6,7 @@ BentoML's OpenAPI writer takes `example` of a model, not `examples` (a TypeError
 from __future__ import annotations
 
 from typing import Annotated, Literal, Self
+from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -137,6 +138,37 @@ class ExplainRequest(_Request):
     product_id: Id
 
 
+class FeedbackRequest(_Request):
+    """Tells what a consumer thinks of a product."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {"feedback_id": "order-17-rating", "consumer_id": "1", "product_id": "50", "rating": 4}
+        }
+    )
+
+    feedback_id: Id = Field(description="Chosen by the caller: the same one twice is one rating.")
+    consumer_id: Id
+    product_id: Id
+    rating: float = Field(allow_inf_nan=False, description="Stars on the dataset's scale.")
+    recommendation_id: UUID | None = Field(default=None, description="Of the answer that led to it, if one did.")
+
+
+class FeedbackResponse(_Response):
+    """What was kept. The next answer for this consumer knows it; the lake does from the next refresh on."""
+
+    feedback_id: str
+    stored: bool = Field(description="False if this feedback was there already.")
+    release_id: str
+
+
+class ForgetResponse(_Response):
+    """What was done about a consumer who wants to be forgotten."""
+
+    effective_at: AwareDatetime = Field(description="No answer uses anything of this consumer from here on.")
+    remaining: tuple[str, ...] = Field(description="Where something may lie until when.")
+
+
 class FactOut(_Response):
     """A dated statement that a reason rests on."""
 
@@ -236,3 +268,35 @@ class ExplainResponse(Answer):
 
     item: ProductScore
     reasons: tuple[Reason, ...] = Field(description="For, then against.")
+
+
+class ProductArgument(_Response):
+    """One thing that speaks for or against a product, whoever asks."""
+
+    stance: Stance
+    text: str
+    weight: float
+    model: str
+    facts: tuple[FactOut, ...]
+    evidence_age_seconds: float | None
+
+
+class TasteMet(_Response):
+    """An aspect of the product, and how many consumers are known to like or dislike such; 0 is also fewer than two."""
+
+    aspect: str
+    attracted: int
+    repelled: int
+
+
+class InsightsResponse(_Response):
+    """What speaks for and against one product over all consumers."""
+
+    product_id: str
+    title: str
+    release_id: str
+    as_of: AwareDatetime
+    ratings: int = Field(description="How many there are.")
+    mean_rating: float | None
+    arguments: tuple[ProductArgument, ...] = Field(description="For, then against; the weightiest first.")
+    tastes: tuple[TasteMet, ...] = Field(description="Those of most consumers first.")

@@ -31,6 +31,13 @@ class Shelf:
         """The id at a row."""
         return str(self.products.product_ids[row])
 
+    def ratings(self, row: int) -> tuple[int, float | None]:
+        """How many there are of a product, and their mean."""
+        count, mean = self.products.numeric[
+            row, [PRODUCT_NUMERIC.index(it) for it in ("n_interactions", "mean_rating")]
+        ]
+        return int(np.nan_to_num(count)), None if np.isnan(mean) else float(mean)
+
     def candidates(self, chosen: Part | None, left_out: Collection[str]) -> NDArray[np.intp]:
         """Rows of the products that may be shown, most popular first. Raises InputError on an unknown attribute."""
         allowed = np.ones(len(self), bool) if chosen is None else self.attributes.choose(chosen)

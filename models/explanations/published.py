@@ -7,6 +7,7 @@ explanations, and `counterpoint evaluate-explanations` judges them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -51,6 +52,19 @@ class Published:
         for text in from_frame(texts.pair_texts, Explanation):
             of_pair = self._written.setdefault(text.consumer_id, {}).setdefault(text.product_id, {})
             of_pair[text.stance] = text
+
+    @property
+    def wording(self) -> Wording:
+        """The dataset's nouns."""
+        return self._config.wording
+
+    def side(self, kind: EntityKind, entity_id: str) -> Side:
+        """What is known of one consumer or product; empty for a newcomer."""
+        return self._described.get((kind, entity_id), _Described(Side(entity_id))).side
+
+    def sides(self, kind: EntityKind) -> Iterator[Side]:
+        """All consumers or products of whom anything is known."""
+        return (described.side for (its, _), described in self._described.items() if its is kind)
 
     def written_for(self, consumer_id: str) -> frozenset[str]:
         """Products for which a text was written for exactly this consumer."""

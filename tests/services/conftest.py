@@ -27,6 +27,7 @@ from features.batch import (
     TrainingSet,
 )
 from features.errors import StoreError
+from features.inbox import Inbox
 from features.lake import Lake
 from features.settings import HostSettings
 from features.states import consumer_states, product_states
@@ -220,18 +221,25 @@ def reasons(texts: ReleaseTexts) -> Reasons:
 
 
 @pytest.fixture
-def runtime(features: FakeFeatures, model: FakeModel, reasons: Reasons) -> Runtime:
-    return make_runtime(features, model, reasons)
-
-
-def make_runtime(features: FakeFeatures, model: FakeModel, reasons: Reasons, release_id: str = "r1") -> Runtime:
-    titles = dict(make_texts().products[["product_id", "title"]].to_numpy())
-    return Runtime(make_release(release_id), model, features, reasons, titles)  # type: ignore[arg-type]
+def inbox(tmp_path: Path) -> Inbox:
+    return Inbox(tmp_path / "inbox.sqlite")
 
 
 @pytest.fixture
-def open_runtime(features: FakeFeatures, model: FakeModel, reasons: Reasons) -> Callable[[str], Runtime]:
-    return lambda release_id: make_runtime(features, model, reasons, release_id)
+def runtime(features: FakeFeatures, model: FakeModel, reasons: Reasons, inbox: Inbox) -> Runtime:
+    return make_runtime(features, model, reasons, inbox)
+
+
+def make_runtime(
+    features: FakeFeatures, model: FakeModel, reasons: Reasons, inbox: Inbox, release_id: str = "r1"
+) -> Runtime:
+    titles = dict(make_texts().products[["product_id", "title"]].to_numpy())
+    return Runtime(make_release(release_id), model, features, reasons, titles, inbox)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def open_runtime(features: FakeFeatures, model: FakeModel, reasons: Reasons, inbox: Inbox) -> Callable[[str], Runtime]:
+    return lambda release_id: make_runtime(features, model, reasons, inbox, release_id)
 
 
 # A real, tiny release: synthetic events through Feast, a model fitted briefly, an artifact, a signed manifest.

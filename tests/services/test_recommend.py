@@ -21,7 +21,7 @@ from features.assemble import consumer_block, cross, pair_block, product_block
 from features.settings import HostSettings
 from features.store import FeatureRows
 from models.release import ReleaseStore
-from services.schemas import RecommendResponse, ScoreResponse
+from services.schemas import InsightsResponse, RecommendResponse, ScoreResponse
 
 pytestmark = pytest.mark.slow
 
@@ -140,6 +140,39 @@ def test_an_unknown_attribute_is_a_problem_of_the_caller(client: httpx.Client) -
     answer = client.post("/v1/recommend", json=wish)
     assert answer.status_code == 400, answer.text
     assert "parity, title" in answer.json()["detail"]
+
+
+def test_feedback_is_kept_once_and_known_at_once(client: httpx.Client) -> None:
+    first = post(client, "/v1/recommend", {"consumer_id": "newcomer", "k": 1})
+    best = first["items"][0]["product_id"]
+    rating = {"feedback_id": "f1", "consumer_id": "newcomer", "product_id": best, "rating": 5}
+    rating["recommendation_id"] = first["recommendation_id"]
+    assert [post(client, "/v1/feedback", rating)["stored"] for _ in range(2)] == [True, False]
+    second = post(client, "/v1/recommend", {"consumer_id": "newcomer", "k": 20})
+    assert (first["cold"], second["cold"], second["degraded"]) == (True, False, False)
+    assert best not in {item["product_id"] for item in second["items"]}
+    assert client.post("/v1/feedback", json={**rating, "rating": 1}).status_code == 400
+    assert client.post("/v1/feedback", json={**rating, "product_id": "gone"}).status_code == 400
+
+
+def test_a_product_page_says_what_speaks_for_and_against_it(client: httpx.Client) -> None:
+    answer = client.get("/v1/products/p16/insights")
+    assert answer.status_code == 200, answer.text
+    insights = InsightsResponse.model_validate(answer.json())
+    assert {argument.stance for argument in insights.arguments} == {"for", "against"}
+    assert insights.title == "Title p16"
+    assert client.get("/v1/products/nothing/insights").status_code == 404
+    assert client.post("/v1/products/p16/insights", json={}).status_code == 405
+
+
+def test_a_forgotten_consumer_is_a_stranger_from_then_on(client: httpx.Client) -> None:
+    assert not post(client, "/v1/recommend", {"consumer_id": "c11", "k": 1})["cold"]
+    for _ in range(2):
+        answer = client.delete("/v1/consumers/c11")
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["remaining"]
+    assert post(client, "/v1/recommend", {"consumer_id": "c11", "k": 1})["cold"]
+    assert post(client, "/v1/score", {"consumer_id": "c11", "product_ids": ["p1"]})["evidence_time"] is None
 
 
 def test_explanations_carry_the_facts_behind_them(client: httpx.Client) -> None:

@@ -13,11 +13,12 @@ from pydantic import ValidationError
 
 from features.batch import ConsumerBlock, ProductBlock
 from features.errors import InputError
+from features.inbox import Inbox
 from features.settings import ShortlistSettings
 from models.held import Crossed
 from services.explain import Reasons
 from services.runtime import Runtime
-from services.schemas import PastRating, RecommendRequest, RecommendResponse
+from services.schemas import FeedbackRequest, FeedbackResponse, PastRating, RecommendRequest, RecommendResponse
 from services.visit import new_id
 
 NOON = datetime(2024, 6, 1, 12, tzinfo=UTC)
@@ -233,13 +234,15 @@ class Guessing(Crossed):
 
 
 @pytest.fixture
-def open_two_stages(runtime: Runtime, model: Any, features: Any, reasons: Reasons) -> Callable[..., Runtime]:
+def open_two_stages(
+    runtime: Runtime, model: Any, features: Any, reasons: Reasons, inbox: Inbox
+) -> Callable[..., Runtime]:
     """Of three products, the ranker sees the two with the best guess: p1 and p2."""
 
     def build(broken: bool = False) -> Runtime:
         model.hold = lambda products: Guessing(model, products, broken)
         titles = {product_id: product_id for product_id in ("p1", "p2", "p3")}
-        return Runtime(runtime.release, model, features, reasons, titles, ShortlistSettings(above=2, keep=2))
+        return Runtime(runtime.release, model, features, reasons, titles, inbox, ShortlistSettings(above=2, keep=2))
 
     return build
 
@@ -262,3 +265,66 @@ def test_what_a_pin_or_boost_is_about_is_always_ranked(open_two_stages: Callable
 def test_without_a_guess_popularity_decides_what_is_ranked(open_two_stages: Callable[..., Runtime]) -> None:
     answer = ask(open_two_stages(broken=True), "c2", k=3)
     assert (set(ids(answer)), answer.degraded) == ({"p1", "p2"}, True)
+
+
+def rate(runtime: Runtime, product_id: str, **changes: Any) -> FeedbackResponse:
+    given = {"feedback_id": f"rating of {product_id}", "consumer_id": "c1", "product_id": product_id, "rating": 4}
+    return runtime.feedback(FeedbackRequest.model_validate(given | changes))
+
+
+def test_feedback_counts_in_the_next_answer(runtime: Runtime, model: Any) -> None:
+    before = ask(runtime, "c1")
+    assert rate(runtime, "p3", recommendation_id=before.recommendation_id).stored
+    after = ask(runtime, "c1")
+    assert (ids(before), ids(after)) == (["p3", "p2"], ["p2"])
+    assert before.evidence_time < after.evidence_time < after.answered_at  # type: ignore[operator]
+    assert list(model.batches[-1].consumers.history_ids[0, :3]) == ["p3", "p1", ""]
+
+
+def test_a_new_consumer_is_known_from_the_first_rating_on(runtime: Runtime) -> None:
+    assert ask(runtime, "new").cold
+    rate(runtime, "p1", consumer_id="new")
+    answer = ask(runtime, "new")
+    assert (ids(answer), answer.cold) == (["p3", "p2"], False)
+
+
+def test_the_same_feedback_is_kept_once_and_other_feedback_of_that_id_refused(runtime: Runtime) -> None:
+    assert [rate(runtime, "p3").stored for _ in range(2)] == [True, False]
+    with pytest.raises(InputError, match="was used for another rating"):
+        rate(runtime, "p3", rating=1)
+
+
+def test_feedback_that_cannot_be_meant_is_refused(runtime: Runtime) -> None:
+    with pytest.raises(InputError, match="'gone' is not in the release r1"):
+        rate(runtime, "gone")
+    with pytest.raises(InputError, match="The rating is 6"):
+        rate(runtime, "p1", rating=6)
+
+
+def test_a_forgotten_consumer_is_a_stranger_at_once(runtime: Runtime, features: Any, model: Any) -> None:
+    rate(runtime, "p3")
+    runtime.forget("c1")
+    answer, stranger = ask(runtime, "c1"), ask(runtime)
+    assert (ids(answer), answer.cold, answer.degraded) == (ids(stranger), True, False)
+    assert answer.evidence_time is None
+    assert set(model.batches[-2].consumers.consumer_ids) == {""}
+    assert "Written for c1" not in runtime.explain("c1", "p2").model_dump_json()
+    with pytest.raises(InputError, match="was forgotten"):
+        rate(runtime, "p2")
+
+
+def test_without_the_inbox_nothing_of_a_consumer_is_used(runtime: Runtime, inbox: Inbox) -> None:
+    inbox._path.write_bytes(b"damaged " * 500)
+    answer = ask(runtime, "c1", exclude_seen=False)
+    assert (ids(answer), answer.degraded) == (["p3", "p1", "p2"], True)
+    assert "nothing of the consumer is used" in str(answer.cause)
+
+
+def test_insights_say_what_speaks_for_and_against_a_product(runtime: Runtime) -> None:
+    answer = runtime.insights("p1")
+    assert [(it.stance, it.text) for it in answer.arguments[:1]] == [("for", "p1 for 0")]
+    assert {it.stance for it in answer.arguments} == {"for", "against"}
+    assert [fact.fact_id for fact in answer.arguments[0].facts] == ["f1"]
+    assert (answer.title, answer.ratings) == ("Title p1", 5)
+    with pytest.raises(InputError, match="'nothing' is not in the release"):
+        runtime.insights("nothing")
