@@ -65,7 +65,7 @@ def build_home(settings: HostSettings, size: CatalogSize) -> LRRecsys:
     random = np.random.default_rng(size.seed)
     snapshot, taste = _world(size, random)
     lake, rows = Lake(settings.lake), FeatureRows(settings)
-    _write_features(lake, snapshot, taste, random)
+    _write_tables(lake, snapshot, taste, random)
     rows.apply()
     rows.materialize(snapshot.as_of)
     cut = int(0.9 * len(snapshot.interactions))
@@ -109,9 +109,10 @@ def _world(size: CatalogSize, random: np.random.Generator) -> tuple[Snapshot, ND
     return Snapshot(Interactions(frame[list(INTERACTION_COLUMNS)]), catalog, RatingScale(), as_of), factors
 
 
-def _write_features(lake: Lake, snapshot: Snapshot, factors: NDArray[np.float64], random: np.random.Generator) -> None:
+def _write_tables(lake: Lake, snapshot: Snapshot, factors: NDArray[np.float64], random: np.random.Generator) -> None:
     product_ids = list(snapshot.catalog.products["product_id"])
     consumer_ids = sorted(set(snapshot.interactions.frame["consumer_id"]))
+    lake.write("interactions", snapshot.interactions.frame, "")
     lake.write("features/consumer", consumer_states(snapshot), "")
     lake.write("features/product", product_states(snapshot), "")
     for kind, ids in (("consumer", consumer_ids), ("product", product_ids)):

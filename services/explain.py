@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
 from features.types import Explanation, Fact
 from features.wording import Wording
 from models.explanations.insights import Insights
+from models.explanations.live import LiveExplainer, Worded
 from models.explanations.published import Published
 from models.release import ReleaseTexts
 from services.schemas import FactOut, ProductArgument, Reason, TasteMet
+
+NOBODY = "there is no language model here"
 
 
 class Reasons:
     """The words of a release, as the service gives them out."""
 
-    def __init__(self, texts: ReleaseTexts, wording: Wording | None = None) -> None:
-        """Reads the release's tables. `wording`: the dataset's nouns."""
+    def __init__(
+        self,
+        texts: ReleaseTexts,
+        wording: Wording | None = None,
+        live: Callable[[Published], LiveExplainer] | None = None,
+    ) -> None:
+        """Reads the release's tables. `wording`: the dataset's nouns. `live`: who words pairs on demand, if anyone."""
         self._published = Published(texts, wording)
+        self._live = live(self._published) if live else None
         self._insights = Insights(self._published)
 
     def written_for(self, consumer_id: str) -> frozenset[str]:
@@ -27,6 +37,15 @@ class Reasons:
     def of(self, consumer_id: str, product_id: str, at: datetime) -> tuple[Reason, ...]:
         """The reasons for and against, with the facts they rest on; `at`: when they are asked for."""
         return tuple(self._reason(text, at) for text in self._published.of(consumer_id, product_id))
+
+    def worded_now(
+        self, consumer_id: str, product_id: str, at: datetime, seconds: float
+    ) -> tuple[tuple[Reason, ...], str | None]:
+        """As `of`, worded by the language model within so many seconds; failing that, as `of`, and why."""
+        worded = self._live.explain(consumer_id, product_id, at, seconds) if self._live else Worded((), NOBODY)
+        if worded.texts:
+            return tuple(self._reason(text, at) for text in worded.texts), None
+        return self.of(consumer_id, product_id, at), worded.note
 
     def arguments(self, product_id: str, at: datetime) -> tuple[ProductArgument, ...]:
         """What is said of a product over all consumers, for it first."""

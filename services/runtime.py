@@ -7,7 +7,7 @@ online store fails; popularity if the model fails; no reasons if they fail. Each
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,12 +22,16 @@ from features.inbox import Inbox
 from features.settings import HostSettings, ShortlistSettings
 from models.base import Recommender, Scores
 from models.contributions import contributions
+from models.explanations.live import LiveExplainer
+from models.explanations.published import Published
+from models.llm.client import TextEngine
 from models.release import Release, ReleaseStore
 from models.released import open_artifact
 from services.explain import Reasons
 from services.reranking import Places, model_key, rerank
 from services.schemas import (
     Contribution,
+    ExplainRequest,
     ExplainResponse,
     FeedbackRequest,
     FeedbackResponse,
@@ -93,7 +97,7 @@ class Runtime:
         recommender = open_artifact(artifact_folder, release)
         texts = store.read_texts(release)
         titles = dict(zip(texts.products["product_id"].astype(str), texts.products["title"].astype(str), strict=True))
-        features, reasons = OnlineFeatures(settings, release), Reasons(texts, release.wording)
+        features, reasons = OnlineFeatures(settings, release), Reasons(texts, release.wording, _live(settings))
         shortlists = ShortlistSettings.from_environment()
         return cls(release, recommender, features, reasons, titles, Inbox(settings.inbox), shortlists)
 
@@ -167,12 +171,16 @@ class Runtime:
             )
         return scores, frozenset(visit.seen)
 
-    def explain(self, consumer_id: str, product_id: str) -> ExplainResponse:
-        """Scores and both reasons of one pair."""
-        visit = self._visitors.visit(consumer_id, None)
-        (item,) = self._items(visit, [product_id])
-        reasons = self._reasons_of(visit, product_id)
-        return ExplainResponse(item=item, reasons=reasons, **visit.about(self.release))
+    def explain(self, request: ExplainRequest) -> ExplainResponse:
+        """Scores and both reasons of one pair; a live answer that does not come falls back on the release's."""
+        visit = self._visitors.visit(request.consumer_id, None)
+        (item,) = self._items(visit, [request.product_id])
+        reasons, note = self._reasons_of(visit, request.product_id), None
+        if request.explanations == "live":
+            reasons, note = self._reasons.worded_now(
+                visit.consumer_id, request.product_id, visit.answered_at, request.seconds
+            )
+        return ExplainResponse(item=item, reasons=reasons, note=note, **visit.about(self.release))
 
     def feedback(self, request: FeedbackRequest) -> FeedbackResponse:
         """Keeps a rating; the consumer's next answer knows it.
@@ -297,6 +305,17 @@ class Runtime:
         except Exception:  # a ranking without reasons is still a ranking
             visit.failed("the reasons could not be composed")
             return ()
+
+
+def _live(settings: HostSettings) -> Callable[[Published], LiveExplainer]:
+    """Words pairs with the host's language model, which is opened by the first request that wants it."""
+
+    def engine() -> TextEngine:
+        from models.llm.engines import open_engine
+
+        return open_engine(settings)
+
+    return lambda published: LiveExplainer(published, engine, settings.ledger_url)
 
 
 def _number(value: float) -> float | None:

@@ -21,6 +21,8 @@ MAX_CHOICES = 20
 CONTENT = "content"
 """Diversity by the likeness of texts."""
 MAX_BOOST = 10.0
+MAX_SECONDS = 8.0
+"""Of a live explanation; less than the service's own deadline."""
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
@@ -136,6 +138,10 @@ class ExplainRequest(_Request):
 
     consumer_id: Id
     product_id: Id
+    explanations: Literal["stored", "live"] = Field(
+        default="stored", description="`stored`: what the release says. `live`: worded now by the language model."
+    )
+    seconds: float = Field(default=5.0, gt=0, le=MAX_SECONDS, description="How long a live answer may take.")
 
 
 class FeedbackRequest(_Request):
@@ -268,6 +274,7 @@ class ExplainResponse(Answer):
 
     item: ProductScore
     reasons: tuple[Reason, ...] = Field(description="For, then against.")
+    note: str | None = Field(default=None, description="Why live ones are not given, if they were asked.")
 
 
 class ProductArgument(_Response):

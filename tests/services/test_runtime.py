@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -15,10 +16,20 @@ from features.batch import ConsumerBlock, ProductBlock
 from features.errors import InputError
 from features.inbox import Inbox
 from features.settings import ShortlistSettings
+from features.types import Explanation, Stance
+from models.explanations.live import Worded
 from models.held import Crossed
 from services.explain import Reasons
 from services.runtime import Runtime
-from services.schemas import FeedbackRequest, FeedbackResponse, PastRating, RecommendRequest, RecommendResponse
+from services.schemas import (
+    ExplainRequest,
+    ExplainResponse,
+    FeedbackRequest,
+    FeedbackResponse,
+    PastRating,
+    RecommendRequest,
+    RecommendResponse,
+)
 from services.visit import new_id
 
 NOON = datetime(2024, 6, 1, 12, tzinfo=UTC)
@@ -26,6 +37,10 @@ NOON = datetime(2024, 6, 1, 12, tzinfo=UTC)
 
 def ask(runtime: Runtime, consumer_id: str | None = None, **wishes: Any) -> RecommendResponse:
     return runtime.recommend(RecommendRequest(consumer_id=consumer_id, **wishes))
+
+
+def explain(runtime: Runtime, consumer_id: str, product_id: str, **wishes: Any) -> ExplainResponse:
+    return runtime.explain(ExplainRequest(consumer_id=consumer_id, product_id=product_id, **wishes))
 
 
 def ids(answer: Any) -> list[str]:
@@ -89,15 +104,41 @@ def test_pair_codes_are_read_only_where_a_text_was_written(runtime: Runtime, fea
 
 
 def test_an_explanation_has_both_sides_with_their_facts(runtime: Runtime) -> None:
-    answer = runtime.explain("c1", "p2")
+    answer = explain(runtime, "c1", "p2")
     assert [reason.stance for reason in answer.reasons] == ["for", "against"]
     assert answer.reasons[0].text == "Written for c1 and p2."
     assert [fact.text for fact in answer.reasons[0].facts] == ["Text of f2."]
     assert answer.item.rating == pytest.approx(1.6)
 
 
+def test_a_live_explanation_that_cannot_be_had_is_the_stored_one_and_says_why(runtime: Runtime) -> None:
+    answer = explain(runtime, "c1", "p2", explanations="live")
+    assert answer.reasons[0].text == "Written for c1 and p2."
+    assert answer.note == "there is no language model here"
+    assert (explain(runtime, "c1", "p2").note, answer.degraded) == (None, False)
+
+
+def test_a_live_explanation_is_worded_now_with_the_facts_behind_it(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = explain(runtime, "c1", "p2").reasons[0]
+    said = Explanation("c1", "p2", Stance.FOR, "Said now.", stored.fact_ids, stored.evidence_time, "pair", "m", "k")
+    asked: list[tuple[str, str, float]] = []
+
+    class Live:
+        def explain(self, consumer_id: str, product_id: str, at: datetime, seconds: float) -> Worded:
+            asked.append((consumer_id, product_id, seconds))
+            return Worded((said, replace(said, stance=Stance.AGAINST)))
+
+    monkeypatch.setattr(runtime._reasons, "_live", Live())
+    answer = explain(runtime, "c1", "p2", explanations="live", seconds=2)
+    assert [(it.stance, it.text) for it in answer.reasons] == [("for", "Said now."), ("against", "Said now.")]
+    assert (answer.reasons[0].facts, answer.note) == (stored.facts, None)
+    assert asked == [("c1", "p2", 2.0)]
+
+
 def test_every_answer_names_its_release_and_times(runtime: Runtime) -> None:
-    for answer in (ask(runtime, "c1", k=1), runtime.score("c1", ["p1"]), runtime.explain("c1", "p1")):
+    for answer in (ask(runtime, "c1", k=1), runtime.score("c1", ["p1"]), explain(runtime, "c1", "p1")):
         assert (answer.release_id, answer.method) == ("r1", "fake")
         assert answer.evidence_time == answer.as_of < answer.answered_at
 
@@ -308,7 +349,7 @@ def test_a_forgotten_consumer_is_a_stranger_at_once(runtime: Runtime, features: 
     assert (ids(answer), answer.cold, answer.degraded) == (ids(stranger), True, False)
     assert answer.evidence_time is None
     assert set(model.batches[-2].consumers.consumer_ids) == {""}
-    assert "Written for c1" not in runtime.explain("c1", "p2").model_dump_json()
+    assert "Written for c1" not in explain(runtime, "c1", "p2").model_dump_json()
     with pytest.raises(InputError, match="was forgotten"):
         rate(runtime, "p2")
 
