@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -244,6 +246,49 @@ def test_health_metrics_and_documentation_are_there(client: httpx.Client) -> Non
     assert "bentoml_service_request" in client.get("/metrics").text
     paths = client.get("/docs.json").json()["paths"]
     assert {"/v1/recommend", "/v1/score", "/v1/explain"} <= set(paths)
+
+
+# docs/serving.md
+
+PAGE = ROOT / "docs" / "serving.md"
+EXAMPLE = re.compile(r"```http\n(\w+) (\S+)\n(.*?)```\n\n```json\n(.*?)```", re.DOTALL)
+
+
+def page_examples() -> list[Any]:
+    found = EXAMPLE.findall(PAGE.read_text(encoding="utf-8"))
+    return [
+        pytest.param(method, path, body.strip(), json.loads(shown), id=f"{n} {method} {path}")
+        for n, (method, path, body, shown) in enumerate(found)
+    ]
+
+
+def shown_paths(shown: Any, at: str = "") -> Iterator[str]:
+    """Where the page shows a value; of a list, its first element stands for all."""
+    if isinstance(shown, dict):
+        for key, value in shown.items():
+            yield f"{at}/{key}"
+            yield from shown_paths(value, f"{at}/{key}")
+    elif isinstance(shown, list) and shown:
+        yield from shown_paths(shown[0], f"{at}/0")
+
+
+def test_every_endpoint_has_an_example_on_the_page() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert len(page_examples()) == page.count("```http") == page.count("```json")
+    routes = {(str(it.values[0]), re.sub(r"[pc]\d+", "{}", str(it.values[1]))) for it in page_examples()}
+    posts = {("POST", f"/v1/{name}") for name in ("recommend", "score", "explain", "feedback")}
+    assert routes == posts | {("GET", "/v1/products/{}/insights"), ("DELETE", "/v1/consumers/{}")}
+
+
+@pytest.mark.parametrize(("method", "path", "body", "shown"), page_examples())
+def test_an_example_of_the_page_is_answered_as_shown(
+    client: httpx.Client, method: str, path: str, body: str, shown: Any
+) -> None:
+    headers = {"content-type": "application/json"} if body else {}
+    answer = client.request(method, path, content=body or None, headers=headers)
+    assert answer.status_code == 200, answer.text
+    assert set(shown_paths(shown)) <= set(shown_paths(answer.json()))
+    assert not answer.json().get("degraded")
 
 
 def test_a_promotion_is_followed_without_a_restart(client: httpx.Client, tiny_release: HostSettings) -> None:
