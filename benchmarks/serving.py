@@ -22,7 +22,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from benchmarks.latency import Config, Latency, measure_endpoint
+from benchmarks.latency import Config, measure_endpoint
 from benchmarks.record import write_result
 from features.settings import HostSettings
 
@@ -93,7 +93,7 @@ def _measured(settings: HostSettings, seconds: float) -> dict[str, Any]:
         },
         "alone_per_second": _alone(runtime, consumer_ids),
         "shortlist": _shortlist(runtime, consumer_ids),
-        "http": [asdict(it) for it in _http(settings, runtime.product_ids, consumer_ids, seconds)],
+        "http": _http(settings, runtime.product_ids, consumer_ids, seconds),
         "load_after": round(os.getloadavg()[0], 2),
     }
 
@@ -182,24 +182,28 @@ def _shortlist(runtime: Any, consumer_ids: Sequence[str]) -> list[dict[str, floa
 
 def _http(
     settings: HostSettings, product_ids: Sequence[str], consumer_ids: Sequence[str], seconds: float
-) -> list[Latency]:
+) -> list[dict[str, Any]]:
+    """Latencies at a rate of requests a second. A service that falls behind shows it: see `benchmarks/latency.py`."""
     import httpx
 
     from counterpoint.server import running_service
 
     scoring = [{"consumer_id": it, "product_ids": list(product_ids[:CANDIDATES])} for it in consumer_ids]
     asked: list[tuple[str, list[dict[str, Any]], float]] = [
+        ("/v1/score", scoring, 20),
         ("/v1/score", scoring, 50),
         ("/v1/recommend", [{"consumer_id": it} for it in consumer_ids], 10),
         ("/v1/recommend", [{"consumer_id": it, "explanations": "none"} for it in consumer_ids], 10),
     ]
 
-    async def measure(url: str) -> list[Latency]:
+    async def measure(url: str) -> list[dict[str, Any]]:
+        measured = []
         async with httpx.AsyncClient(base_url=url, timeout=60) as client:
-            return [
-                await measure_endpoint(client, path, bodies, Config(url, rate, seconds, tuple(consumer_ids), 10))
-                for path, bodies, rate in asked
-            ]
+            for path, bodies, rate in asked:
+                config = Config(url, rate, seconds, tuple(consumer_ids), 10)
+                latency = await measure_endpoint(client, path, bodies, config)
+                measured.append({"rate": rate, "explanations": bodies[0].get("explanations", ""), **asdict(latency)})
+        return measured
 
     with running_service(settings, settings.home / "serving.log") as url:
         return asyncio.run(measure(url))

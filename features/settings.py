@@ -151,7 +151,7 @@ class ShortlistSettings:
 
     above: int = 2_000
     """COUNTERPOINT_SHORTLIST_ABOVE: with more candidates than this, a cheap guess chooses which the ranker sees."""
-    keep: int = 500
+    keep: int = 300
     """COUNTERPOINT_SHORTLIST: how many those are."""
 
     @classmethod
