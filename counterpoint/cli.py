@@ -303,8 +303,9 @@ def recommend(
     open_settings()
     from counterpoint.show import show_answer
     from services.recommend import open_live
+    from services.schemas import RecommendRequest
 
-    answer = open_live().recommend(consumer_id, history=None, k=k, exclude_ids=(), exclude_seen=True)
+    answer = open_live().recommend(RecommendRequest(consumer_id=consumer_id, k=k))
     if as_json:
         typer.echo(answer.model_dump_json(indent=1))
     else:

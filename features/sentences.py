@@ -61,6 +61,7 @@ def shorten(text: str, limit: int) -> str:
     return text[: limit - 3].rsplit(" ", 1)[0].rstrip(" ,;:-") + "..."
 
 
+@lru_cache(maxsize=100_000)  # an answer says the same few titles again and again; a title is read with many patterns
 def spoken_title(title: str) -> str:
     """A title as one says it: `Postino, Il (1994)` is `Il Postino`; long shop titles end at a natural break.
 

@@ -136,6 +136,11 @@ class HostSettings:
         return self.home / "releases"
 
     @property
+    def inbox(self) -> Path:
+        """What the service took in since the last refresh (`features/inbox.py`)."""
+        return self.home / "inbox.sqlite"
+
+    @property
     def reports(self) -> Path:
         """Folder of data-quality reports, quarantine files and plots."""
         return self.home / "reports"
@@ -179,6 +184,25 @@ class ServeSettings:
             store_timeout=_number(env, "COUNTERPOINT_STORE_TIMEOUT", cls.store_timeout, above=0),
             drain=_number(env, "COUNTERPOINT_DRAIN", cls.drain, least=0),
             cors=tuple(origin for origin in origins if origin),
+        )
+
+
+@dataclass(frozen=True)
+class ShortlistSettings:
+    """When recommending takes two stages (`services/shortlist.py`)."""
+
+    above: int = 2_000
+    """COUNTERPOINT_SHORTLIST_ABOVE: with more candidates than this, a cheap guess chooses which the ranker sees."""
+    keep: int = 300
+    """COUNTERPOINT_SHORTLIST: how many those are."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> ShortlistSettings:
+        """Reads the settings. Raises SettingError on a value that is not allowed."""
+        env = os.environ if environment is None else environment
+        return cls(
+            above=int(_at_least_one(env, "COUNTERPOINT_SHORTLIST_ABOVE", cls.above)),
+            keep=int(_at_least_one(env, "COUNTERPOINT_SHORTLIST", cls.keep)),
         )
 
 

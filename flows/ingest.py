@@ -14,7 +14,9 @@ from prefect import flow
 from features.changes import Reading, content_hashes, keep_unchanged
 from features.contracts.inputs import check_catalog, check_interactions
 from features.errors import InputError
+from features.inbox import Inbox
 from features.lake import Lake
+from features.readers.inbox import with_inbox
 from features.types import Catalog, Interactions, RatingScale, Snapshot, content_hash
 from flows.quality import enforce
 from flows.recipe import DataSection, Recipe, remembered_recipe
@@ -38,6 +40,10 @@ class IngestResult(StageResult):
     n_products: int
     n_interactions: int
     n_quarantined: int
+    n_feedback: int = 0
+    """Ratings that came through the service."""
+    n_forgotten: int = 0
+    """Consumers of the source who are left out because they must be forgotten."""
     quarantine: str
     low: float
     high: float
@@ -71,7 +77,8 @@ def ingest(recipe: Recipe | None = None) -> IngestResult:
 def ingest_data(workspace: Workspace, recipe: Recipe) -> IngestResult:
     """The work of the flow, callable without Prefect."""
     tables = [workspace.lake.path(name) for name in TABLES]
-    inputs = [recipe.data.model_dump(), source_fingerprint(recipe.data)]
+    inbox = Inbox(workspace.settings.inbox)
+    inputs = [recipe.data.model_dump(), source_fingerprint(recipe.data), inbox.fingerprint()]
     return workspace.stages.run(
         "ingest", inputs, IngestResult, lambda made_from: _read_and_store(workspace, recipe, made_from), tables
     )
@@ -111,7 +118,9 @@ def source_fingerprint(data: DataSection) -> str:
 
 
 def _read_and_store(workspace: Workspace, recipe: Recipe, made_from: str) -> IngestResult:
-    dataset = _settled(workspace.lake, _read(recipe.data))
+    inbox, read = Inbox(workspace.settings.inbox), _read(recipe.data)
+    merged = with_inbox(read, inbox.everything(), inbox.forgotten())
+    dataset = _settled(workspace.lake, merged.dataset)
     interactions, catalog = dataset.interactions.frame, dataset.catalog
     enforce(check_interactions(interactions, dataset.scale), workspace)
     enforce(check_catalog(catalog.products, catalog.attributes), workspace)
@@ -120,7 +129,8 @@ def _read_and_store(workspace: Workspace, recipe: Recipe, made_from: str) -> Ing
     lake.write("products", catalog.products, made_from)
     lake.write("attributes", catalog.attributes, made_from)
     lake.write("interactions", interactions, made_from)
-    return _described(recipe, dataset, quarantine)
+    counts = {"n_feedback": merged.n_feedback, "n_forgotten": merged.n_forgotten}
+    return _described(recipe, dataset, quarantine).model_copy(update=counts)
 
 
 def _settled(lake: Lake, dataset: Dataset) -> Dataset:

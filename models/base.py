@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from features.batch import FeatureBatch, TrainingSet
+from features.batch import FeatureBatch, ProductBlock, TrainingSet
 from features.errors import SettingError
 from features.types import RatingScale
+from models.held import Crossed, Held
 
 
 class MethodConfig(BaseModel):
@@ -90,6 +91,10 @@ class Recommender(ABC):
     @abstractmethod
     def score(self, batch: FeatureBatch) -> Scores:
         """Scores any batch; unknown consumers and products are normal cases."""
+
+    def hold(self, products: ProductBlock) -> Held:
+        """The products made ready to be scored for one consumer after the other."""
+        return Crossed(self, products)
 
     @abstractmethod
     def save(self, folder: Path) -> None:

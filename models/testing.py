@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,6 +19,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from features.assemble import cross
 from features.batch import (
     CODE_WIDTH,
     CONSUMER_NUMERIC,
@@ -197,6 +199,25 @@ class Conformance:
         for row in range(len(batch)):
             assert_same(recommender.score(batch.take(np.array([row]))), together, row)
 
+    def test_held_products_score_as_in_a_batch(self, recommender: Recommender) -> None:
+        """What is made ready once for all consumers changes no score, for known ones and strangers alike."""
+        batch, rows = rich_batch(12, 9), np.array([7, 2, 2, 11])
+        batch.products.product_ids[2] = "nothing"
+        held, at = recommender.hold(batch.products), datetime(2024, 3, 5, 17, tzinfo=UTC)
+        for n, consumer_id in enumerate((batch.consumers.consumer_ids[0], "nobody")):
+            batch.consumers.consumer_ids[n] = consumer_id
+            consumer, pairs = batch.consumers.take(np.array([n])), batch.pairs.take(rows)
+            crossed = recommender.score(cross(consumer, batch.products.take(rows), pairs, at))
+            scores = held.score(consumer, rows, pairs, at)
+            for row in range(len(rows)):
+                assert_same(scores_at(crossed, row), scores, row)
+
+    def test_a_guess_is_a_number_for_each_product(self, recommender: Recommender) -> None:
+        """A method that guesses gives each held product a finite number."""
+        batch = rich_batch(12, 9)
+        guess = recommender.hold(batch.products).guess(batch.consumers.take(np.array([0])))
+        assert guess is None or (guess.shape == (12,) and np.isfinite(guess).all())
+
     def test_save_and_load_keep_the_scores(self, recommender: Recommender, tmp_path: Path) -> None:
         """What was saved scores to the bit like what is loaded."""
         batch = rich_batch(30, 9)
@@ -220,6 +241,12 @@ class Conformance:
         assert np.isfinite(scores.rating).all()
         assert np.isfinite(scores.click).all()
         assert len(recommender.score(strangers.take(np.arange(0))).rating) == 0
+
+
+def scores_at(scores: Scores, row: int) -> Scores:
+    """The scores of one row by themselves."""
+    attention = scores.attention[[row]] if scores.fields else scores.attention
+    return Scores(scores.rating[[row]], scores.click[[row]], scores.fields, attention)
 
 
 def assert_same(single: Scores, together: Scores, row: int, tolerance: float = 1e-5) -> None:

@@ -25,7 +25,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from features.errors import InputError, StoreError
 from features.types import content_hash
 from models.base import Progress, silent
-from services.runtime import Runtime, best_first
+from services.reranking import best_first
+from services.runtime import Runtime
 
 ROWS = 200_000
 """Rows of a shard, about: what bounds the memory."""

@@ -21,8 +21,8 @@ from typing import TypeVar
 from features.batch import PairBlock, ProductBlock
 from features.errors import StoreError
 from services.metrics import metrics
-from services.runtime import FeatureSource
 from services.sources import ConsumerNow
+from services.visitors import FeatureSource
 
 Value = TypeVar("Value")
 

@@ -3,31 +3,52 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 
-from features.types import Explanation
+from features.types import Explanation, Fact
 from features.wording import Wording
-from models.explanations.published import Published
+from models.explanations.insights import Insights
+from models.explanations.live import LiveExplainer, Worded
+from models.explanations.published import Published, is_fresh
 from models.release import ReleaseTexts
-from services.schemas import EXPIRED, NONE, FactOut, Reason
+from services.schemas import EXPIRED, NONE, FactOut, ProductArgument, Reason, TasteMet
 from services.sources import oldest
+
+NOBODY = "there is no language model here"
+TOO_OLD = "the evidence is past its age limit"
 
 
 class Reasons:
     """The words of a release, as the service gives them out."""
 
-    def __init__(self, texts: ReleaseTexts, wording: Wording | None = None, text_days: float = math.inf) -> None:
-        """Reads the release's tables. `wording`: the dataset's nouns. `text_days`: how old evidence may be."""
+    def __init__(
+        self,
+        texts: ReleaseTexts,
+        wording: Wording | None = None,
+        live: Callable[[Published], LiveExplainer] | None = None,
+        text_days: float = math.inf,
+    ) -> None:
+        """Reads the release's tables.
+
+        Args:
+            texts: the tables.
+            wording: the dataset's nouns.
+            live: who words pairs on demand, if anyone.
+            text_days: how old evidence may be.
+        """
         self._published, self._text_days = Published(texts, wording), text_days
+        self._live = live(self._published) if live else None
+        self._insights = Insights(self._published)
 
     def written_for(self, consumer_id: str) -> frozenset[str]:
         """Products for which a text was written for exactly this consumer."""
         return self._published.written_for(consumer_id)
 
-    def of(self, consumer_id: str, product_id: str) -> tuple[Reason, ...]:
-        """The reasons for and against, with the facts they rest on."""
-        limit = oldest(datetime.now(UTC), self._text_days)
+    def of(self, consumer_id: str, product_id: str, at: datetime) -> tuple[Reason, ...]:
+        """The reasons for and against, with the facts they rest on; `at`: when they are asked for."""
+        limit = oldest(at, self._text_days)
         said: tuple[Explanation, ...] = self._published.of(consumer_id, product_id, limit)
         if limit is not None and any(text.granularity == NONE for text in said):
             unlimited = self._published.of(consumer_id, product_id)
@@ -35,20 +56,64 @@ class Reasons:
                 replace(text, text="", granularity=EXPIRED) if was.granularity != text.granularity == NONE else text
                 for text, was in zip(said, unlimited, strict=True)
             )
-        return tuple(map(self._reason, said))
+        return tuple(self._reason(text, at) for text in said)
 
-    def _reason(self, text: Explanation) -> Reason:
-        facts = tuple(
-            FactOut(fact_id=fact.fact_id, text=fact.text, source=fact.source, evidence_time=fact.evidence_time)
-            for fact in map(self._published.facts.get, text.fact_ids)
-            if fact is not None
+    def worded_now(
+        self, consumer_id: str, product_id: str, at: datetime, seconds: float
+    ) -> tuple[tuple[Reason, ...], str | None]:
+        """As `of`, worded by the language model within so many seconds; failing that, as `of`, and why."""
+        worded = self._live.explain(consumer_id, product_id, at, seconds) if self._live else Worded((), NOBODY)
+        limit = oldest(at, self._text_days)
+        if worded.texts and not all(is_fresh(text, limit) for text in worded.texts):
+            return self.of(consumer_id, product_id, at), TOO_OLD
+        if worded.texts:
+            return tuple(self._reason(text, at) for text in worded.texts), None
+        return self.of(consumer_id, product_id, at), worded.note
+
+    def arguments(self, product_id: str, at: datetime) -> tuple[ProductArgument, ...]:
+        """What is said of a product over all consumers, for it first."""
+        limit = oldest(at, self._text_days)
+        return tuple(
+            ProductArgument(
+                stance=it.stance,
+                text=it.text,
+                weight=it.weight,
+                model=it.model,
+                facts=tuple(map(_fact_out, it.facts)),
+                evidence_age_seconds=age_seconds(_latest(it.facts), at),
+            )
+            for it in self._insights.arguments(product_id)
+            if limit is None or ((time := _latest(it.facts)) is not None and time >= limit)
         )
+
+    def meetings(self, product_id: str) -> tuple[TasteMet, ...]:
+        """Aspects of a product and how many consumers they attract or repel."""
+        met = self._insights.meetings(product_id)
+        return tuple(TasteMet(aspect=it.aspect, attracted=it.attracted, repelled=it.repelled) for it in met)
+
+    def _reason(self, text: Explanation, at: datetime) -> Reason:
+        facts = tuple(_fact_out(fact) for fact in map(self._published.facts.get, text.fact_ids) if fact is not None)
         return Reason(
             stance=text.stance,
             text=text.text,
             fact_ids=text.fact_ids,
             facts=facts,
             evidence_time=text.evidence_time,
+            evidence_age_seconds=age_seconds(text.evidence_time, at),
             granularity=text.granularity,
             model=text.model,
         )
+
+
+def _fact_out(fact: Fact) -> FactOut:
+    return FactOut(fact_id=fact.fact_id, text=fact.text, source=fact.source, evidence_time=fact.evidence_time)
+
+
+def age_seconds(evidence_time: datetime | None, at: datetime) -> float | None:
+    """How old evidence is; None where there is none."""
+    return (at - evidence_time).total_seconds() if evidence_time else None
+
+
+def _latest(facts: Iterable[Fact]) -> datetime | None:
+    """The time of the latest evidence."""
+    return max((fact.evidence_time for fact in facts), default=None)

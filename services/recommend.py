@@ -7,26 +7,31 @@ must be the model store that holds the live release's artifact; `counterpoint se
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
 import bentoml
-from bentoml.exceptions import BentoMLException, NotFound, ServiceUnavailable
+from bentoml.exceptions import BentoMLException, InvalidArgument, NotFound, ServiceUnavailable
 from bentoml.models import BentoModel
 
-from features.errors import CounterpointError, ReleaseError
+from features.errors import CounterpointError, InputError, ReleaseError
 from features.settings import HostSettings, ServeSettings
 from models.release import ARTIFACT_FOLDER, ARTIFACT_NAME, ReleaseStore
 from services.breaker import SparedFeatures
 from services.guard import Guard
 from services.live import LiveRuntime
-from services.openapi import Endpoint, document, endpoint_of
+from services.openapi import document, endpoint_of
 from services.pages import MakePage, Page, console_pages
-from services.releases import ReleasesResponse, released
+from services.releases import RELEASES, released
+from services.resources import RESOURCES, Resources
 from services.runtime import Runtime
 from services.schemas import (
     ExplainRequest,
     ExplainResponse,
+    FeedbackRequest,
+    FeedbackResponse,
     RecommendRequest,
     RecommendResponse,
     ScoreRequest,
@@ -58,6 +63,9 @@ def _artifact_folder(tag: str) -> Path:
         ) from error
 
 
+resources = Resources()
+
+
 def open_live(patience: float | None = None) -> Runtime:
     """The runtime of the live release.
 
@@ -70,6 +78,15 @@ def open_live(patience: float | None = None) -> Runtime:
         raise ReleaseError(f"No release is live in {settings.releases}.", remedy="Run `counterpoint release`.")
     spare = (lambda features: SparedFeatures(features, patience)) if patience else None
     return Runtime.open(settings, _artifact_folder(release.artifact_tag), spare)
+
+
+@contextmanager
+def _as_bad_request() -> Iterator[None]:
+    """What the caller gave and cannot be used, such as an unknown attribute, is answered by 400."""
+    try:
+        yield
+    except InputError as error:
+        raise InvalidArgument(str(error)) from error
 
 
 @bentoml.service(
@@ -91,6 +108,7 @@ class RecommendService:
         """Opens the live release; if it cannot be served, /readyz says so and answers are 503."""
         settings, patience = HostSettings.from_environment(), ServeSettings.from_environment().store_timeout
         self._live = LiveRuntime(ReleaseStore(settings.releases), lambda: open_live(patience))
+        resources.serve(self._runtime)
 
     def __is_ready__(self) -> bool:
         """What /readyz answers."""
@@ -99,9 +117,8 @@ class RecommendService:
     @bentoml.api(route="/v1/recommend")
     def recommend(self, request: RecommendRequest, /) -> RecommendResponse:
         """The k best products for a consumer or an anonymous history, with reasons for and against."""
-        return self._runtime().recommend(
-            request.consumer_id, request.history, request.k, request.exclude_ids, request.exclude_seen
-        )
+        with _as_bad_request():
+            return self._runtime().recommend(request)
 
     @bentoml.api(route="/v1/score")
     def score(self, request: ScoreRequest, /) -> ScoreResponse:
@@ -111,7 +128,13 @@ class RecommendService:
     @bentoml.api(route="/v1/explain")
     def explain(self, request: ExplainRequest, /) -> ExplainResponse:
         """Why a consumer would like a product, and why not, with the facts behind both."""
-        return self._runtime().explain(request.consumer_id, request.product_id)
+        return self._runtime().explain(request)
+
+    @bentoml.api(route="/v1/feedback")
+    def feedback(self, request: FeedbackRequest, /) -> FeedbackResponse:
+        """Keeps a consumer's rating of a product; their next answer knows it, the lake does after the next refresh."""
+        with _as_bad_request():
+            return self._runtime().feedback(request)
 
     def _runtime(self) -> Runtime:
         try:
@@ -122,10 +145,7 @@ class RecommendService:
 
 def _docs() -> Page:
     endpoints = [endpoint_of(api.route, api.func) for api in RecommendService.apis.values()]  # type: ignore[attr-defined]
-    listed = Endpoint(
-        "GET", "/v1/releases", "What was released, how good it was found, what is live.", None, ReleasesResponse
-    )
-    return Page(json.dumps(document([*endpoints, listed])).encode(), "application/json")
+    return Page(json.dumps(document([*endpoints, *RESOURCES, RELEASES])).encode(), "application/json")
 
 
 def _releases() -> Page:
@@ -137,4 +157,5 @@ def _pages() -> dict[str, MakePage]:
     return {**console_pages(), "/docs.json": cache(_docs), "/v1/releases": _releases}
 
 
+RecommendService.mount_asgi_app(resources.app)  # type: ignore[attr-defined]  # the decorator makes it a Service
 RecommendService.add_asgi_middleware(Guard, pages=_pages)  # type: ignore[attr-defined]  # made a Service above

@@ -7,6 +7,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from features.errors import ReleaseError
 from models.cards.model import ModelCard
 from models.release import Action, Release, ReleaseStore
+from services.openapi import Endpoint
 
 
 class _Out(BaseModel):
@@ -51,6 +52,11 @@ class ReleasesResponse(_Out):
     releases: tuple[ReleaseOut, ...]
     moves: tuple[MoveOut, ...]
     unreadable: tuple[str, ...] = Field(description="Releases that are damaged; the service's log has more.")
+
+
+RELEASES = Endpoint(
+    "GET", "/v1/releases", "What was released, how good it was found, what is live.", None, ReleasesResponse
+)
 
 
 def released(store: ReleaseStore) -> ReleasesResponse:

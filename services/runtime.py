@@ -7,80 +7,59 @@ online store fails; popularity if the model fails; no reasons if they fail. Each
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.assemble import cross
-from features.batch import PRODUCT_NUMERIC, PairBlock, ProductBlock
-from features.errors import ReleaseError, StoreError
-from features.settings import HostSettings
+from features.batch import PairBlock
+from features.errors import InputError, ReleaseError, StoreError
+from features.inbox import Inbox
+from features.settings import HostSettings, ShortlistSettings
 from models.base import Recommender, Scores
+from models.contributions import contributions
+from models.explanations.live import LiveExplainer
+from models.explanations.published import Published
+from models.llm.client import TextEngine
 from models.release import Release, ReleaseStore
 from models.released import open_artifact
 from services.explain import Reasons
+from services.reranking import Places, model_key, rerank
 from services.schemas import (
+    Contribution,
+    ExplainRequest,
     ExplainResponse,
+    FeedbackRequest,
+    FeedbackResponse,
     FieldAttention,
-    PastRating,
+    ForgetResponse,
+    InsightsResponse,
     ProductScore,
     Reason,
     Recommended,
+    RecommendRequest,
     RecommendResponse,
     ScoreResponse,
 )
-from services.sources import ConsumerNow, OnlineFeatures, absent_consumer, visitor
+from services.shelf import Shelf
+from services.shortlist import shortlist
+from services.sources import OnlineFeatures
+from services.visit import Visit
+from services.visitors import FeatureSource, Visitors
+from services.wishes import Wishes
 
-logger = logging.getLogger(__name__)
-
+REMAINING = (
+    "the lake and the online store: until the next `counterpoint refresh`",
+    "releases made before: until they are deleted",
+    "the ledger of the language model's answers, under keys that name nobody: not deleted",
+    "the source: not ours to delete; it is left out of every reading",
+)
+"""Where something of a forgotten consumer may lie."""
 UNKNOWN_PRODUCT = "unknown product"
-
-
-class FeatureSource(Protocol):
-    """The online features; N ids give N rows, what is not stored is absent (NaN, -1), never an error."""
-
-    def consumer(self, consumer_id: str) -> ConsumerNow:
-        """The latest row of a consumer."""
-        ...
-
-    def products(self, product_ids: Sequence[str]) -> ProductBlock:
-        """The latest rows of products."""
-        ...
-
-    def pairs(self, consumer_id: str, product_ids: Sequence[str]) -> PairBlock:
-        """The codes of the texts written for a consumer and each of the products."""
-        ...
-
-
-@dataclass
-class _Visit:
-    """One request on its way: who asks, and what went wrong so far."""
-
-    consumer: ConsumerNow
-    cold: bool
-    causes: list[str] = field(default_factory=list)
-    absent: tuple[str, ...] = ()
-    """What is left out though nothing failed."""
-    answered_at: datetime = field(default_factory=lambda: datetime.now(UTC))
-
-    @property
-    def consumer_id(self) -> str:
-        return str(self.consumer.block.consumer_ids[0])
-
-    @property
-    def seen(self) -> set[str]:
-        return set(self.consumer.block.history_ids[0]) - {""}
-
-    def failed(self, what: str) -> None:
-        """Notes a step down; the log has the reason, the answer only what is missing."""
-        logger.exception("degraded: %s", what)
-        self.causes.append(what)
 
 
 class Runtime:
@@ -93,13 +72,15 @@ class Runtime:
         features: FeatureSource,
         reasons: Reasons,
         titles: dict[str, str],
+        inbox: Inbox,
+        shortlists: ShortlistSettings | None = None,
     ) -> None:
         """Reads the rows of all products of `titles`. Raises StoreError if the online store cannot be read."""
         self.release, self._recommender, self._features, self._reasons = release, recommender, features, reasons
-        self._titles = titles
-        self._products = features.products(list(titles))
-        self._row = {str(product_id): row for row, product_id in enumerate(self._products.product_ids)}
-        self._by_popularity = _by_popularity(self._products)
+        self._visitors = Visitors(features, inbox, release.scale)
+        self._shelf = Shelf(features.products(list(titles)), titles)
+        self._held = recommender.hold(self._shelf.products)
+        self._shortlists = shortlists or ShortlistSettings()
 
     @classmethod
     def open(
@@ -128,42 +109,56 @@ class Runtime:
         titles = dict(zip(texts.products["product_id"].astype(str), texts.products["title"].astype(str), strict=True))
         features: FeatureSource = OnlineFeatures(settings, release)
         features = spare(features) if spare else features
-        return cls(release, recommender, features, Reasons(texts, release.wording, settings.text_days), titles)
+        reasons = Reasons(texts, release.wording, _live(settings), settings.text_days)
+        shortlists = ShortlistSettings.from_environment()
+        return cls(release, recommender, features, reasons, titles, Inbox(settings.inbox), shortlists)
 
-    def recommend(
-        self,
-        consumer_id: str | None,
-        history: Sequence[PastRating] | None,
-        k: int,
-        exclude_ids: Collection[str] = (),
-        exclude_seen: bool = True,
-    ) -> RecommendResponse:
-        """The k best products with the reasons for and against each, best first."""
-        visit = self._visit(consumer_id, history)
-        left_out = set(exclude_ids) | (visit.seen if exclude_seen else set())
-        rows = np.array([r for r in self._by_popularity if self._products.product_ids[r] not in left_out], np.intp)
+    def recommend(self, request: RecommendRequest) -> RecommendResponse:
+        """The k best products with the reasons for and against each, best first.
+
+        Raises:
+            InputError: a rule names an attribute that no product has.
+        """
+        visit = self._visitors.visit(request.consumer_id, request.history)
+        left_out = {*request.exclude_ids, *(visit.seen if request.exclude_seen else ())}
+        rows = self._shelf.candidates(request.filter, left_out)
+        wishes = Wishes.of(request, self._shelf, rows)
+        kept = self._shortlist(visit, rows, wishes, request.k)
+        considered, rows, wishes = len(rows), rows[kept], wishes.take(kept)
         scores = self._score(visit, rows)
-        best = best_first(scores)[:k]
+        shown = rerank(model_key(scores), wishes.boost, wishes.spread, wishes.pins, request.k)
+        added = self._contributions(visit, rows[[it.place for it in shown]]) if request.contributions else ()
         items = tuple(
             Recommended(
-                **dict(self._product_score(scores, int(n), int(rows[n]))),
+                **dict(self._product_score(scores, it.place, int(rows[it.place]))),
                 rank=rank,
-                reasons=self._reasons_of(visit, str(self._products.product_ids[rows[n]])),
+                model_rank=it.model_rank,
+                moved_by=it.moved_by,
+                reasons=self._reasons_of(visit, self._shelf.product_id(int(rows[it.place])))
+                if request.explanations == "stored"
+                else (),
+                contributions=added[rank - 1] if added else (),
             )
-            for rank, n in enumerate(best, start=1)
+            for rank, it in enumerate(shown, start=1)
         )
-        return RecommendResponse(items=items, **self._about(visit))
+        return RecommendResponse(
+            items=items,
+            considered=considered,
+            ranked=len(rows),
+            unmatched=wishes.unmatched,
+            **visit.about(self.release),
+        )
 
     def score(self, consumer_id: str, product_ids: Sequence[str]) -> ScoreResponse:
         """Scores of the products in the order given; an unknown product has none and says so."""
-        visit = self._visit(consumer_id, None)
+        visit = self._visitors.visit(consumer_id, None)
         items = self._items(visit, product_ids)
-        return ScoreResponse(items=items, **self._about(visit))
+        return ScoreResponse(items=items, **visit.about(self.release))
 
     @property
     def product_ids(self) -> tuple[str, ...]:
         """Every product of the release."""
-        return tuple(self._row)
+        return tuple(self._shelf.row)
 
     def score_strictly(
         self, consumer_id: str, product_ids: Sequence[str], at: datetime
@@ -178,9 +173,9 @@ class Runtime:
         Raises:
             StoreError: the consumer's features could not be read, or the model failed.
         """
-        visit = self._visit(consumer_id, None)
+        visit = self._visitors.visit(consumer_id, None)
         visit.answered_at = at
-        scores = self._score(visit, np.array([self._row[product_id] for product_id in product_ids], np.intp))
+        scores = self._score(visit, np.array([self._shelf.row[product_id] for product_id in product_ids], np.intp))
         if visit.causes:
             raise StoreError(
                 f"The consumer {consumer_id!r} could not be scored: {'; '.join(visit.causes)}.",
@@ -188,56 +183,113 @@ class Runtime:
             )
         return scores, frozenset(visit.seen)
 
-    def explain(self, consumer_id: str, product_id: str) -> ExplainResponse:
-        """Scores and both reasons of one pair."""
-        visit = self._visit(consumer_id, None)
-        (item,) = self._items(visit, [product_id])
-        reasons = self._reasons_of(visit, product_id)
-        return ExplainResponse(item=item, reasons=reasons, **self._about(visit))
+    def explain(self, request: ExplainRequest) -> ExplainResponse:
+        """Scores and both reasons of one pair; a live answer that does not come falls back on the release's."""
+        visit = self._visitors.visit(request.consumer_id, None)
+        (item,) = self._items(visit, [request.product_id])
+        reasons, note = self._reasons_of(visit, request.product_id), None
+        if request.explanations == "live":
+            reasons, note = self._reasons.worded_now(
+                visit.consumer_id, request.product_id, visit.answered_at, request.seconds
+            )
+        return ExplainResponse(item=item, reasons=reasons, note=note, **visit.about(self.release))
 
-    def _visit(self, consumer_id: str | None, history: Sequence[PastRating] | None) -> _Visit:
-        if consumer_id is None:
-            consumer = visitor(history or (), self.release.scale)
-            return _Visit(consumer, consumer.cold)
-        try:
-            consumer = self._features.consumer(consumer_id)
-        except Exception:  # whatever a store or its driver raises: the answer is poorer, but there is one
-            visit = _Visit(ConsumerNow(absent_consumer(consumer_id), None), cold=False)
-            visit.failed("the online store did not give the consumer's features")
-            return visit
-        return _Visit(
-            consumer, consumer.cold, absent=("what is known of the consumer is past its age limit",) * consumer.expired
+    def feedback(self, request: FeedbackRequest) -> FeedbackResponse:
+        """Keeps a rating; the consumer's next answer knows it.
+
+        Raises:
+            InputError: the product or the rating is none of this release's, the consumer was forgotten, or the id was
+                used for another rating.
+            StoreError: it could not be kept.
+        """
+        scale = self.release.scale
+        if request.product_id not in self._shelf.row:
+            raise InputError(f"The product {request.product_id!r} is not in the release {self.release.release_id}.")
+        if not scale.low <= request.rating <= scale.high:
+            raise InputError(f"The rating is {request.rating:g}.", f"The scale is {scale.low:g} to {scale.high:g}.")
+        stored = self._visitors.keep(request)
+        return FeedbackResponse(feedback_id=request.feedback_id, stored=stored, release_id=self.release.release_id)
+
+    def insights(self, product_id: str) -> InsightsResponse:
+        """What speaks for and against a product over all consumers. Raises InputError if it is unknown."""
+        row = self._shelf.row.get(product_id)
+        if row is None:
+            raise InputError(f"The product {product_id!r} is not in the release {self.release.release_id}.")
+        count, mean = self._shelf.ratings(row)
+        return InsightsResponse(
+            product_id=product_id,
+            title=self._shelf.titles[product_id],
+            release_id=self.release.release_id,
+            as_of=self.release.as_of,
+            ratings=count,
+            mean_rating=mean,
+            arguments=self._reasons.arguments(product_id, datetime.now(UTC)),
+            tastes=self._reasons.meetings(product_id),
         )
 
-    def _items(self, visit: _Visit, product_ids: Sequence[str]) -> tuple[ProductScore, ...]:
-        known = [n for n, product_id in enumerate(product_ids) if product_id in self._row]
-        rows = np.array([self._row[product_ids[n]] for n in known], np.intp)
+    def forget(self, consumer_id: str) -> ForgetResponse:
+        """Deletes the consumer's feedback and uses nothing of them any more. Raises StoreError."""
+        self._visitors.forget(consumer_id)
+        return ForgetResponse(effective_at=datetime.now(UTC), remaining=REMAINING)
+
+    def _items(self, visit: Visit, product_ids: Sequence[str]) -> tuple[ProductScore, ...]:
+        known = [n for n, product_id in enumerate(product_ids) if product_id in self._shelf.row]
+        rows = np.array([self._shelf.row[product_ids[n]] for n in known], np.intp)
         scores = self._score(visit, rows)
         items = [ProductScore(product_id=it, rating=None, click=None, note=UNKNOWN_PRODUCT) for it in product_ids]
         for place, n in enumerate(known):
             items[n] = self._product_score(scores, place, int(rows[place]))
         return tuple(items)
 
-    def _score(self, visit: _Visit, rows: NDArray[np.intp]) -> Scores:
+    def _shortlist(self, visit: Visit, rows: NDArray[np.intp], wishes: Wishes, k: int) -> Places:
+        """Places of the candidates that the model scores: all, unless there are many and it has a cheap guess."""
+        everyone = np.arange(len(rows))
+        if len(rows) <= self._shortlists.above:
+            return everyone
+        try:
+            guess = self._held.guess(visit.consumer.block)
+        except Exception:  # as for the scores
+            visit.failed("the model failed; products are in order of popularity")
+            return everyone[: self._shortlists.keep]
+        if guess is None:
+            return everyone
+        return shortlist(guess[rows], max(self._shortlists.keep, k), wishes.groups, k)
+
+    def _score(self, visit: Visit, rows: NDArray[np.intp]) -> Scores:
         """The model's scores, or NaN for all if it fails."""
         none = np.full(len(rows), np.nan, np.float32)
         if not len(rows):
             return Scores(none, none)
         pairs = self._pairs(visit, rows)
         try:
-            products = self._products.take(rows)
-            return self._recommender.score(cross(visit.consumer.block, products, pairs, visit.answered_at))
+            return self._held.score(visit.consumer.block, rows, pairs, visit.answered_at)
         except Exception:  # a broken model must not leave a page without products
             visit.failed("the model failed; products are in order of popularity")
             return Scores(none, none)
 
-    def _pairs(self, visit: _Visit, rows: NDArray[np.intp]) -> PairBlock | None:
+    def _contributions(self, visit: Visit, rows: NDArray[np.intp]) -> tuple[tuple[Contribution, ...], ...]:
+        """Of each product, what each part of the input adds to its score."""
+        if not len(rows):
+            return ()
+        try:
+            pairs, products = self._pairs(visit, rows), self._shelf.products.take(rows)
+            batch = cross(visit.consumer.block, products, pairs, visit.answered_at)
+            added = contributions(self._recommender, batch)
+        except Exception:  # as for the scores
+            visit.failed("the contributions could not be computed")
+            return ()
+        return tuple(
+            tuple(Contribution(part=part, click=float(values[n])) for part, values in added.items())
+            for n in range(len(rows))
+        )
+
+    def _pairs(self, visit: Visit, rows: NDArray[np.intp]) -> PairBlock | None:
         """Codes of the pairs that have texts of their own; the store is asked for those only."""
         written = self._reasons.written_for(visit.consumer_id)
-        places = [n for n, row in enumerate(rows) if self._products.product_ids[row] in written] if written else []
+        places = [n for n, row in enumerate(rows) if self._shelf.product_id(row) in written] if written else []
         if not places:
             return None
-        product_ids = [str(self._products.product_ids[rows[n]]) for n in places]
+        product_ids = [self._shelf.product_id(rows[n]) for n in places]
         try:
             found = self._features.pairs(visit.consumer_id, product_ids)
         except Exception:  # as for the consumer's features
@@ -248,53 +300,35 @@ class Runtime:
         return PairBlock(replace(found.codes, index=index))
 
     def _product_score(self, scores: Scores, n: int, row: int) -> ProductScore:
-        product_id = str(self._products.product_ids[row])
+        product_id = self._shelf.product_id(row)
         attention = zip(scores.fields, scores.attention[n], strict=True) if scores.fields else ()
         return ProductScore(
             product_id=product_id,
-            title=self._titles[product_id],
+            title=self._shelf.titles[product_id],
             rating=_number(scores.rating[n]),
             click=_number(scores.click[n]),
             attention=tuple(FieldAttention(field=name, share=float(share)) for name, share in attention),
             note="no score" if np.isnan(scores.click[n]) else None,
         )
 
-    def _reasons_of(self, visit: _Visit, product_id: str) -> tuple[Reason, ...]:
+    def _reasons_of(self, visit: Visit, product_id: str) -> tuple[Reason, ...]:
         try:
-            return self._reasons.of(visit.consumer_id, product_id)
+            return self._reasons.of(visit.consumer_id, product_id, visit.answered_at)
         except Exception:  # a ranking without reasons is still a ranking
-            if "the reasons could not be composed" not in visit.causes:
-                visit.failed("the reasons could not be composed")
+            visit.failed("the reasons could not be composed")
             return ()
 
-    def _about(self, visit: _Visit) -> dict[str, Any]:
-        """The fields of `Answer`."""
-        return {
-            "release_id": self.release.release_id,
-            "method": self.release.method,
-            "as_of": self.release.as_of,
-            "evidence_time": visit.consumer.evidence_time,
-            "answered_at": visit.answered_at,
-            "degraded": bool(visit.causes or visit.absent),
-            "cause": "; ".join([*visit.causes, *visit.absent]) or None,
-            "cold": visit.cold,
-        }
 
+def _live(settings: HostSettings) -> Callable[[Published], LiveExplainer]:
+    """Words pairs with the host's language model, which is opened by the first request that wants it."""
 
-def best_first(scores: Scores) -> NDArray[np.intp]:
-    """Places from the most to the least likely liked (by rating, if a method gives no probability).
+    def engine() -> TextEngine:
+        from models.llm.engines import open_engine
 
-    Equal or missing scores keep the order given, popularity, which is all there is when the model fails.
-    """
-    key = scores.rating if np.isnan(scores.click).all() else scores.click
-    return np.argsort(-np.nan_to_num(key, nan=-np.inf), kind="stable")
+        return open_engine(settings)
+
+    return lambda published: LiveExplainer(published, engine, settings.ledger_url)
 
 
 def _number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
-
-
-def _by_popularity(products: ProductBlock) -> NDArray[np.intp]:
-    """Rows with the most interactions first; equal ones in order of id."""
-    counts = np.nan_to_num(products.numeric[:, PRODUCT_NUMERIC.index("n_interactions")], nan=-1.0)
-    return np.lexsort((products.product_ids.astype(str), -counts))

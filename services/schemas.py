@@ -5,17 +5,26 @@ BentoML's OpenAPI writer takes `example` of a model, not `examples` (a TypeError
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal, Self
+from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from features.batch import HISTORY_LENGTH
 from features.types import Stance
+from services.rules import Name, Rule
 
 MAX_K = 100
 MAX_PRODUCTS = 1000
 NONE, EXPIRED = "none", "expired"
 """Granularities of a side of which nothing can be said."""
+MAX_CHOICES = 20
+"""Boosts, and pins, of one request."""
+CONTENT = "content"
+"""Diversity by the likeness of texts."""
+MAX_BOOST = 10.0
+MAX_SECONDS = 8.0
+"""Of a live explanation; less than the service's own deadline."""
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
@@ -35,10 +44,59 @@ class PastRating(_Request):
     rating: float = Field(allow_inf_nan=False, description="Stars on the dataset's scale.")
 
 
+class _Choice(_Request):
+    """Some products: named, or those a rule chooses."""
+
+    product_ids: tuple[Id, ...] | None = Field(default=None, min_length=1, max_length=MAX_PRODUCTS)
+    rule: Rule | None = None
+
+    @model_validator(mode="after")
+    def one_way(self) -> Self:
+        """Products are named or described."""
+        if (self.product_ids is None) == (self.rule is None):
+            raise ValueError("give product_ids or a rule, and not both")
+        return self
+
+
+class Boost(_Choice):
+    """Moves products up or down."""
+
+    by: float = Field(
+        ge=-MAX_BOOST,
+        le=MAX_BOOST,
+        description="Added to the log-odds of liking for the order alone; 0.7 is about twice the odds.",
+    )
+
+
+class Pin(_Choice):
+    """Puts the best of some products at a rank."""
+
+    rank: int = Field(ge=1, le=MAX_K)
+
+
+class Diversity(_Request):
+    """Maximal marginal relevance: the more likeness costs, the more varied the list."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    lambda_: float = Field(alias="lambda", ge=0, le=1, description="1: relevance alone. 0: variety alone.")
+    by: Name = Field(default=CONTENT, description="`content`: likeness of the texts. Else an attribute of the catalog.")
+
+
 class RecommendRequest(_Request):
     """Asks for the k best products, for a known consumer or for an anonymous history."""
 
-    model_config = ConfigDict(json_schema_extra={"example": {"consumer_id": "1", "k": 5, "exclude_ids": ["50"]}})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "consumer_id": "1",
+                "k": 5,
+                "exclude_ids": ["50"],
+                "filter": {"op": "in", "attribute": "genre", "values": ["Drama"]},
+                "diversity": {"lambda": 0.7},
+            }
+        }
+    )
 
     consumer_id: Id | None = None
     history: tuple[PastRating, ...] | None = Field(
@@ -49,6 +107,14 @@ class RecommendRequest(_Request):
     exclude_seen: bool = Field(
         default=True, description=f"Leave out what the consumer's last {HISTORY_LENGTH} interactions were with."
     )
+    filter: Rule | None = Field(default=None, description="Only products that it chooses, also of pins.")
+    boosts: tuple[Boost, ...] = Field(default=(), max_length=MAX_CHOICES)
+    pins: tuple[Pin, ...] = Field(default=(), max_length=MAX_CHOICES)
+    diversity: Diversity | None = None
+    explanations: Literal["none", "stored"] = Field(
+        default="stored", description="`stored`: what the release says. `none`: no reasons."
+    )
+    contributions: bool = Field(default=False, description="Say what each part of the input adds to each score.")
 
     @model_validator(mode="after")
     def one_source(self) -> RecommendRequest:
@@ -74,6 +140,41 @@ class ExplainRequest(_Request):
 
     consumer_id: Id
     product_id: Id
+    explanations: Literal["stored", "live"] = Field(
+        default="stored", description="`stored`: what the release says. `live`: worded now by the language model."
+    )
+    seconds: float = Field(default=5.0, gt=0, le=MAX_SECONDS, description="How long a live answer may take.")
+
+
+class FeedbackRequest(_Request):
+    """Tells what a consumer thinks of a product."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {"feedback_id": "order-17-rating", "consumer_id": "1", "product_id": "50", "rating": 4}
+        }
+    )
+
+    feedback_id: Id = Field(description="Chosen by the caller: the same one twice is one rating.")
+    consumer_id: Id
+    product_id: Id
+    rating: float = Field(allow_inf_nan=False, description="Stars on the dataset's scale.")
+    recommendation_id: UUID | None = Field(default=None, description="Of the answer that led to it, if one did.")
+
+
+class FeedbackResponse(_Response):
+    """What was kept. The next answer for this consumer knows it; the lake does from the next refresh on."""
+
+    feedback_id: str
+    stored: bool = Field(description="False if this feedback was there already.")
+    release_id: str
+
+
+class ForgetResponse(_Response):
+    """What was done about a consumer who wants to be forgotten."""
+
+    effective_at: AwareDatetime = Field(description="No answer uses anything of this consumer from here on.")
+    remaining: tuple[str, ...] = Field(description="Where something may lie until when.")
 
 
 class FactOut(_Response):
@@ -93,6 +194,7 @@ class Reason(_Response):
     fact_ids: tuple[str, ...]
     facts: tuple[FactOut, ...]
     evidence_time: AwareDatetime | None
+    evidence_age_seconds: float | None = Field(description="How old the latest of the evidence is.")
     granularity: str = Field(
         description=f"`pair`: written for this pair. `entity`: composed. `{NONE}`: nothing known. "
         f"`{EXPIRED}`: what is known rests on evidence past the age limit."
@@ -107,13 +209,23 @@ class FieldAttention(_Response):
     share: float
 
 
+class Contribution(_Response):
+    """What a part of the input adds to the probability of liking: the score, less the score with the part missing.
+
+    Parts work together, so that contributions do not add up to the score.
+    """
+
+    part: str
+    click: float
+
+
 class ProductScore(_Response):
     """Scores of one product for one consumer; null where there is none, and then `note` says why."""
 
     product_id: str
     title: str | None = None
     rating: float | None = Field(description="Predicted stars on the dataset's scale.")
-    click: float | None = Field(description="Probability of liking it, 0 to 1.")
+    click: float | None = Field(description="Probability of liking it, 0 to 1, calibrated on held-out ratings.")
     attention: tuple[FieldAttention, ...] = ()
     note: str | None = None
 
@@ -122,16 +234,23 @@ class Recommended(ProductScore):
     """A ranked product with both sides of its argument."""
 
     rank: int
-    reasons: tuple[Reason, ...] = Field(description="For, then against.")
+    model_rank: int = Field(description="Where the model alone would have put it.")
+    moved_by: tuple[str, ...] = Field(
+        description="Of `boost`, `diversity` and `pin`, what changed its rank, also by moving another past it."
+    )
+    reasons: tuple[Reason, ...] = Field(description="For, then against; empty if none were asked for.")
+    contributions: tuple[Contribution, ...] = Field(default=(), description="If asked for.")
 
 
 class Answer(_Response):
     """What every answer says about itself."""
 
+    recommendation_id: str = Field(description="Names this answer, in feedback and in the log; later ones sort later.")
     release_id: str
     method: str
     as_of: AwareDatetime = Field(description="What the release knows is strictly earlier.")
     evidence_time: AwareDatetime | None = Field(description="Last event known of the consumer.")
+    evidence_age_seconds: float | None = Field(description="Since that event.")
     answered_at: AwareDatetime
     degraded: bool = Field(description="Something failed and the answer is poorer than it should be.")
     cause: str | None = Field(description="What failed, if degraded.")
@@ -142,6 +261,11 @@ class RecommendResponse(Answer):
     """The best products, best first."""
 
     items: tuple[Recommended, ...]
+    considered: int = Field(description="Products that could have been shown.")
+    ranked: int = Field(description="Of those, what the model scored: the best by a cheap guess where there are many.")
+    unmatched: tuple[str, ...] = Field(
+        default=(), description="Boosts and pins that found no product, such as `pins[0]`: filtered, seen or unknown."
+    )
 
 
 class ScoreResponse(Answer):
@@ -155,3 +279,36 @@ class ExplainResponse(Answer):
 
     item: ProductScore
     reasons: tuple[Reason, ...] = Field(description="For, then against.")
+    note: str | None = Field(default=None, description="Why live ones are not given, if they were asked.")
+
+
+class ProductArgument(_Response):
+    """One thing that speaks for or against a product, whoever asks."""
+
+    stance: Stance
+    text: str
+    weight: float
+    model: str
+    facts: tuple[FactOut, ...]
+    evidence_age_seconds: float | None
+
+
+class TasteMet(_Response):
+    """An aspect of the product, and how many consumers are known to like or dislike such; 0 is also fewer than two."""
+
+    aspect: str
+    attracted: int
+    repelled: int
+
+
+class InsightsResponse(_Response):
+    """What speaks for and against one product over all consumers."""
+
+    product_id: str
+    title: str
+    release_id: str
+    as_of: AwareDatetime
+    ratings: int = Field(description="How many there are.")
+    mean_rating: float | None
+    arguments: tuple[ProductArgument, ...] = Field(description="For, then against; the weightiest first.")
+    tastes: tuple[TasteMet, ...] = Field(description="Those of most consumers first.")

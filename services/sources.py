@@ -143,6 +143,11 @@ def absent_consumer(consumer_id: str) -> ConsumerBlock:
     )
 
 
+def nobody() -> ConsumerNow:
+    """A consumer without an id, of whom nothing is known."""
+    return ConsumerNow(absent_consumer(ANONYMOUS), None)
+
+
 def visitor(history: Sequence[PastRating], scale: RatingScale) -> ConsumerNow:
     """A consumer of whom only these ratings are known, all given now, made by the code that makes stored rows."""
     import pyarrow as pa
@@ -152,7 +157,7 @@ def visitor(history: Sequence[PastRating], scale: RatingScale) -> ConsumerNow:
     from features.types import Catalog, Interactions, Snapshot
 
     if not history:
-        return ConsumerNow(absent_consumer(ANONYMOUS), None)
+        return nobody()
     now = pd.Timestamp(datetime.now(UTC)).as_unit("us")
     latest_last = history[::-1]
     frame = pd.DataFrame(

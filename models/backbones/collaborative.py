@@ -39,6 +39,26 @@ class CollaborativeConfig(FactorizationConfig):
 
 
 @dataclass(frozen=True, eq=False)
+class HeldProducts:
+    """Vectors of P products in each of S samples, as `Vectors`, laid out for taking a few products, or all at once."""
+
+    mean: Tensor  # (P, S, K + 1)
+    new: Tensor  # (P,) whether the product is none of the fit's
+    covariance: Tensor  # (S, 1, K + 1, K + 1) of every new one
+
+    def rows(self, rows: Tensor) -> Vectors:
+        """The chosen rows (N,)."""
+        mean, new = self.mean.index_select(0, rows).transpose(0, 1), self.new[rows]
+        return Vectors(mean, self.covariance, new) if new.any() else Vectors(mean, None)
+
+    def guess(self, consumer: Vectors) -> Tensor:
+        """(P,) what is believed of one consumer with every product, up to a scale and a shift: one matrix product."""
+        weight = consumer.mean[:, 0].clone()  # (S, K + 1)
+        weight[:, 0] = 1  # of the product's bias; the consumer's is the same for all
+        return self.mean.flatten(1) @ weight.flatten()
+
+
+@dataclass(frozen=True, eq=False)
 class Collaborative:
     """A factorization that reads feature batches; ratings are stars."""
 
@@ -70,6 +90,14 @@ class Collaborative:
         """What is believed of N pairs, in stars."""
         chunks = np.array_split(np.arange(len(batch)), max(1, -(-len(batch) // CHUNK)))
         return joined([self._believe(batch.take(rows)) for rows in chunks])
+
+    def hold(self, block: ProductBlock) -> HeldProducts:
+        """The vectors of P products, made ready for any number of consumers."""
+        numbers = self._numbers_of(block)
+        mean, new = self.model.products(numbers).mean, numbers == UNKNOWN
+        groups = self._described(block.take(np.flatnonzero(new.numpy())))
+        mean[:, new] = self.model.new_products(len(groups[0]), groups).mean
+        return HeldProducts(mean.transpose(0, 1).contiguous(), new, self.model.unsureness("product"))
 
     def save(self, folder: Path) -> None:
         """Writes collaborative.safetensors and collaborative.json into an existing folder."""
@@ -104,9 +132,9 @@ class Collaborative:
         return numbers_of(self.products, products.product_ids)
 
     def _believe(self, batch: FeatureBatch) -> Belief:
-        return self.model.believe(self._consumers(batch.consumers), self._products(batch.products))
+        return self.model.believe(self.consumers_of(batch.consumers), self._products(batch.products))
 
-    def _consumers(self, block: ConsumerBlock) -> Vectors:
+    def consumers_of(self, block: ConsumerBlock) -> Vectors:
         """Vectors of N consumers: known ones by id, the others each once from their history."""
         numbers = numbers_of(self.consumers, block.consumer_ids)
         vectors, new = self.model.consumers(numbers), numbers == UNKNOWN

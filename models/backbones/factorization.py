@@ -87,7 +87,8 @@ class Vectors:
     """Vectors of N consumers or products in each of the S samples, the bias first."""
 
     mean: Tensor  # (S, N, K + 1)
-    covariance: Tensor | None  # (S, N, K + 1, K + 1) within a sample; None where the samples are draws themselves
+    covariance: Tensor | None  # (S, N or 1, K + 1, K + 1) within a sample; None where the samples are draws themselves
+    unsure: Tensor | None = None  # (N,) the rows that have it; None: all
 
     def rows(self, rows: Tensor) -> Vectors:
         """The chosen rows, repeats allowed."""
@@ -188,10 +189,14 @@ class Factorization:
         given_u = torch.cat([one.expand(*u.shape[:2], 1), u[..., 1:]], dim=-1)
         given_v = torch.cat([one.expand(*v.shape[:2], 1), v[..., 1:]], dim=-1)
         drawn = u[..., 0] + (v * given_u).sum(-1)
-        within = _spread(consumers.covariance, given_v) + _spread(products.covariance, given_u)
+        within = _spread(consumers, given_v) + _spread(products, given_u)
         scale, shift = self.tensors["scale"], self.tensors["shift"]
         deviation = (drawn.var(0) + within).sqrt() * scale
         return Belief(drawn.mean(0) * scale + shift, deviation, (1 / self.tensors["tau"]).mean().sqrt() * scale)
+
+    def unsureness(self, side: str) -> Tensor:
+        """(S, 1, K + 1, K + 1) covariance of every new consumer's or product's vector, given its features alone."""
+        return self.tensors[f"{side}.precision"].inverse().unsqueeze(1)
 
     def _known(self, side: str, rows: Tensor) -> Vectors:
         return Vectors(self.tensors[f"{side}.vectors"][:, rows], None)
@@ -202,12 +207,15 @@ class Factorization:
         for group, values in enumerate(features):
             scores = values @ self.tensors[f"{side}.projection.{group}"]
             mean = mean + scores @ self.tensors[f"{side}.weights.{group}"]
-        covariance = self.tensors[f"{side}.precision"].inverse().unsqueeze(1)
-        return Vectors(mean, covariance.expand(-1, n, -1, -1))
+        return Vectors(mean, self.unsureness(side).expand(-1, n, -1, -1))
 
 
-def _spread(covariance: Tensor | None, given: Tensor) -> Tensor | float:
-    """Mean over the samples of x' C x: (N,), from C (S, N, D, D) and x (S, N, D)."""
+def _spread(vectors: Vectors, given: Tensor) -> Tensor | float:
+    """Mean over the samples of x' C x: (N,), from C (S, N or 1, D, D) and x (S, N or 1, D)."""
+    covariance = vectors.covariance
     if covariance is None:
         return 0.0
-    return ((covariance @ given.unsqueeze(-1)).squeeze(-1) * given).sum(-1).mean(0)
+    shared = covariance.shape[1] == 1  # one matrix for all rows: one product, instead of one for each row
+    told = given @ covariance.squeeze(1) if shared else (covariance @ given.unsqueeze(-1)).squeeze(-1)
+    spread = (told * given).sum(-1).mean(0)
+    return spread if vectors.unsure is None else spread * vectors.unsure

@@ -6,6 +6,7 @@ What is absent stays visible as a mask bit or as row 0; it is never a plain zero
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +17,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from features.batch import CODE_WIDTH, CONTENT_WIDTH, N_FACETS, FeatureBatch, Indexed, TrainingSet
+from features.batch import (
+    CODE_WIDTH,
+    CONTENT_WIDTH,
+    N_FACETS,
+    ConsumerBlock,
+    FeatureBatch,
+    Indexed,
+    PairBlock,
+    ProductBlock,
+    TrainingSet,
+)
 from features.errors import ReleaseError
 from features.types import RatingScale
 from features.vocabulary import UNKNOWN, Vocabulary
@@ -192,39 +203,50 @@ class Preparation:
 
     def inputs(self, batch: FeatureBatch, belief: Belief) -> Inputs:
         """The batch, and what ratings alone say of its rows, as tensors on the CPU."""
-        who, what = batch.consumers, batch.products
-        attributes, attribute_row = self._attributes(what.attributes)
-        content, content_row = _table(what.content, (CONTENT_WIDTH,))
-        consumer_facets, product_facets = (_facets(side.facet_codes, side.facet_weights) for side in (who, what))
-        pair_codes, pair_row = _table(batch.pairs.codes, (2, CODE_WIDTH), absent=np.nan)
+        who, what = self.consumer_inputs(batch.consumers), self.product_inputs(batch.products)
         return Inputs(
-            consumer=numbers_of(self.consumers, who.consumer_ids),
-            product=numbers_of(self.products, what.product_ids),
-            consumer_numeric=_standardised(who.numeric, self.consumer_mean, self.consumer_deviation),
-            product_numeric=_standardised(what.numeric, self.product_mean, self.product_deviation),
-            belief=self._belief(belief),
-            history=numbers_of(self.products, who.history_ids),
-            history_rating=self._buckets(who.history_ratings),
-            history_mask=torch.from_numpy(np.asarray(who.history_ids != "", bool)),
-            closeness=_closeness(consumer_facets, product_facets),
-            time=_cycles(batch.as_of),
-            attribute_row=attribute_row,
-            content_row=content_row,
-            consumer_codes_row=consumer_facets.code_row,
-            consumer_weights_row=consumer_facets.weight_row,
-            product_codes_row=product_facets.code_row,
-            product_weights_row=product_facets.weight_row,
-            pair_row=pair_row,
-            attributes=attributes,
-            content=torch.nan_to_num(content),
-            consumer_codes=consumer_facets.codes,
-            consumer_weights=consumer_facets.weights,
-            product_codes=product_facets.codes,
-            product_weights=product_facets.weights,
-            pair_codes=pair_codes,
+            **who,
+            **what,
+            **pair_inputs(batch.pairs),
+            closeness=closeness_inputs(who, what),
+            belief=self.belief_inputs(belief),
+            time=time_inputs(batch.as_of),
         )
 
-    def _belief(self, belief: Belief) -> Tensor:
+    def consumer_inputs(self, who: ConsumerBlock) -> dict[str, Tensor]:
+        """The fields of `Inputs` that are about N consumers."""
+        facets = _facets(who.facet_codes, who.facet_weights)
+        return {
+            "consumer": numbers_of(self.consumers, who.consumer_ids),
+            "consumer_numeric": _standardised(who.numeric, self.consumer_mean, self.consumer_deviation),
+            "history": numbers_of(self.products, who.history_ids),
+            "history_rating": self._buckets(who.history_ratings),
+            "history_mask": torch.from_numpy(np.asarray(who.history_ids != "", bool)),
+            "consumer_codes": facets.codes,
+            "consumer_codes_row": facets.code_row,
+            "consumer_weights": facets.weights,
+            "consumer_weights_row": facets.weight_row,
+        }
+
+    def product_inputs(self, what: ProductBlock) -> dict[str, Tensor]:
+        """The fields of `Inputs` that are about N products."""
+        attributes, attribute_row = self._attributes(what.attributes)
+        content, content_row = _table(what.content, (CONTENT_WIDTH,))
+        facets = _facets(what.facet_codes, what.facet_weights)
+        return {
+            "product": numbers_of(self.products, what.product_ids),
+            "product_numeric": _standardised(what.numeric, self.product_mean, self.product_deviation),
+            "attributes": attributes,
+            "attribute_row": attribute_row,
+            "content": torch.nan_to_num(content),
+            "content_row": content_row,
+            "product_codes": facets.codes,
+            "product_codes_row": facets.code_row,
+            "product_weights": facets.weights,
+            "product_weights_row": facets.weight_row,
+        }
+
+    def belief_inputs(self, belief: Belief) -> Tensor:
         """Where a prediction starts: (N, 3) logits of stars (0..1) and of liking, and the deviation in stars."""
         width = self.scale.high - self.scale.low
         rating = ((belief.mean - self.scale.low) / width).clamp(0.02, 0.98)
@@ -267,6 +289,26 @@ class Preparation:
             raise ReleaseError(
                 f"The vocabularies in {folder} cannot be read: {error}.", remedy="Train and save the model again."
             ) from error
+
+
+def pair_inputs(pairs: PairBlock) -> dict[str, Tensor]:
+    """The fields of `Inputs` that are about N pairs."""
+    codes, row = _table(pairs.codes, (2, CODE_WIDTH), absent=np.nan)
+    return {"pair_codes": codes, "pair_row": row}
+
+
+def closeness_inputs(who: Mapping[str, Tensor], what: Mapping[str, Tensor]) -> Tensor:
+    """(N, 2, K) of N pairs, from both sides' fields; in parts, since every row needs the cosines of its facets."""
+    parts = [
+        closeness(
+            who["consumer_codes"][who["consumer_codes_row"][rows]],
+            who["consumer_weights"][who["consumer_weights_row"][rows]],
+            what["product_codes"][what["product_codes_row"][rows]],
+            what["product_weights"][what["product_weights_row"][rows]],
+        )
+        for rows in torch.split(torch.arange(len(what["product"])), CHUNK)
+    ]
+    return torch.cat(parts)
 
 
 def unit_rating(rating: NDArray[np.float32], scale: RatingScale) -> NDArray[np.float32]:
@@ -333,21 +375,7 @@ def _facets(codes: Indexed, weights: Indexed) -> _Facets:
     return _Facets(code_table[:, :, :n_slots], code_row, weight_table[:, :, :n_slots], weight_row)
 
 
-def _closeness(consumer: _Facets, product: _Facets) -> Tensor:
-    """(N, 2, K), in parts, since every row needs the cosines of all its facets."""
-    parts = [
-        closeness(
-            consumer.codes[consumer.code_row[rows]],
-            consumer.weights[consumer.weight_row[rows]],
-            product.codes[product.code_row[rows]],
-            product.weights[product.weight_row[rows]],
-        )
-        for rows in torch.split(torch.arange(len(consumer.code_row)), CHUNK)
-    ]
-    return torch.cat(parts)
-
-
-def _cycles(as_of: NDArray[np.datetime64]) -> Tensor:
+def time_inputs(as_of: NDArray[np.datetime64]) -> Tensor:
     """Weekday, hour and month of UTC times as points on circles: (N, 6)."""
     hours = as_of.astype("datetime64[h]").astype(np.int64)
     months = as_of.astype("datetime64[M]").astype(np.int64)

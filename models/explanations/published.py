@@ -7,6 +7,7 @@ explanations, and `counterpoint evaluate-explanations` judges them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -62,6 +63,19 @@ class Published:
             of_pair = self._written.setdefault(text.consumer_id, {}).setdefault(text.product_id, {})
             of_pair[text.stance] = text
 
+    @property
+    def wording(self) -> Wording:
+        """The dataset's nouns."""
+        return self._config.wording
+
+    def side(self, kind: EntityKind, entity_id: str) -> Side:
+        """What is known of one consumer or product; empty for a newcomer."""
+        return self._described.get((kind, entity_id), _Described(Side(entity_id))).side
+
+    def sides(self, kind: EntityKind) -> Iterator[Side]:
+        """All consumers or products of whom anything is known."""
+        return (described.side for (its, _), described in self._described.items() if its is kind)
+
     def written_for(self, consumer_id: str) -> frozenset[str]:
         """Products for which a text was written for exactly this consumer."""
         return frozenset(self._written.get(consumer_id, ()))
@@ -72,7 +86,7 @@ class Published:
         `oldest`: what rests on evidence from before does not count; None sets no limit.
         """
         of_pair = self._written.get(consumer_id, {}).get(product_id, {})
-        written = {stance: text for stance, text in of_pair.items() if _is_fresh(text, oldest)}
+        written = {stance: text for stance, text in of_pair.items() if is_fresh(text, oldest)}
         composed: tuple[Explanation, ...] = ()
         if len(written) < len(STANCES):
             composed = self._composed(consumer_id, product_id, oldest)
@@ -93,7 +107,7 @@ def in_template_words(texts: ReleaseTexts, wording: Wording) -> ReleaseTexts:
     return replace(texts, facets=texts.facets.assign(text=said, model=TEMPLATE), pair_texts=texts.pair_texts.iloc[:0])
 
 
-def _is_fresh(text: Explanation, oldest: datetime | None) -> bool:
+def is_fresh(text: Explanation, oldest: datetime | None) -> bool:
     """Whether a text rests on evidence that is known to be recent enough."""
     return oldest is None or (text.evidence_time is not None and text.evidence_time >= oldest)
 

@@ -40,6 +40,7 @@ from features.batch import (
     HISTORY_LENGTH,
     PRODUCT_NUMERIC,
     FeatureBatch,
+    ProductBlock,
     TrainingSet,
 )
 from features.errors import ReleaseError, TrainingError
@@ -50,9 +51,11 @@ from models.backbones.closeness import N_KERNELS
 from models.backbones.collaborative import Collaborative, CollaborativeConfig
 from models.backbones.factorization import Belief
 from models.backbones.fusion import Backend, FieldAttention, make_backend
+from models.backbones.held import HeldInputs
 from models.backbones.preparation import N_BELIEF, N_TIME, RATING_BUCKETS, Events, Inputs, Preparation, unit_rating
 from models.backbones.reasons import Reasons, Shown
 from models.base import FitReport, MethodConfig, Recommender, RunContext, Scores, register
+from models.held import Held
 from models.members import Members
 from models.threads import torch_threads
 from models.training import LoopSettings, fit_epochs, fit_module, seeded
@@ -300,31 +303,33 @@ class LRRecsys(Recommender):
 
     def score(self, batch: FeatureBatch) -> Scores:
         """Stars, probability of liking, and the attention on each field: means over the members."""
-        members = self.score_members(batch)
-        if len(members) == 1:
-            return members[0]
-        rating, click, attention = (
-            np.stack([getattr(scores, name) for scores in members]).mean(0, dtype=np.float32)
-            for name in ("rating", "click", "attention")
-        )
-        return Scores(rating, click, FIELDS, attention)
+        return _mean(self.score_members(batch))
+
+    def hold(self, products: ProductBlock) -> Held:
+        """The products' vectors and inputs are made once; the network sees those that are asked for."""
+        fit = self._fitted()
+        return HeldInputs(fit.preparation, fit.collaborative, lambda inputs: _mean(self._scored(inputs)), products)
 
     def score_members(self, batch: FeatureBatch) -> list[Scores]:
         """The scores of each member by itself."""
-        fit, n_members = self._fitted(), self.config.members
+        fit = self._fitted()
         if not len(batch):
             nothing = np.zeros(0, np.float32)
-            return [Scores(nothing, nothing, FIELDS, np.zeros((0, len(FIELDS)), np.float32))] * n_members
+            empty = Scores(nothing, nothing, FIELDS, np.zeros((0, len(FIELDS)), np.float32))
+            return [empty] * self.config.members
         with torch_threads(1), torch.inference_mode():
-            inputs = fit.preparation.inputs(batch, fit.collaborative.believe(batch))
-            parts = [fit.network(inputs.rows(rows)) for rows in torch.split(torch.arange(len(batch)), CHUNK)]
+            return self._scored(fit.preparation.inputs(batch, fit.collaborative.believe(batch)))
+
+    def _scored(self, inputs: Inputs) -> list[Scores]:
+        """Of each member, the scores of the rows."""
+        fit = self._fitted()
+        parts = [fit.network(inputs.rows(rows)) for rows in torch.split(torch.arange(len(inputs.product)), CHUNK)]
         rating = torch.cat([part.rating for part in parts], dim=1)
         click = torch.cat([part.click for part in parts], dim=1) * fit.calibration[0] + fit.calibration[1]
         attention = torch.cat([part.attention for part in parts], dim=1)
         stars = self.scale.low + rating * (self.scale.high - self.scale.low)
-        return [
-            Scores(stars[m].numpy(), click[m].sigmoid().numpy(), FIELDS, attention[m].numpy()) for m in range(n_members)
-        ]
+        members = range(self.config.members)
+        return [Scores(stars[m].numpy(), click[m].sigmoid().numpy(), FIELDS, attention[m].numpy()) for m in members]
 
     def save(self, folder: Path) -> None:
         """Writes weights.safetensors, vocabularies.json and what `Collaborative.save` writes."""
@@ -399,6 +404,16 @@ class LRRecsys(Recommender):
         if self._fit is None:
             raise TrainingError("lr_recsys was asked to score before it was fitted.", remedy="Call fit or load first.")
         return self._fit
+
+
+def _mean(members: list[Scores]) -> Scores:
+    if len(members) == 1:
+        return members[0]
+    rating, click, attention = (
+        np.stack([getattr(scores, name) for scores in members]).mean(0, dtype=np.float32)
+        for name in ("rating", "click", "attention")
+    )
+    return Scores(rating, click, FIELDS, attention)
 
 
 def _check_rows(train: TrainingSet, valid: TrainingSet) -> None:

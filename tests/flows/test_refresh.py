@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
+import numpy as np
 import pandas as pd
 import pytest
 
+from features.inbox import Feedback, Inbox
 from features.rows import PRODUCT_CONTENT, PRODUCT_FACETS
 from features.store import FeatureRows
 from flows import refresh
@@ -65,6 +69,24 @@ def test_a_vanished_consumer_is_nowhere(shop) -> None:
     assert (result.consumers, result.deleted["consumer_features"]) == (Count(removed=1), 1)
     assert shop.leaver not in shop.everything()
     assert FeatureRows(shop.workspace.settings).online_consumers([shop.leaver]).features.index.tolist() == [-1]
+
+
+def test_feedback_reaches_the_lake_and_the_forgotten_leave_it_though_the_source_stays(shop) -> None:
+    inbox, lake = Inbox(shop.workspace.settings.inbox), shop.workspace.lake
+    consumer_id = next(it for it in lake.read("interactions")["consumer_id"] if it != shop.leaver)
+    feedback = Feedback("f1", consumer_id, "p01", 5.0, datetime(2026, 1, 2, 3, tzinfo=UTC))
+    inbox.add(feedback)
+    inbox.forget(shop.leaver)
+    result = shop.refresh()
+    assert result.consumers == Count(changed=1, removed=1)
+    rated = lake.read("interactions").query("consumer_id == @consumer_id").iloc[-1]
+    assert (rated["product_id"], rated["rating"], rated["timestamp"]) == ("p01", 5.0, feedback.at)
+    consumers = FeatureRows(shop.workspace.settings).online_consumers([consumer_id, shop.leaver])
+    assert consumers.features.event_time[0] == np.datetime64("2026-01-02T03")
+    assert consumers.features.index[1] == -1
+    assert shop.leaver not in shop.everything()
+    again = shop.refresh()
+    assert (again.consumers, again.written) == (Count(), {})
 
 
 def test_a_cosmetic_edit_moves_nothing(shop) -> None:

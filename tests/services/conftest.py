@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +30,7 @@ from features.batch import (
     TrainingSet,
 )
 from features.errors import StoreError
+from features.inbox import Inbox
 from features.lake import Lake
 from features.settings import HostSettings, ServeSettings
 from features.states import consumer_states, product_states
@@ -46,6 +47,7 @@ from features.types import (
     Stance,
 )
 from models.base import RunContext, Scores
+from models.held import Crossed
 from models.release import ARTIFACT_FOLDER, ARTIFACT_NAME, Release, ReleaseStore, ReleaseTexts
 from services.explain import Reasons
 from services.guard import Guard
@@ -55,6 +57,7 @@ from services.sources import ConsumerNow, absent_consumer
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
 COUNTS = {"p1": 5.0, "p2": 50.0, "p3": np.nan}
+ATTRIBUTES = {"p1": ("genre=Drama", "year=1990"), "p2": ("genre=Drama", "year=2000"), "p3": ("genre=Comedy",)}
 
 
 def make_release(release_id: str = "r1") -> Release:
@@ -129,6 +132,27 @@ def make_texts() -> ReleaseTexts:
     return ReleaseTexts(*(pd.DataFrame(rows) for rows in (titles, facets, facts, [written])))
 
 
+def block_of(attributes: Mapping[str, tuple[str, ...]]) -> ProductBlock:
+    """Products with attributes, and nothing else known of them."""
+    n, nowhere = len(attributes), np.full(len(attributes), -1, np.int32)
+    listed = np.empty(n, object)
+    listed[:] = list(attributes.values())
+    codes = np.zeros((0, 2, N_FACETS, CODE_WIDTH), np.float32)
+    return ProductBlock(
+        product_ids=np.array(list(attributes), object),
+        numeric=np.zeros((n, len(PRODUCT_NUMERIC)), np.float32),
+        attributes=listed,
+        content=Indexed(np.zeros((0, CONTENT_WIDTH), np.float32), nowhere),
+        facet_codes=Indexed(codes, nowhere),
+        facet_weights=Indexed(codes[..., 0], nowhere),
+    )
+
+
+@pytest.fixture
+def make_products() -> Callable[[Mapping[str, tuple[str, ...]]], ProductBlock]:
+    return block_of
+
+
 @dataclass
 class FakeFeatures:
     """Knows the consumer c1, who has seen p1; `broken` makes every read fail."""
@@ -147,20 +171,9 @@ class FakeFeatures:
         return ConsumerNow(block, NOW)
 
     def products(self, product_ids: Sequence[str]) -> ProductBlock:
-        n, nowhere = len(product_ids), np.full(len(product_ids), -1, np.int32)
-        numeric = np.zeros((n, len(PRODUCT_NUMERIC)), np.float32)
-        numeric[:, 0] = [COUNTS[it] for it in product_ids]
-        attributes = np.empty(n, object)
-        attributes[:] = [()] * n
-        codes = np.zeros((0, 2, N_FACETS, CODE_WIDTH), np.float32)
-        return ProductBlock(
-            product_ids=np.array(product_ids, object),
-            numeric=numeric,
-            attributes=attributes,
-            content=Indexed(np.zeros((0, CONTENT_WIDTH), np.float32), nowhere),
-            facet_codes=Indexed(codes, nowhere),
-            facet_weights=Indexed(codes[..., 0], nowhere),
-        )
+        block = block_of({it: ATTRIBUTES.get(it, ()) for it in product_ids})
+        block.numeric[:, 0] = [COUNTS[it] for it in product_ids]
+        return block
 
     def pairs(self, consumer_id: str, product_ids: Sequence[str]) -> PairBlock:
         self.pairs_asked.append((consumer_id, *product_ids))
@@ -176,12 +189,16 @@ class FakeModel:
 
     broken: bool = False
     batches: list[FeatureBatch] = field(default_factory=list)
+    bases: dict[str, float] = field(default_factory=lambda: {"p3": 3.0, "p1": 2.0, "p2": 1.0})
+
+    def hold(self, products: ProductBlock) -> Crossed:
+        return Crossed(self, products)  # type: ignore[arg-type]
 
     def score(self, batch: FeatureBatch) -> Scores:
         if self.broken:
             raise RuntimeError("no kernel")
         self.batches.append(batch)
-        base = np.array([{"p3": 3.0, "p1": 2.0, "p2": 1.0}[it] for it in batch.products.product_ids])
+        base = np.array([self.bases[it] for it in batch.products.product_ids])
         known = ~np.isnan(batch.consumers.numeric).all(axis=1)
         rating = (base + 0.5 * known + 0.1 * (batch.pairs.codes.index >= 0)).astype(np.float32)
         attention = np.tile(np.array([[0.25, 0.75]], np.float32), (len(batch), 1))
@@ -209,18 +226,25 @@ def reasons(texts: ReleaseTexts) -> Reasons:
 
 
 @pytest.fixture
-def runtime(features: FakeFeatures, model: FakeModel, reasons: Reasons) -> Runtime:
-    return make_runtime(features, model, reasons)
-
-
-def make_runtime(features: FakeFeatures, model: FakeModel, reasons: Reasons, release_id: str = "r1") -> Runtime:
-    titles = dict(make_texts().products[["product_id", "title"]].to_numpy())
-    return Runtime(make_release(release_id), model, features, reasons, titles)  # type: ignore[arg-type]
+def inbox(tmp_path: Path) -> Inbox:
+    return Inbox(tmp_path / "inbox.sqlite")
 
 
 @pytest.fixture
-def open_runtime(features: FakeFeatures, model: FakeModel, reasons: Reasons) -> Callable[[str], Runtime]:
-    return lambda release_id: make_runtime(features, model, reasons, release_id)
+def runtime(features: FakeFeatures, model: FakeModel, reasons: Reasons, inbox: Inbox) -> Runtime:
+    return make_runtime(features, model, reasons, inbox)
+
+
+def make_runtime(
+    features: FakeFeatures, model: FakeModel, reasons: Reasons, inbox: Inbox, release_id: str = "r1"
+) -> Runtime:
+    titles = dict(make_texts().products[["product_id", "title"]].to_numpy())
+    return Runtime(make_release(release_id), model, features, reasons, titles, inbox)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def open_runtime(features: FakeFeatures, model: FakeModel, reasons: Reasons, inbox: Inbox) -> Callable[[str], Runtime]:
+    return lambda release_id: make_runtime(features, model, reasons, inbox, release_id)
 
 
 @pytest.fixture
@@ -234,8 +258,8 @@ def _make_runtime() -> Callable[..., Runtime]:
 
 
 @pytest.fixture
-def make_runtime_on(model: FakeModel, reasons: Reasons) -> Callable[[Any], Runtime]:
-    return lambda features: make_runtime(features, model, reasons)
+def make_runtime_on(model: FakeModel, reasons: Reasons, inbox: Inbox) -> Callable[[Any], Runtime]:
+    return lambda features: make_runtime(features, model, reasons, inbox)
 
 
 # Requests through the guard, without a server.

@@ -16,11 +16,11 @@ from features.settings import HostSettings
 from models.release import ReleaseStore, ReleaseTexts
 from services.explain import Reasons
 from services.runtime import Runtime
+from services.schemas import RecommendRequest
 from services.sources import AgeLimits, OnlineFeatures
 
-EVIDENCE = datetime(2024, 5, 1, tzinfo=UTC)
-AGE = (datetime.now(UTC) - EVIDENCE).total_seconds() / 86_400
-"""Days since the evidence of all texts."""
+NOW = datetime(2024, 5, 11, tzinfo=UTC)
+"""Ten days after the evidence of all texts."""
 
 
 def test_a_row_is_absent_from_the_moment_it_is_past_its_limit() -> None:
@@ -39,10 +39,10 @@ def test_a_row_is_absent_from_the_moment_it_is_past_its_limit() -> None:
 
 @pytest.mark.parametrize("pair", [("c1", "p2"), ("c1", "p1"), ("stranger", "p1")])
 def test_no_text_is_shown_past_its_limit_and_the_reason_says_why(texts: ReleaseTexts, pair: tuple[str, str]) -> None:
-    before = Reasons(texts).of(*pair)
+    before = Reasons(texts).of(*pair, NOW)
     assert any(reason.fact_ids for reason in before)
-    assert Reasons(texts, text_days=AGE + 1).of(*pair) == before
-    for reason, was in zip(Reasons(texts, text_days=AGE - 1).of(*pair), before, strict=True):
+    assert Reasons(texts, text_days=11).of(*pair, NOW) == before
+    for reason, was in zip(Reasons(texts, text_days=9).of(*pair, NOW), before, strict=True):
         assert (reason.facts, reason.fact_ids) == ((), ())
         assert (reason.text, reason.granularity) == ("", "expired") if was.fact_ids else (was.text, "none")
 
@@ -50,7 +50,7 @@ def test_no_text_is_shown_past_its_limit_and_the_reason_says_why(texts: ReleaseT
 def test_an_expired_consumer_is_named_in_the_answer(runtime: Runtime, features: Any) -> None:
     known = features.consumer("stranger")
     features.consumer = lambda consumer_id: replace(known, expired=True)
-    answer = runtime.recommend("c1", None, k=2)
+    answer = runtime.recommend(RecommendRequest(consumer_id="c1", k=2))
     assert (answer.degraded, answer.cold) == (True, True)
     assert answer.cause == "what is known of the consumer is past its age limit"
 

@@ -14,6 +14,7 @@ from features.errors import StoreError
 from services import breaker
 from services.breaker import FAILURES, Breaker, SparedFeatures
 from services.runtime import Runtime
+from services.schemas import RecommendRequest
 
 SECONDS = 0.05
 
@@ -96,6 +97,6 @@ def test_answers_without_the_store_are_complete_and_say_so(
 ) -> None:
     runtime = make_runtime_on(SparedFeatures(features, SECONDS))
     features.broken = True
-    answers = [runtime.recommend("c1", None, k=3) for _ in range(5)]
+    answers = [runtime.recommend(RecommendRequest(consumer_id="c1", k=3)) for _ in range(5)]
     assert {len(answer.items) for answer in answers} == {3}
     assert all(answer.degraded and "online store" in str(answer.cause) for answer in answers)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -21,7 +23,7 @@ from features.assemble import consumer_block, cross, pair_block, product_block
 from features.settings import HostSettings
 from features.store import FeatureRows
 from models.release import ReleaseStore
-from services.schemas import RecommendResponse, ScoreResponse
+from services.schemas import InsightsResponse, RecommendResponse, ScoreResponse
 
 pytestmark = pytest.mark.slow
 
@@ -119,6 +121,63 @@ def test_recommendations_leave_out_what_was_seen_and_argue_both_sides(client: ht
     assert answer.evidence_time is not None
 
 
+def test_wishes_are_followed_and_disclosed(client: httpx.Client) -> None:
+    even = {"op": "eq", "attribute": "parity", "value": "even"}
+    wishes = {
+        "filter": {"op": "or", "rules": [even, {"op": "contains", "attribute": "title", "text": "p15"}]},
+        "boosts": [{"rule": even, "by": 10}],
+        "pins": [{"product_ids": ["p15"], "rank": 2}],
+        "diversity": {"lambda": 0.5},
+        "contributions": True,
+    }
+    answer = RecommendResponse.model_validate(post(client, "/v1/recommend", {"consumer_id": "c0", "k": 4, **wishes}))
+    assert not answer.degraded
+    assert answer.items[1].product_id == "p15"
+    assert "pin" in answer.items[1].moved_by
+    assert {item.product_id for item in answer.items} <= {"p10", "p12", "p14", "p15", "p16", "p18"}
+    assert any(part.click for part in answer.items[0].contributions if part.part == "product")
+
+
+def test_an_unknown_attribute_is_a_problem_of_the_caller(client: httpx.Client) -> None:
+    wish = {"filter": {"op": "eq", "attribute": "colour", "value": "red"}}
+    answer = client.post("/v1/recommend", json=wish)
+    assert answer.status_code == 400, answer.text
+    assert "parity, title" in answer.json()["detail"]
+
+
+def test_feedback_is_kept_once_and_known_at_once(client: httpx.Client) -> None:
+    first = post(client, "/v1/recommend", {"consumer_id": "newcomer", "k": 1})
+    best = first["items"][0]["product_id"]
+    rating = {"feedback_id": "f1", "consumer_id": "newcomer", "product_id": best, "rating": 5}
+    rating["recommendation_id"] = first["recommendation_id"]
+    assert [post(client, "/v1/feedback", rating)["stored"] for _ in range(2)] == [True, False]
+    second = post(client, "/v1/recommend", {"consumer_id": "newcomer", "k": 20})
+    assert (first["cold"], second["cold"], second["degraded"]) == (True, False, False)
+    assert best not in {item["product_id"] for item in second["items"]}
+    assert client.post("/v1/feedback", json={**rating, "rating": 1}).status_code == 400
+    assert client.post("/v1/feedback", json={**rating, "product_id": "gone"}).status_code == 400
+
+
+def test_a_product_page_says_what_speaks_for_and_against_it(client: httpx.Client) -> None:
+    answer = client.get("/v1/products/p16/insights")
+    assert answer.status_code == 200, answer.text
+    insights = InsightsResponse.model_validate(answer.json())
+    assert {argument.stance for argument in insights.arguments} == {"for", "against"}
+    assert insights.title == "Title p16"
+    assert client.get("/v1/products/nothing/insights").status_code == 404
+    assert client.post("/v1/products/p16/insights", json={}).status_code == 405
+
+
+def test_a_forgotten_consumer_is_a_stranger_from_then_on(client: httpx.Client) -> None:
+    assert not post(client, "/v1/recommend", {"consumer_id": "c11", "k": 1})["cold"]
+    for _ in range(2):
+        answer = client.delete("/v1/consumers/c11")
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["remaining"]
+    assert post(client, "/v1/recommend", {"consumer_id": "c11", "k": 1})["cold"]
+    assert post(client, "/v1/score", {"consumer_id": "c11", "product_ids": ["p1"]})["evidence_time"] is None
+
+
 def test_explanations_carry_the_facts_behind_them(client: httpx.Client) -> None:
     written = post(client, "/v1/explain", {"consumer_id": "c0", "product_id": "p15"})["reasons"]
     assert written[0]["text"] == "Written for c1 and p2."
@@ -147,6 +206,8 @@ def test_strangers_are_answered(client: httpx.Client) -> None:
         ("/v1/recommend", b'{"k": 101}'),
         ("/v1/recommend", b'{"k": "x"}'),
         ("/v1/recommend", b'{"colour": 1}'),
+        ("/v1/recommend", b'{"filter": {"op": "eval", "attribute": "parity", "value": "even"}}'),
+        ("/v1/recommend", b'{"explanations": "live"}'),
         ("/v1/recommend", b'{"consumer_id": "c0", "history": []}'),
         ("/v1/recommend", b'{"consumer_id": "\\ud800"}'),
         ("/v1/score", b"{}"),
@@ -186,6 +247,49 @@ def test_health_metrics_and_documentation_are_there(client: httpx.Client) -> Non
     assert "counterpoint_requests_total" in client.get("/metrics").text
     paths = client.get("/docs.json").json()["paths"]
     assert {"/v1/recommend", "/v1/score", "/v1/explain"} <= set(paths)
+
+
+# docs/serving.md
+
+PAGE = ROOT / "docs" / "serving.md"
+EXAMPLE = re.compile(r"```http\n(\w+) (\S+)\n(.*?)```\n\n```json\n(.*?)```", re.DOTALL)
+
+
+def page_examples() -> list[Any]:
+    found = EXAMPLE.findall(PAGE.read_text(encoding="utf-8"))
+    return [
+        pytest.param(method, path, body.strip(), json.loads(shown), id=f"{n} {method} {path}")
+        for n, (method, path, body, shown) in enumerate(found)
+    ]
+
+
+def shown_paths(shown: Any, at: str = "") -> Iterator[str]:
+    """Where the page shows a value; of a list, its first element stands for all."""
+    if isinstance(shown, dict):
+        for key, value in shown.items():
+            yield f"{at}/{key}"
+            yield from shown_paths(value, f"{at}/{key}")
+    elif isinstance(shown, list) and shown:
+        yield from shown_paths(shown[0], f"{at}/0")
+
+
+def test_every_endpoint_has_an_example_on_the_page() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert len(page_examples()) == page.count("```http") == page.count("```json")
+    routes = {(str(it.values[0]), re.sub(r"[pc]\d+", "{}", str(it.values[1]))) for it in page_examples()}
+    posts = {("POST", f"/v1/{name}") for name in ("recommend", "score", "explain", "feedback")}
+    assert routes == posts | {("GET", "/v1/products/{}/insights"), ("DELETE", "/v1/consumers/{}")}
+
+
+@pytest.mark.parametrize(("method", "path", "body", "shown"), page_examples())
+def test_an_example_of_the_page_is_answered_as_shown(
+    client: httpx.Client, method: str, path: str, body: str, shown: Any
+) -> None:
+    headers = {"content-type": "application/json"} if body else {}
+    answer = client.request(method, path, content=body or None, headers=headers)
+    assert answer.status_code == 200, answer.text
+    assert set(shown_paths(shown)) <= set(shown_paths(answer.json()))
+    assert not answer.json().get("degraded")
 
 
 def test_a_promotion_is_followed_without_a_restart(client: httpx.Client, tiny_release: HostSettings) -> None:

@@ -22,6 +22,7 @@ from models.release import ReleaseStore
 from services.explain import Reasons
 from services.live import LiveRuntime
 from services.runtime import Runtime
+from services.schemas import ExplainRequest, RecommendRequest
 
 SWITCHES = 20
 
@@ -36,7 +37,7 @@ class Store:
         return self.live
 
 
-def test_no_answer_mixes_two_releases(features: Any, model: Any, texts: Any, make_runtime: Any) -> None:
+def test_no_answer_mixes_two_releases(features: Any, model: Any, texts: Any, make_runtime: Any, inbox: Any) -> None:
     """The model's score, the text and the id of each release bear the same number; readers ask while it changes."""
     store, stop, mixed, seen = Store(), threading.Event(), list[Any](), set[int]()
 
@@ -46,13 +47,13 @@ def test_no_answer_mixes_two_releases(features: Any, model: Any, texts: Any, mak
         scored = replace(model)
         scored.score = lambda batch: replace(model.score(batch), rating=np.full(len(batch), number, np.float32))
         said = replace(texts, pair_texts=texts.pair_texts.assign(text=f"Text {number}"))
-        return make_runtime(features, scored, Reasons(said), live_id)
+        return make_runtime(features, scored, Reasons(said), inbox, live_id)
 
     live = LiveRuntime(store, open_live, check_seconds=0.0)  # type: ignore[arg-type]  # the pointer alone is used
 
     def ask() -> None:
         while not stop.is_set():
-            answer = live.current().explain("c1", "p2")
+            answer = live.current().explain(ExplainRequest(consumer_id="c1", product_id="p2"))
             number = int(answer.release_id[1:])
             seen.add(number)
             if (answer.item.rating, answer.reasons[0].text) != (number, f"Text {number}"):
@@ -155,7 +156,7 @@ def test_a_broken_release_is_refused_and_the_old_one_serves(
     until(lambda: live.ready and live._settled == "broken")
     with pytest.raises(ReleaseError, match=message):
         raise live._refusal
-    assert live.current().recommend("c0", None, k=2).release_id == good.release_id
+    assert live.current().recommend(RecommendRequest(consumer_id="c0", k=2)).release_id == good.release_id
     store.rollback()
     until(lambda: live.ready and live._settled == good.release_id)
     assert live.current().score("c0", ["p1"]).items[0].click is not None

@@ -1,0 +1,236 @@
+"""Latency of the service by stage, its throughput, and what the shortlist loses, over a catalog of 10,000 products.
+
+    python -m benchmarks.serving [--home DIR]
+
+Without a home one is made (`benchmarks/large_catalog.py`). Stages are timed in this process, one request after the
+other; HTTP is timed against a server of its own, with requests on a fixed clock (`benchmarks/latency.py`), client and
+server on one machine. Writes `benchmarks/results/serving/serving.json` and `stages.png`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from benchmarks.latency import Config, measure_endpoint
+from benchmarks.record import write_result
+from features.settings import HostSettings
+
+N_REQUESTS = 100
+CANDIDATES = 100
+KEEPS = (100, 200, 300, 500, 1_000, 2_000)
+FOLDER = "serving"
+
+
+@dataclass
+class Stopwatch:
+    """Milliseconds of named stages, request by request."""
+
+    times: dict[str, list[float]] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Times what happens inside."""
+        start = time.perf_counter()
+        yield
+        self.times.setdefault(name, []).append((time.perf_counter() - start) * 1000)
+
+    def summary(self) -> dict[str, dict[str, float]]:
+        """Median and 99th percentile of each stage."""
+        return {
+            name: {"p50_ms": round(float(np.percentile(it, 50)), 2), "p99_ms": round(float(np.percentile(it, 99)), 2)}
+            for name, it in self.times.items()
+        }
+
+
+def main(
+    home: Annotated[str, typer.Option(help="A home with a live release; by default one is made.")] = "",
+    products: Annotated[int, typer.Option(help="Of the home that is made.")] = 10_000,
+    seconds: Annotated[float, typer.Option(help="Of each HTTP measurement.")] = 20.0,
+) -> None:
+    """Measures and writes the files."""
+    from flows.workspace import prepare_environment
+
+    with tempfile.TemporaryDirectory() as made:
+        settings = HostSettings.from_environment({"COUNTERPOINT_HOME": home or made})
+        os.environ |= {"COUNTERPOINT_HOME": str(settings.home), "BENTOML_HOME": str(settings.bentoml)}
+        prepare_environment(settings)
+        if not home:
+            from benchmarks.large_catalog import CatalogSize, build_home
+
+            build_home(settings, CatalogSize(products=products))
+        result = _measured(settings, seconds)
+    path = write_result(f"{FOLDER}/serving", result)
+    _draw(result["stages"], path.with_name("stages.png"))
+    typer.echo(path.read_text(encoding="utf-8"))
+
+
+def _measured(settings: HostSettings, seconds: float) -> dict[str, Any]:
+    from features.lake import Lake
+    from services.recommend import open_live
+
+    started = time.perf_counter()
+    runtime = open_live()
+    opened = round(time.perf_counter() - started, 2)
+    consumer_ids = sorted(set(Lake(settings.lake).read("interactions")["consumer_id"]))[:N_REQUESTS]
+    return {
+        "products": len(runtime.product_ids),
+        "opened_seconds": opened,
+        "load_before": round(os.getloadavg()[0], 2),
+        "stages": {
+            f"score {CANDIDATES}": _stages_of_scoring(runtime, consumer_ids),
+            "recommend 10": _stages_of_recommending(runtime, consumer_ids),
+        },
+        "alone_per_second": _alone(runtime, consumer_ids),
+        "shortlist": _shortlist(runtime, consumer_ids),
+        "http": _http(settings, runtime.product_ids, consumer_ids, seconds),
+        "load_after": round(os.getloadavg()[0], 2),
+    }
+
+
+def _stages_of_scoring(runtime: Any, consumer_ids: Sequence[str]) -> dict[str, Any]:
+    rows = np.arange(min(CANDIDATES, len(runtime.product_ids)))
+    watch = Stopwatch()
+    for consumer_id in (*consumer_ids[:5], *consumer_ids):
+        with watch.stage("whole"):
+            answer = runtime.score(consumer_id, runtime.product_ids[: len(rows)])
+        with watch.stage("store"):
+            visit = runtime._visitors.visit(consumer_id, None)
+        with watch.stage("model"):
+            runtime._score(visit, rows)
+        with watch.stage("serialisation"):
+            answer.model_dump_json()
+    return watch.summary()
+
+
+def _stages_of_recommending(runtime: Any, consumer_ids: Sequence[str]) -> dict[str, Any]:
+    from services.reranking import model_key, rerank
+    from services.schemas import RecommendRequest
+    from services.wishes import Wishes
+
+    watch = Stopwatch()
+    for consumer_id in (*consumer_ids[:5], *consumer_ids):
+        request = RecommendRequest(consumer_id=consumer_id)
+        with watch.stage("whole"):
+            answer = runtime.recommend(request)
+        with watch.stage("store"):
+            visit = runtime._visitors.visit(consumer_id, None)
+        with watch.stage("candidates"):
+            rows = runtime._shelf.candidates(None, visit.seen)
+            wishes = Wishes.of(request, runtime._shelf, rows)
+        with watch.stage("shortlist"):
+            kept = runtime._shortlist(visit, rows, wishes, request.k)
+        with watch.stage("model"):
+            scores = runtime._score(visit, rows[kept])
+        with watch.stage("order"):
+            shown = rerank(model_key(scores), wishes.take(kept).boost, None, (), request.k)
+        with watch.stage("reasons"):
+            for it in shown:
+                runtime._reasons_of(visit, runtime._shelf.product_id(int(rows[kept][it.place])))
+        with watch.stage("serialisation"):
+            answer.model_dump_json()
+    return watch.summary()
+
+
+def _alone(runtime: Any, consumer_ids: Sequence[str]) -> dict[str, float]:
+    """What the parts would do by themselves, on one core: reads of the store, scorings of 100 products."""
+    visit = runtime._visitors.visit(consumer_ids[0], None)
+    rows = np.arange(min(CANDIDATES, len(runtime.product_ids)))
+    return {
+        "store_reads": _per_second(lambda n: runtime._features.consumer(consumer_ids[n % len(consumer_ids)])),
+        "model_calls": _per_second(lambda n: runtime._held.score(visit.consumer.block, rows, None, visit.answered_at)),
+    }
+
+
+def _per_second(do: Callable[[int], object]) -> float:
+    start, n = time.perf_counter(), 0
+    while time.perf_counter() - start < 3:
+        do(n)
+        n += 1
+    return round(n / (time.perf_counter() - start), 1)
+
+
+def _shortlist(runtime: Any, consumer_ids: Sequence[str]) -> list[dict[str, float]]:
+    """By how many products the guess keeps: how many of the exact 100 and 10 best are among them."""
+    from services.reranking import best_first
+    from services.shortlist import shortlist
+
+    everything, found = np.arange(len(runtime.product_ids)), {keep: ([], []) for keep in KEEPS}  # type: ignore[var-annotated]
+    for consumer_id in consumer_ids:
+        visit = runtime._visitors.visit(consumer_id, None)
+        exact = best_first(runtime._score(visit, everything))
+        guess = runtime._held.guess(visit.consumer.block)
+        for keep, (hundred, ten) in found.items():
+            kept = shortlist(guess, keep, (), 10)
+            hundred.append(np.isin(exact[:100], kept).mean())
+            ten.append(np.isin(exact[:10], kept).mean())
+    return [
+        {"keep": keep, "recall_100": round(float(np.mean(a)), 4), "recall_10": round(float(np.mean(b)), 4)}
+        for keep, (a, b) in found.items()
+    ]
+
+
+def _http(
+    settings: HostSettings, product_ids: Sequence[str], consumer_ids: Sequence[str], seconds: float
+) -> list[dict[str, Any]]:
+    """Latencies at a rate of requests a second. A service that falls behind shows it: see `benchmarks/latency.py`."""
+    import httpx
+
+    from counterpoint.server import running_service
+
+    scoring = [{"consumer_id": it, "product_ids": list(product_ids[:CANDIDATES])} for it in consumer_ids]
+    asked: list[tuple[str, list[dict[str, Any]], float]] = [
+        ("/v1/score", scoring, 20),
+        ("/v1/score", scoring, 50),
+        ("/v1/recommend", [{"consumer_id": it} for it in consumer_ids], 10),
+        ("/v1/recommend", [{"consumer_id": it, "explanations": "none"} for it in consumer_ids], 10),
+    ]
+
+    async def measure(url: str) -> list[dict[str, Any]]:
+        measured = []
+        async with httpx.AsyncClient(base_url=url, timeout=60) as client:
+            for path, bodies, rate in asked:
+                config = Config(url, rate, seconds, tuple(consumer_ids), 10)
+                latency = await measure_endpoint(client, path, bodies, config)
+                measured.append({"rate": rate, "explanations": bodies[0].get("explanations", ""), **asdict(latency)})
+        return measured
+
+    with running_service(settings, settings.home / "serving.log") as url:
+        return asyncio.run(measure(url))
+
+
+def _draw(stages: dict[str, dict[str, dict[str, float]]], path: Path) -> None:
+    """Medians of the stages, one bar per request, beside the median of the whole."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.5, 2.2), layout="constrained")
+    panel = figure.subplots()
+    colors = {"store": "#30343b", "candidates": "#7a7f87", "shortlist": "#b08b3e", "model": "#1f6f54"}
+    colors |= {"order": "#9c4a3c", "reasons": "#4f7cac", "serialisation": "#c3c7cd"}
+    for place, parts in enumerate(stages.values()):
+        left = 0.0
+        for name, color in colors.items():
+            if name in parts:
+                panel.barh(place, parts[name]["p50_ms"], left=left, color=color, height=0.5)
+                left += parts[name]["p50_ms"]
+    for name, color in colors.items():
+        panel.barh(0, 0, color=color, label=name)
+    panel.set_yticks(range(len(stages)), list(stages))
+    panel.set_xlabel("ms, median of 100 requests one after the other")
+    panel.spines[["top", "right"]].set_visible(False)
+    panel.legend(frameon=False, ncols=4, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    figure.savefig(path, dpi=120, metadata={"Software": None})
+
+
+if __name__ == "__main__":
+    typer.run(main)

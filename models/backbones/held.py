@@ -1,0 +1,74 @@
+"""Products as the inputs of a network that starts from what ratings alone say, made ready once for all consumers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from features.assemble import absent_pairs
+from features.batch import ConsumerBlock, PairBlock, ProductBlock
+from models.backbones.collaborative import Collaborative
+from models.backbones.factorization import Belief
+from models.backbones.preparation import Inputs, Preparation, closeness_inputs, pair_inputs, time_inputs
+from models.base import Scores
+from models.held import Rows
+from models.threads import torch_threads
+
+_TABLES = frozenset(Inputs.TABLES.values())
+
+
+class HeldInputs:
+    """P products for a network; a `models.held.Held`, whose guess is what ratings alone say."""
+
+    def __init__(
+        self,
+        preparation: Preparation,
+        collaborative: Collaborative,
+        score: Callable[[Inputs], Scores],
+        products: ProductBlock,
+    ) -> None:
+        """Makes everything that is the same for all consumers. `score`: the network's, from inputs."""
+        self._preparation, self._collaborative, self._score = preparation, collaborative, score
+        with torch.inference_mode():
+            self._products, self._vectors = preparation.product_inputs(products), collaborative.hold(products)
+
+    def score(self, consumer: ConsumerBlock, rows: Rows, pairs: PairBlock | None, as_of: datetime) -> Scores:
+        """As `Held`."""
+        chosen, n = torch.from_numpy(rows.astype(np.int64)), len(rows)
+        with torch_threads(1), torch.inference_mode():
+            who = {name: _each(name, value, n) for name, value in self._preparation.consumer_inputs(consumer).items()}
+            what = self._chosen(chosen)
+            inputs = Inputs(
+                **who,
+                **what,
+                closeness=closeness_inputs(who, what),
+                **pair_inputs(absent_pairs(n) if pairs is None else pairs),
+                belief=self._preparation.belief_inputs(self._believe(consumer, chosen)),
+                time=_each("time", time_inputs(np.array([_naive(as_of)])), n),
+            )
+            return self._score(inputs)
+
+    def guess(self, consumer: ConsumerBlock) -> NDArray[np.float32]:
+        """As `Held`."""
+        with torch_threads(1), torch.inference_mode():
+            return self._vectors.guess(self._collaborative.consumers_of(consumer)).numpy()
+
+    def _chosen(self, rows: Tensor) -> Mapping[str, Tensor]:
+        return {name: it if name in _TABLES else it.index_select(0, rows) for name, it in self._products.items()}
+
+    def _believe(self, consumer: ConsumerBlock, rows: Tensor) -> Belief:
+        return self._collaborative.model.believe(self._collaborative.consumers_of(consumer), self._vectors.rows(rows))
+
+
+def _each(name: str, value: Tensor, n: int) -> Tensor:
+    """One row for all N; a table stays as it is."""
+    return value if name in _TABLES else value.expand(n, *value.shape[1:])
+
+
+def _naive(time: datetime) -> np.datetime64:
+    return np.datetime64(time.astimezone(UTC).replace(tzinfo=None), "us")

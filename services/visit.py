@@ -1,0 +1,69 @@
+"""One request on its way: who asks, when, under which id, and what went wrong so far."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from models.release import Release
+from services.explain import age_seconds
+from services.sources import ConsumerNow
+
+logger = logging.getLogger(__name__)
+
+EXPIRED = "what is known of the consumer is past its age limit"
+
+
+@dataclass
+class Visit:
+    """Who asks, and what went wrong so far."""
+
+    consumer: ConsumerNow
+    cold: bool
+    causes: list[str] = field(default_factory=list)
+    answered_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def consumer_id(self) -> str:
+        """Empty for an anonymous visitor."""
+        return str(self.consumer.block.consumer_ids[0])
+
+    @property
+    def seen(self) -> set[str]:
+        """The products of the history."""
+        return set(self.consumer.block.history_ids[0]) - {""}
+
+    def failed(self, what: str) -> None:
+        """Notes a step down, once; the log has the reason, the answer only what is missing."""
+        if what not in self.causes:
+            logger.exception("degraded: %s", what)
+            self.causes.append(what)
+
+    def about(self, release: Release) -> dict[str, Any]:
+        """The fields of `Answer`."""
+        causes = [*self.causes, *([EXPIRED] if self.consumer.expired else ())]
+        return {
+            "recommendation_id": new_id(self.answered_at),
+            "release_id": release.release_id,
+            "method": release.method,
+            "as_of": release.as_of,
+            "evidence_time": self.consumer.evidence_time,
+            "evidence_age_seconds": age_seconds(self.consumer.evidence_time, self.answered_at),
+            "answered_at": self.answered_at,
+            "degraded": bool(causes),
+            "cause": "; ".join(causes) or None,
+            "cold": self.cold,
+        }
+
+
+def new_id(at: datetime) -> str:
+    """A UUID of version 7 (RFC 9562): milliseconds, then 74 random bits, so that ids sort by time."""
+    milliseconds = int(at.timestamp() * 1000)
+    bits = (milliseconds << 80) | secrets.randbits(80)
+    bits = bits & ~(0xF << 76) | (0x7 << 76)
+    bits = bits & ~(0x3 << 62) | (0x2 << 62)
+    return str(uuid.UUID(int=bits))
