@@ -2,6 +2,7 @@
 
 import { useKey } from "./api.js";
 import { fill, make } from "./dom.js";
+import { product } from "./products.js";
 import { recommendations } from "./recommendations.js";
 import { releases } from "./releases.js";
 
@@ -29,7 +30,7 @@ function decoded(part) {
 }
 
 function show() {
-  const [, name, consumer = "", count = ""] = location.hash.split("/");
+  const [, name, id = "", count = ""] = location.hash.split("/");
   const isReleases = name === "releases";
   for (const link of document.querySelectorAll("nav a")) {
     const here = link.dataset.page === (isReleases ? "releases" : "recommendations");
@@ -38,7 +39,8 @@ function show() {
   }
   tell("");
   if (isReleases) releases(main, tell, fail);
-  else recommendations(main, tell, fail, name === "consumer" ? decoded(consumer) : "", Number(count) || 10);
+  else if (name === "product") product(main, tell, fail, decoded(id));
+  else recommendations(main, tell, fail, name === "consumer" ? decoded(id) : "", Number(count) || 10);
 }
 
 key.addEventListener("change", () => {

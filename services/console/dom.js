@@ -1,5 +1,7 @@
 // Making elements. Text only ever arrives as text: nothing here, or on this page, parses HTML.
 
+import { day, plain } from "./words.js";
+
 /** An element with attributes and children; a child that is a string becomes a text node. */
 export function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -22,4 +24,16 @@ export function bar(share, text) {
 /** Puts children in place of all that an element held. */
 export function fill(element, ...children) {
   element.replaceChildren(...children.flat());
+}
+
+/** A name and a value of a list of facts. */
+export function pair(name, value) {
+  return make("div", {}, make("dt", {}, name), make("dd", {}, value));
+}
+
+/** The facts behind a text, to be unfolded; nothing where there are none. */
+export function evidence(facts) {
+  if (!facts.length) return null;
+  const items = facts.map((fact) => make("li", {}, make("span", {}, fact.text), make("span", { class: "source" }, ` ${plain(fact.source)}, ${day(fact.evidence_time)}`)));
+  return make("details", {}, make("summary", {}, `Evidence (${facts.length})`), make("ul", { class: "evidence" }, items));
 }

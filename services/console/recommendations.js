@@ -1,7 +1,7 @@
 // A consumer's ranked products, each with what speaks for it and against it, and what the score rests on.
 
 import { ask } from "./api.js";
-import { bar, fill, make } from "./dom.js";
+import { bar, evidence, fill, make, pair } from "./dom.js";
 import { ago, day, minute, percent, plain } from "./words.js";
 
 const COUNTS = [5, 10, 20, 50];
@@ -68,10 +68,6 @@ function about(answer) {
   );
 }
 
-function pair(name, value) {
-  return make("div", {}, make("dt", {}, name), make("dd", {}, value));
-}
-
 function product(item, answer) {
   const reasons = item.reasons || [];
   return make(
@@ -81,7 +77,7 @@ function product(item, answer) {
       "div",
       { class: "head" },
       make("span", { class: "rank", "aria-label": `Rank ${item.rank}` }, String(item.rank)),
-      make("h2", {}, item.title || item.product_id),
+      make("h2", {}, make("a", { href: `#/product/${encodeURIComponent(item.product_id)}` }, item.title || item.product_id)),
       make("span", { class: "id" }, item.product_id),
       make("span", { class: "scores" }, score(item)),
     ),
@@ -107,20 +103,7 @@ function side(reason, answer) {
     make("h3", {}, make("span", { "aria-hidden": "true" }, isFor ? "+ " : "− "), isFor ? "For" : "Against"),
     make("p", { class: reason.fact_ids.length ? "text" : "text nothing" }, reason.text || "—"),
     make("p", { class: "how" }, (KINDS[reason.granularity] || plain(reason.granularity)) + age),
-    reason.facts.length ? evidence(reason.facts) : null,
-  );
-}
-
-function evidence(facts) {
-  return make(
-    "details",
-    {},
-    make("summary", {}, `Evidence (${facts.length})`),
-    make(
-      "ul",
-      { class: "evidence" },
-      facts.map((fact) => make("li", {}, make("span", {}, fact.text), make("span", { class: "source" }, ` ${plain(fact.source)}, ${day(fact.evidence_time)}`))),
-    ),
+    evidence(reason.facts),
   );
 }
 

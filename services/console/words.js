@@ -5,7 +5,11 @@ const relative = new Intl.RelativeTimeFormat("en", { numeric: "always" });
 
 /** "3 days ago", from an ISO time and the time it is compared with. */
 export function ago(time, now) {
-  const seconds = (new Date(now) - new Date(time)) / 1000;
+  return since((new Date(now) - new Date(time)) / 1000);
+}
+
+/** "3 days ago", from seconds. */
+export function since(seconds) {
   const [unit, length] = UNITS.find(([, size]) => Math.abs(seconds) >= size) || ["second", 1];
   return relative.format(-Math.round(seconds / length), unit);
 }

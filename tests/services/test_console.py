@@ -113,6 +113,9 @@ class Shop:
             self.asked.append(request)
             first = int(request["consumer_id"])
             body, status = json.dumps(answer(PAYLOADS[first : first + PER_PAGE])).encode(), 200
+        if scope["path"].startswith("/v1/products/"):
+            first = int(scope["path"].split("/")[3])
+            body, status = json.dumps(insights(PAYLOADS[first : first + PER_PAGE])).encode(), 200
         await send(
             {"type": "http.response.start", "status": status, "headers": [(b"content-type", b"application/json")]}
         )
@@ -132,6 +135,17 @@ def answer(payloads: tuple[str, ...]) -> dict[str, Any]:
         items.append({**about, "rank": rank, "reasons": sides})
     about = {"release_id": payloads[0], "method": payloads[0], "as_of": now, "evidence_time": now, "answered_at": now}
     return {**about, "degraded": True, "cause": payloads[0], "cold": True, "items": items}
+
+
+def insights(payloads: tuple[str, ...]) -> dict[str, Any]:
+    """A product of which everybody says something terrible."""
+    now, arguments = "2026-01-01T00:00:00Z", []
+    for text in payloads:
+        facts = [{"fact_id": text, "text": text, "source": text, "evidence_time": now}]
+        arguments.append({"stance": "for", "text": text, "weight": 1, "facts": facts, "evidence_age_seconds": 9.0})
+    tastes = [{"aspect": text, "attracted": 3, "repelled": 2} for text in payloads]
+    about = {"product_id": payloads[0], "title": payloads[0], "release_id": payloads[0], "as_of": now}
+    return {**about, "ratings": 5, "mean_rating": 4.0, "arguments": arguments, "tastes": tastes}
 
 
 @pytest.fixture(scope="module")
@@ -184,11 +198,12 @@ def test_a_page_without_care_would_be_taken_over(shop: tuple[str, Shop], tmp_pat
 
 @pytest.mark.slow
 @needs_browser
-def test_five_hundred_payloads_stay_text(shop: tuple[str, Shop], tmp_path: Path) -> None:
+@pytest.mark.parametrize("page", ["consumer", "product"])
+def test_five_hundred_payloads_stay_text(shop: tuple[str, Shop], tmp_path: Path, page: str) -> None:
     url, app = shop
     app.pwned.clear()
     for first in range(0, len(PAYLOADS), PER_PAGE):
-        document = seen(f"{url}/#/consumer/{first}/{PER_PAGE}", tmp_path)
+        document = seen(f"{url}/#/{page}/{first}/{PER_PAGE}", tmp_path)
         body = document[document.index("<body") :]
         for payload in PAYLOADS[first : first + PER_PAGE]:
             assert shown(payload) in shown(html.unescape(body)), payload
