@@ -163,7 +163,7 @@ class ServeSettings:
     """COUNTERPOINT_CONCURRENCY: requests in work at most; more are turned away with 503 and Retry-After."""
     deadline: float = 10.0
     """COUNTERPOINT_DEADLINE: seconds after which a request is answered by 504."""
-    store_timeout: float = 0.05
+    store_timeout: float = 0.1
     """COUNTERPOINT_STORE_TIMEOUT: seconds that a read of the online store may take; see `services/breaker.py`."""
     drain: float = 2.0
     """COUNTERPOINT_DRAIN: seconds between /readyz saying 503 and the listener closing, after SIGTERM."""

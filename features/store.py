@@ -63,6 +63,8 @@ ENTITY_KEYS = 3
 """Version of Feast's encoding of entity keys."""
 BEFORE = pd.Timedelta(milliseconds=1)
 """How far before a time a read looks: the finest step between two events that are told apart."""
+REDIS_TIMEOUTS = "socket_timeout=5,socket_connect_timeout=2"
+"""Seconds."""
 JOIN_ROWS = 20_000
 """Rows of one point-in-time join: bounds DuckDB's memory, since each row meets its entity's whole past."""
 WRITE_ROWS = 2_000
@@ -316,7 +318,9 @@ def _online_store(settings: HostSettings) -> dict[str, Any]:
     if settings.online_store == "redis":
         # Without skip_dedup, Redis keeps its row when a new one has the same event time: a content vector or a
         # facet that was made again from the same evidence would never arrive.
-        return {"type": "redis", "connection_string": settings.redis_url, "skip_dedup": True}
+        # Without timeouts, a host that is gone without a word holds a read for a quarter of an hour.
+        address = f"{REDIS_TIMEOUTS},{settings.redis_url}"
+        return {"type": "redis", "connection_string": address, "skip_dedup": True}
     return {"type": "sqlite", "path": str(settings.feast / "online.db")}
 
 

@@ -32,6 +32,8 @@ FAILURES = 2
 """Failed reads in a row after which the store is left alone."""
 TRY_SECONDS = 0.5
 """How long it is, before it is tried again."""
+MAX_TRIES = 12
+"""Tries at a time: each may hang in the driver long after the store is back, and the next one must not wait for it."""
 SECONDS_PER_ROW = 0.0005
 """What a read may take longer for every row it asks for: Feast spends up to 0.2 ms on one."""
 
@@ -42,9 +44,9 @@ class Breaker:
     def __init__(self, seconds: float) -> None:
         """`seconds`: what one call may take."""
         self._seconds = seconds
-        self._threads = ThreadPoolExecutor(FAILURES + 2, thread_name_prefix="online-store")
+        self._threads = ThreadPoolExecutor(FAILURES + MAX_TRIES, thread_name_prefix="online-store")
         self._lock = threading.Lock()
-        self._n_failed, self._next_try, self._trying = 0, 0.0, False
+        self._n_failed, self._next_try, self._n_trying = 0, 0.0, 0
 
     @property
     def away(self) -> bool:
@@ -73,14 +75,14 @@ class Breaker:
 
     def _try_in_background(self, read: Callable[[], object]) -> None:
         with self._lock:
-            if self._trying or time.monotonic() < self._next_try:
+            if self._n_trying == MAX_TRIES or time.monotonic() < self._next_try:
                 return
-            self._trying = True
+            self._n_trying, self._next_try = self._n_trying + 1, time.monotonic() + TRY_SECONDS
         self._threads.submit(read).add_done_callback(self._tried)
 
     def _tried(self, done: Future[object]) -> None:
         with self._lock:
-            self._trying, self._next_try = False, time.monotonic() + TRY_SECONDS
+            self._n_trying -= 1
         self._note("failed" if isinstance(done.exception(), FAILURE) else "ok")
 
     def _note(self, outcome: str) -> None:

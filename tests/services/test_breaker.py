@@ -68,6 +68,21 @@ def test_after_two_failures_nobody_waits_and_the_store_is_left_alone(store: Stor
     assert store.n_asked <= FAILURES + 1 + sum(waits) / 0.05
 
 
+def test_a_try_that_hangs_in_the_driver_keeps_no_later_one_from_succeeding(store: Store) -> None:
+    guard, store.mood = Breaker(SECONDS), "hanging"
+    while not guard.away:
+        ask(guard, store)
+    time.sleep(0.06)
+    ask(guard, store)  # starts a try, which hangs for as long as the test
+    store.mood = "well"
+    deadline = time.monotonic() + 5
+    while guard.away:
+        assert time.monotonic() < deadline
+        ask(guard, store)
+        time.sleep(0.01)
+    assert not store.let_go.is_set()
+
+
 @pytest.mark.parametrize("mood", ["down", "hanging"])
 def test_a_store_that_came_back_is_read_again_without_a_request_waiting_for_it(store: Store, mood: str) -> None:
     guard, store.mood = Breaker(SECONDS), mood
