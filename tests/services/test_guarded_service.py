@@ -94,7 +94,7 @@ def test_readiness_ends_before_the_listener_closes_and_what_is_in_work_is_finish
     watcher.join()
     assert set(answered) == {200}
     assert ready == sorted(ready)
-    assert ready.count(503) > 5
+    assert 503 in ready
 
 
 def test_five_hundred_hostile_requests_break_nothing(
