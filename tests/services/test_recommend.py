@@ -142,7 +142,7 @@ def test_an_unknown_attribute_is_a_problem_of_the_caller(client: httpx.Client) -
     wish = {"filter": {"op": "eq", "attribute": "colour", "value": "red"}}
     answer = client.post("/v1/recommend", json=wish)
     assert answer.status_code == 400, answer.text
-    assert "parity, title" in answer.json()["detail"]
+    assert "parity, title" in answer.json()["expected"]
 
 
 def test_feedback_is_kept_once_and_known_at_once(client: httpx.Client) -> None:
