@@ -71,6 +71,8 @@ class HostSettings:
     """COUNTERPOINT_TEXTS: a file of texts that were generated elsewhere; takes the place of a language model."""
     llm_adapter: str = ""
     """COUNTERPOINT_LLM_ADAPTER: folder of the embedded model's adapter; empty means the shipped one, `none` no one."""
+    audit_share: float = 0.0
+    """COUNTERPOINT_AUDIT: the share of recommendations that is recorded with all features, 0 (default) to 1."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> HostSettings:
@@ -102,6 +104,7 @@ class HostSettings:
             llm_timeout=_at_least_one(env, "COUNTERPOINT_LLM_TIMEOUT", cls.llm_timeout),
             texts=Path(env["COUNTERPOINT_TEXTS"]).expanduser().resolve() if env.get("COUNTERPOINT_TEXTS") else None,
             llm_adapter=env.get("COUNTERPOINT_LLM_ADAPTER", ""),
+            audit_share=_share(env, "COUNTERPOINT_AUDIT"),
         )
 
     @property
@@ -128,6 +131,11 @@ class HostSettings:
     def releases(self) -> Path:
         """Folder of release manifests and the pointer to the live one."""
         return self.home / "releases"
+
+    @property
+    def audit(self) -> Path:
+        """Folder of the answers that were recorded (`services/audit.py`)."""
+        return self.home / "audit"
 
     @property
     def inbox(self) -> Path:
@@ -187,6 +195,18 @@ class BenchFolders:
                 )
             found.append(folder)
         return cls(*found)
+
+
+def _share(env: Mapping[str, str], name: str) -> float:
+    """A number from 0 to 1; 0 where it is not set. Raises SettingError."""
+    given = env.get(name) or 0.0
+    try:
+        number = float(given)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number <= 1:
+        raise SettingError(f"{name} is {given!r}.", "It must be a number from 0 to 1.")
+    return number
 
 
 def _at_least_one(env: Mapping[str, str], name: str, default: float) -> float:
