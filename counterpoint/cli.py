@@ -313,6 +313,21 @@ def recommend(
 
 
 @app.command()
+def replay(
+    recommendation_id: Annotated[str, typer.Argument(help="Of an answer that was recorded (COUNTERPOINT_AUDIT).")],
+    as_json: JsonOption = False,
+) -> None:
+    """Make a recorded answer again from its features and its release; fails if it is not the same byte for byte."""
+    settings = open_settings(make_folders=False)
+    from services.replay import replay_here
+
+    replayed = replay_here(settings, recommendation_id)
+    show(replayed, as_json)
+    if not replayed.identical:
+        raise typer.Exit(1)
+
+
+@app.command()
 def score(
     consumers: Annotated[str, typer.Option(help="`all`, or a file of ids: CSV, Parquet, or one per line.")],
     out: Annotated[Path, typer.Option(help="Where the scores go: .parquet or .csv.")],

@@ -75,6 +75,8 @@ class HostSettings:
     """COUNTERPOINT_FEATURE_DAYS: what was last known of somebody longer ago is not served (default: no limit)."""
     text_days: float = math.inf
     """COUNTERPOINT_TEXT_DAYS: a text whose evidence is older is not served (default: no limit)."""
+    audit_share: float = 0.0
+    """COUNTERPOINT_AUDIT: the share of recommendations that is recorded with all features, 0 (default) to 1."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> HostSettings:
@@ -108,6 +110,7 @@ class HostSettings:
             llm_adapter=env.get("COUNTERPOINT_LLM_ADAPTER", ""),
             feature_days=_number(env, "COUNTERPOINT_FEATURE_DAYS", cls.feature_days, above=0),
             text_days=_number(env, "COUNTERPOINT_TEXT_DAYS", cls.text_days, above=0),
+            audit_share=_share(env, "COUNTERPOINT_AUDIT"),
         )
 
     @property
@@ -134,6 +137,11 @@ class HostSettings:
     def releases(self) -> Path:
         """Folder of release manifests and the pointer to the live one."""
         return self.home / "releases"
+
+    @property
+    def audit(self) -> Path:
+        """Folder of the answers that were recorded (`services/audit.py`)."""
+        return self.home / "audit"
 
     @property
     def inbox(self) -> Path:
@@ -229,6 +237,18 @@ class BenchFolders:
                 )
             found.append(folder)
         return cls(*found)
+
+
+def _share(env: Mapping[str, str], name: str) -> float:
+    """A number from 0 to 1; 0 where it is not set. Raises SettingError."""
+    given = env.get(name) or 0.0
+    try:
+        number = float(given)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number <= 1:
+        raise SettingError(f"{name} is {given!r}.", "It must be a number from 0 to 1.")
+    return number
 
 
 def _at_least_one(env: Mapping[str, str], name: str, default: float) -> float:

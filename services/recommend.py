@@ -52,7 +52,7 @@ def _tag_to_pack() -> str:
     return release.artifact_tag if release else f"{ARTIFACT_NAME}:latest"
 
 
-def _artifact_folder(tag: str) -> Path:
+def artifact_folder(tag: str) -> Path:
     """Where an artifact lies. BentoML puts the packed one into the same store. Raises ReleaseError."""
     try:
         return Path(bentoml.models.get(tag).path_of(ARTIFACT_FOLDER))
@@ -77,7 +77,7 @@ def open_live(patience: float | None = None) -> Runtime:
     if release is None:
         raise ReleaseError(f"No release is live in {settings.releases}.", remedy="Run `counterpoint release`.")
     spare = (lambda features: SparedFeatures(features, patience)) if patience else None
-    return Runtime.open(settings, _artifact_folder(release.artifact_tag), spare)
+    return Runtime.open(settings, artifact_folder(release.artifact_tag), spare)
 
 
 @contextmanager

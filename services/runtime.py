@@ -7,6 +7,7 @@ online store fails; popularity if the model fails; no reasons if they fail. Each
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.assemble import cross
-from features.batch import PairBlock
+from features.batch import FeatureBatch, PairBlock
 from features.errors import InputError, ReleaseError, StoreError
 from features.inbox import Inbox
 from features.settings import HostSettings, ShortlistSettings
@@ -25,8 +26,9 @@ from models.contributions import contributions
 from models.explanations.live import LiveExplainer
 from models.explanations.published import Published
 from models.llm.client import TextEngine
-from models.release import Release, ReleaseStore
+from models.release import Release, ReleaseStore, ReleaseTexts
 from models.released import open_artifact
+from services.audit import Audit, Record
 from services.explain import Reasons
 from services.reranking import Places, model_key, rerank
 from services.schemas import (
@@ -59,6 +61,8 @@ REMAINING = (
     "the source: not ours to delete; it is left out of every reading",
 )
 """Where something of a forgotten consumer may lie."""
+logger = logging.getLogger(__name__)
+
 UNKNOWN_PRODUCT = "unknown product"
 
 
@@ -74,13 +78,14 @@ class Runtime:
         titles: dict[str, str],
         inbox: Inbox,
         shortlists: ShortlistSettings | None = None,
+        audit: Audit | None = None,
     ) -> None:
         """Reads the rows of all products of `titles`. Raises StoreError if the online store cannot be read."""
         self.release, self._recommender, self._features, self._reasons = release, recommender, features, reasons
         self._visitors = Visitors(features, inbox, release.scale)
         self._shelf = Shelf(features.products(list(titles)), titles)
         self._held = recommender.hold(self._shelf.products)
-        self._shortlists = shortlists or ShortlistSettings()
+        self._shortlists, self._audit = shortlists or ShortlistSettings(), audit
 
     @classmethod
     def open(
@@ -106,12 +111,12 @@ class Runtime:
             raise ReleaseError(f"No release is live in {settings.releases}.", remedy="Run `counterpoint release`.")
         recommender = open_artifact(artifact_folder, release)
         texts = store.read_texts(release)
-        titles = dict(zip(texts.products["product_id"].astype(str), texts.products["title"].astype(str), strict=True))
         features: FeatureSource = OnlineFeatures(settings, release)
         features = spare(features) if spare else features
         reasons = Reasons(texts, release.wording, _live(settings), settings.text_days)
         shortlists = ShortlistSettings.from_environment()
-        return cls(release, recommender, features, reasons, titles, Inbox(settings.inbox), shortlists)
+        audit = Audit(settings.audit, settings.audit_share)
+        return cls(release, recommender, features, reasons, titles_of(texts), Inbox(settings.inbox), shortlists, audit)
 
     def recommend(self, request: RecommendRequest) -> RecommendResponse:
         """The k best products with the reasons for and against each, best first.
@@ -119,7 +124,10 @@ class Runtime:
         Raises:
             InputError: a rule names an attribute that no product has.
         """
-        visit = self._visitors.visit(request.consumer_id, request.history)
+        return self.answer(self._visitors.visit(request.consumer_id, request.history), request)
+
+    def answer(self, visit: Visit, request: RecommendRequest) -> RecommendResponse:
+        """As `recommend`, for someone who is known already."""
         left_out = {*request.exclude_ids, *(visit.seen if request.exclude_seen else ())}
         rows = self._shelf.candidates(request.filter, left_out)
         wishes = Wishes.of(request, self._shelf, rows)
@@ -141,13 +149,16 @@ class Runtime:
             )
             for rank, it in enumerate(shown, start=1)
         )
-        return RecommendResponse(
+        answer = RecommendResponse(
             items=items,
             considered=considered,
             ranked=len(rows),
             unmatched=wishes.unmatched,
             **visit.about(self.release),
         )
+        if self._audit and not answer.degraded and self._audit.wants_one():
+            self._record(visit, rows, request, answer)
+        return answer
 
     def score(self, consumer_id: str, product_ids: Sequence[str]) -> ScoreResponse:
         """Scores of the products in the order given; an unknown product has none and says so."""
@@ -230,6 +241,8 @@ class Runtime:
     def forget(self, consumer_id: str) -> ForgetResponse:
         """Deletes the consumer's feedback and uses nothing of them any more. Raises StoreError."""
         self._visitors.forget(consumer_id)
+        if self._audit:
+            self._audit.forget(consumer_id)
         return ForgetResponse(effective_at=datetime.now(UTC), remaining=REMAINING)
 
     def _items(self, visit: Visit, product_ids: Sequence[str]) -> tuple[ProductScore, ...]:
@@ -267,14 +280,26 @@ class Runtime:
             visit.failed("the model failed; products are in order of popularity")
             return Scores(none, none)
 
+    def _batch(self, visit: Visit, rows: NDArray[np.intp]) -> FeatureBatch:
+        pairs, products = self._pairs(visit, rows), self._shelf.products.take(rows)
+        return cross(visit.consumer.block, products, pairs, visit.answered_at)
+
+    def _record(
+        self, visit: Visit, rows: NDArray[np.intp], request: RecommendRequest, answer: RecommendResponse
+    ) -> None:
+        """Keeps the answer with the rows it rests on; an answer is given also if that fails."""
+        try:
+            if self._audit and len(rows):
+                self._audit.keep(Record(request, self._batch(visit, rows), answer))
+        except StoreError:
+            logger.exception("an answer could not be recorded")
+
     def _contributions(self, visit: Visit, rows: NDArray[np.intp]) -> tuple[tuple[Contribution, ...], ...]:
         """Of each product, what each part of the input adds to its score."""
         if not len(rows):
             return ()
         try:
-            pairs, products = self._pairs(visit, rows), self._shelf.products.take(rows)
-            batch = cross(visit.consumer.block, products, pairs, visit.answered_at)
-            added = contributions(self._recommender, batch)
+            added = contributions(self._recommender, self._batch(visit, rows))
         except Exception:  # as for the scores
             visit.failed("the contributions could not be computed")
             return ()
@@ -317,6 +342,11 @@ class Runtime:
         except Exception:  # a ranking without reasons is still a ranking
             visit.failed("the reasons could not be composed")
             return ()
+
+
+def titles_of(texts: ReleaseTexts) -> dict[str, str]:
+    """The products' titles by id."""
+    return dict(zip(texts.products["product_id"].astype(str), texts.products["title"].astype(str), strict=True))
 
 
 def _live(settings: HostSettings) -> Callable[[Published], LiveExplainer]:

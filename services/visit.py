@@ -26,6 +26,10 @@ class Visit:
     cold: bool
     causes: list[str] = field(default_factory=list)
     answered_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    recommendation_id: str = ""
+
+    def __post_init__(self) -> None:
+        self.recommendation_id = self.recommendation_id or new_id(self.answered_at)
 
     @property
     def consumer_id(self) -> str:
@@ -47,7 +51,7 @@ class Visit:
         """The fields of `Answer`."""
         causes = [*self.causes, *([EXPIRED] if self.consumer.expired else ())]
         return {
-            "recommendation_id": new_id(self.answered_at),
+            "recommendation_id": self.recommendation_id,
             "release_id": release.release_id,
             "method": release.method,
             "as_of": release.as_of,
