@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from features.types import Explanation, Fact
-from features.wording import Wording
+from features.wording import CATALOG_TIME, Wording
 from models.explanations.insights import Insights
 from models.explanations.live import LiveExplainer, Worded
 from models.explanations.published import Published, is_fresh
@@ -80,7 +80,7 @@ class Reasons:
                 weight=it.weight,
                 model=it.model,
                 facts=tuple(map(_fact_out, it.facts)),
-                evidence_age_seconds=age_seconds(_latest(it.facts), at),
+                evidence_age_seconds=age_seconds(_dated(_latest(it.facts)), at),
             )
             for it in self._insights.arguments(product_id)
             if limit is None or ((time := _latest(it.facts)) is not None and time >= limit)
@@ -98,15 +98,20 @@ class Reasons:
             text=text.text,
             fact_ids=text.fact_ids,
             facts=facts,
-            evidence_time=text.evidence_time,
-            evidence_age_seconds=age_seconds(text.evidence_time, at),
+            evidence_time=_dated(text.evidence_time),
+            evidence_age_seconds=age_seconds(_dated(text.evidence_time), at),
             granularity=text.granularity,
             model=text.model,
         )
 
 
 def _fact_out(fact: Fact) -> FactOut:
-    return FactOut(fact_id=fact.fact_id, text=fact.text, source=fact.source, evidence_time=fact.evidence_time)
+    return FactOut(fact_id=fact.fact_id, text=fact.text, source=fact.source, evidence_time=_dated(fact.evidence_time))
+
+
+def _dated(time: datetime | None) -> datetime | None:
+    """The time of evidence; None for what the catalog says, which is not of any time."""
+    return None if time == CATALOG_TIME else time
 
 
 def age_seconds(evidence_time: datetime | None, at: datetime) -> float | None:

@@ -178,12 +178,12 @@ class ForgetResponse(_Response):
 
 
 class FactOut(_Response):
-    """A dated statement that a reason rests on."""
+    """A statement that a reason rests on."""
 
     fact_id: str
     text: str
     source: str
-    evidence_time: AwareDatetime
+    evidence_time: AwareDatetime | None = Field(description="Null for what the catalog says.")
 
 
 class Reason(_Response):
@@ -193,7 +193,7 @@ class Reason(_Response):
     text: str
     fact_ids: tuple[str, ...]
     facts: tuple[FactOut, ...]
-    evidence_time: AwareDatetime | None
+    evidence_time: AwareDatetime | None = Field(description="Of the latest evidence; null for the catalog alone.")
     evidence_age_seconds: float | None = Field(description="How old the latest of the evidence is.")
     granularity: str = Field(
         description=f"`pair`: written for this pair. `entity`: composed. `{NONE}`: nothing known. "

@@ -34,6 +34,9 @@ export function pair(name, value) {
 /** The facts behind a text, to be unfolded; nothing where there are none. */
 export function evidence(facts) {
   if (!facts.length) return null;
-  const items = facts.map((fact) => make("li", {}, make("span", {}, fact.text), make("span", { class: "source" }, ` ${plain(fact.source)}, ${day(fact.evidence_time)}`)));
+  const items = facts.map((fact) => {
+    const time = fact.evidence_time ? day(fact.evidence_time) : "catalog";
+    return make("li", {}, make("span", {}, fact.text), make("span", { class: "source" }, ` ${plain(fact.source)}, ${time}`));
+  });
   return make("details", {}, make("summary", {}, `Evidence (${facts.length})`), make("ul", { class: "evidence" }, items));
 }

@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { bar, evidence, fill, make, pair } from "./dom.js";
-import { minute, plain, since } from "./words.js";
+import { aged, aspect, minute } from "./words.js";
 
 export function product(main, tell, fail, id) {
   const place = make("section", { "aria-label": "Product" });
@@ -37,8 +37,13 @@ function side(stance, title, answer) {
 }
 
 function argument(it) {
-  const age = it.evidence_age_seconds === null ? "" : `evidence ${since(it.evidence_age_seconds)}`;
-  return make("div", { class: "argument" }, make("p", { class: "text" }, it.text), make("p", { class: "how" }, age), evidence(it.facts));
+  return make(
+    "div",
+    { class: "argument" },
+    make("p", { class: "text" }, it.text),
+    make("p", { class: "how" }, aged(it.evidence_age_seconds)),
+    evidence(it.facts),
+  );
 }
 
 function tastes(found) {
@@ -48,7 +53,7 @@ function tastes(found) {
     make(
       "li",
       {},
-      make("span", { class: "label" }, plain(it.aspect)),
+      make("span", { class: "label" }, aspect(it.aspect)),
       make("span", {}, count(it.attracted, most, "drawn to it", 1), count(it.repelled, most, "put off by it", -1)),
     ),
   );

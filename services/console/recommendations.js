@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { bar, evidence, fill, make, pair } from "./dom.js";
-import { ago, day, minute, percent, plain } from "./words.js";
+import { aged, ago, day, minute, percent, plain } from "./words.js";
 
 const COUNTS = [5, 10, 20, 50];
 const KINDS = {
@@ -96,7 +96,7 @@ function score(item) {
 
 function side(reason, answer) {
   const isFor = reason.stance === "for";
-  const age = reason.evidence_time ? `, evidence ${ago(reason.evidence_time, answer.answered_at)}` : "";
+  const age = reason.fact_ids.length ? `, ${aged(reason.evidence_age_seconds)}` : "";
   return make(
     "section",
     { class: `side ${isFor ? "for" : "against"}${reason.fact_ids.length ? "" : " empty"}` },

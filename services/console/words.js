@@ -14,6 +14,11 @@ export function since(seconds) {
   return relative.format(-Math.round(seconds / length), unit);
 }
 
+/** Of evidence: how long ago, or that only the catalog says so. */
+export function aged(seconds) {
+  return seconds === null ? "from the catalog" : `evidence ${since(seconds)}`;
+}
+
 /** "2024-05-01" */
 export function day(time) {
   return new Date(time).toISOString().slice(0, 10);
@@ -26,6 +31,12 @@ export function minute(time) {
 
 export function percent(share) {
   return `${(share * 100).toFixed(share < 0.1 ? 1 : 0)} %`;
+}
+
+/** "wireless range (in reviews)" from `term=wireless range`, "vocal clarity (feature)" from `feature=vocal clarity`. */
+export function aspect(key) {
+  const [name, ...value] = key.split("=");
+  return value.length ? `${value.join("=")} (${name === "term" ? "in reviews" : plain(name)})` : plain(key);
 }
 
 export function plain(name) {
