@@ -36,6 +36,7 @@ from features.batch import (
     PairBlock,
     ProductBlock,
     TrainingSet,
+    tuples,
 )
 from models.backbones.collaborative import CollaborativeConfig
 from models.backbones.fusion import Backend
@@ -156,14 +157,20 @@ def synthetic(n_rows: int, seed: int = 0) -> TrainingSet:
     """Random rows in the numbers of ML-100K, popular products more often than others."""
     rng = np.random.default_rng(seed)
     consumer, product = rng.integers(0, N_CONSUMERS, n_rows), _products(rng, (n_rows,))
-    attributes = np.empty(n_rows, object)
-    attributes[:] = [(f"genre={number % 19}", f"decade={number % 10}", f"year={number % 60}") for number in product]
+    attributes = tuples([(f"genre={n % 19}", f"decade={n % 10}", f"year={n % 60}") for n in product])
     stars = rng.integers(1, 6, (n_rows, HISTORY_LENGTH)).astype(np.float32)
     histories = _named("p", _products(rng, (n_rows, HISTORY_LENGTH)))
     content = Indexed(rng.normal(size=(N_PRODUCTS, CONTENT_WIDTH)).astype(np.float32), product.astype(np.int32))
     numbers = rng.gamma(2.0, 1.0, (2, n_rows, 5)).astype(np.float32)
     batch = FeatureBatch(
-        ConsumerBlock(_named("c", consumer), numbers[0], histories, stars, *_facets(rng, N_CONSUMERS, consumer)),
+        ConsumerBlock(
+            _named("c", consumer),
+            numbers[0],
+            tuples([()] * n_rows),
+            histories,
+            stars,
+            *_facets(rng, N_CONSUMERS, consumer),
+        ),
         ProductBlock(_named("p", product), numbers[1], attributes, content, *_facets(rng, N_PRODUCTS, product)),
         PairBlock(absent(n_rows, 2, CODE_WIDTH)),
         np.full(n_rows, np.datetime64("2024-01-01T12:00:00", "us")),

@@ -28,6 +28,7 @@ from features.batch import (
     PairBlock,
     ProductBlock,
     TrainingSet,
+    tuples,
 )
 from features.errors import StoreError
 from features.rows import ConsumerRows, JoinedRows, PairRows, ProductRows, ViewRows
@@ -42,6 +43,7 @@ def consumer_block(rows: ConsumerRows) -> ConsumerBlock:
     return ConsumerBlock(
         consumer_ids=rows.consumer_ids,
         numeric=_numeric(rows.features, CONSUMER_NUMERIC),
+        attributes=_attributes(rows.features),
         history_ids=_history_ids(rows.features),
         history_ratings=_history_ratings(rows.features),
         facet_codes=_indexed(rows.facets, "codes", (*_FACETS, CODE_WIDTH)),
@@ -149,9 +151,7 @@ def _history_ratings(rows: ViewRows) -> Floats:
 
 def _attributes(rows: ViewRows) -> Ids:
     """(N,) tuples of "name=value"; empty where absent."""
-    table = np.empty(rows.table.num_rows + 1, object)
-    table[:] = [*(tuple(texts) for texts in rows.table["attributes"].to_pylist()), ()]
-    return table[rows.index]
+    return tuples([*(texts or () for texts in rows.table["attributes"].to_pylist()), ()])[rows.index]
 
 
 def _indexed(rows: ViewRows, name: str, shape: tuple[int, ...]) -> Indexed:

@@ -7,6 +7,7 @@ it is never a zero. The two-wide stance axis follows `features.types.STANCES` (f
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Self
 
@@ -43,6 +44,13 @@ class Indexed:
         return replace(self, index=self.index[rows])
 
 
+def tuples(values: Sequence[Sequence[str]]) -> Ids:
+    """(N,) an array whose elements are tuples."""
+    array = np.empty(len(values), object)
+    array[:] = [tuple(texts) for texts in values]
+    return array
+
+
 class _Block:
     """Shared by the blocks: choosing rows."""
 
@@ -61,6 +69,7 @@ class ConsumerBlock(_Block):
 
     consumer_ids: Ids  # (N,)
     numeric: Floats  # (N, len(CONSUMER_NUMERIC)), NaN where absent
+    attributes: Ids  # (N,) of tuple[str, ...]: "name=value"
     history_ids: Ids  # (N, L), latest first, "" where absent
     history_ratings: Floats  # (N, L), NaN where absent
     facet_codes: Indexed  # (., 2, M, W): attractors, aversions

@@ -115,6 +115,7 @@ class _Events:
         products = pa.array(self.ids["product_id"].to_numpy(object), pa.string())
         columns = self._numeric(arcs) | {
             "days_active": pa.nulls(len(history), pa.float32()),
+            "attributes": self._attributes(arcs, "consumer_id", self.snapshot.catalog.consumers),
             "history_ids": pa.ListArray.from_arrays(
                 offsets, products.take(pa.array(self.codes["product_id"][history[seen]]))
             ),
@@ -125,13 +126,17 @@ class _Events:
 
     def product_rows(self, arcs: Arcs) -> ViewRows:
         """One row of `PRODUCT_FEATURES` for each arc; absent where the product is unknown."""
-        listed = pa.array(attribute_lists(self.snapshot, pd.Series(self.ids["product_id"])), pa.list_(pa.string()))
         columns = self._numeric(arcs) | {
             "mean_consumer_rating": _floats(_mean(arcs.sums(self.rater_mean), arcs.sums(self.known))),
-            "attributes": listed.take(pa.array(np.maximum(arcs.entity, 0))),
+            "attributes": self._attributes(arcs, "product_id", self.snapshot.catalog.attributes),
         }
         index = np.where(arcs.entity >= 0, np.arange(len(arcs.entity)), -1).astype(np.int32)
         return ViewRows(pa.table(columns, schema=PRODUCT_FEATURES.columns), index)
+
+    def _attributes(self, arcs: Arcs, key: str, told: pd.DataFrame) -> pa.Array:
+        """(N,) what is told of each arc's entity."""
+        lists, _ = attribute_lists(told, pd.Series(self.ids[key]))
+        return pa.array(lists, pa.list_(pa.string())).take(pa.array(np.maximum(arcs.entity, 0)))
 
     def _numeric(self, arcs: Arcs) -> dict[str, pa.Array]:
         """What consumers and products have in common."""

@@ -61,6 +61,7 @@ CONSUMER_FEATURES = View(
         ("sd_rating", pa.float32()),
         ("liked_share", pa.float32()),
         ("days_active", pa.float32()),
+        ("attributes", _STRINGS),
         ("history_ids", _STRINGS),
         ("history_ratings", _FLOATS),
     ),

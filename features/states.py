@@ -25,12 +25,14 @@ def consumer_states(snapshot: Snapshot) -> pd.DataFrame:
 
     `n_interactions`, `mean_rating`, `sd_rating` (n - 1 in the divisor; NaN for one rating), `liked_share`,
     `days_active` (from the first event to this one, days), and the last L products as `history_ids` and
-    `history_ratings`, latest first. Events without a rating count as interactions and nothing else.
+    `history_ratings`, latest first. Events without a rating count as interactions and nothing else. `attributes` are
+    what is told of the consumer, as "name=value", the same in all rows of one.
     """
     events = _sorted_events(snapshot, "consumer_id")
     last = _ends(events, "consumer_id")
     states = _running(events, "consumer_id", snapshot.scale.like_from).iloc[last].reset_index(drop=True)
-    states["version"] = _versions(states, _digests(events, "consumer_id", ["product_id", "rating"])[last])
+    states["attributes"], listed = attribute_lists(snapshot.catalog.consumers, states["consumer_id"])
+    states["version"] = _versions(states, _digests(events, "consumer_id", ["product_id", "rating"])[last] + listed)
     micros = events["micros"].to_numpy()
     first = events.groupby("consumer_id", sort=False)["micros"].transform("first").to_numpy()
     states["days_active"] = ((micros - first)[last] / _DAY).astype(np.float32)
@@ -54,9 +56,8 @@ def product_states(snapshot: Snapshot) -> pd.DataFrame:
     states["digest"] = _digests(events, "product_id", ["rating", "rater_mean"])
     states = pd.concat([_unrated(snapshot), states.iloc[_ends(events, "product_id")]], ignore_index=True)
     states = states.sort_values(["product_id", "event_timestamp"], kind="stable", ignore_index=True)
-    states["attributes"] = attribute_lists(snapshot, states["product_id"])
-    listed = states["attributes"].map("\x1f".join).to_numpy(object)
-    states["version"] = _versions(states, states.pop("digest").to_numpy(np.uint64) + pd.util.hash_array(listed))
+    states["attributes"], listed = attribute_lists(snapshot.catalog.attributes, states["product_id"])
+    states["version"] = _versions(states, states.pop("digest").to_numpy(np.uint64) + listed)
     return states
 
 
@@ -159,11 +160,17 @@ def _unrated(snapshot: Snapshot) -> pd.DataFrame:
     )
 
 
-def attribute_lists(snapshot: Snapshot, product_ids: pd.Series) -> list[list[str]]:
-    """The catalog's attributes of each row's product, in the catalog's order."""
-    frame = snapshot.catalog.attributes
-    texts = frame["name"].astype(str) + "=" + frame["value"].astype(str)
-    by_product: dict[str, list[str]] = {}
-    for product_id, text in zip(frame["product_id"], texts, strict=True):
-        by_product.setdefault(product_id, []).append(text)
-    return [by_product.get(product_id, []) for product_id in product_ids]
+def attribute_lists(told: pd.DataFrame, ids: pd.Series) -> tuple[pd.Series, NDArray[np.uint64]]:
+    """Each id's attributes as "name=value", in the order told, and a number that changes whenever they do (0: none).
+
+    Args:
+        told: an id, `name` and `value`.
+        ids: (N,).
+    """
+    by_id: dict[str, list[str]] = {}
+    for one, name, value in told.itertuples(index=False, name=None):
+        by_id.setdefault(one, []).append(f"{name}={value}")
+    lists = [by_id.get(one, []) for one in ids]
+    digests = pd.util.hash_array(np.array(["\x1f".join(texts) for texts in lists], object))
+    listed = np.array([bool(texts) for texts in lists], bool)
+    return pd.Series(lists, dtype=object), np.where(listed, digests, np.uint64(0))

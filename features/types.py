@@ -41,6 +41,7 @@ INTERACTION_COLUMNS = ("row", "consumer_id", "product_id", "timestamp", "rating"
 
 PRODUCT_COLUMNS = ("product_id", "title", "description")
 ATTRIBUTE_COLUMNS = ("product_id", "name", "value")
+CONSUMER_COLUMNS = ("consumer_id", "name", "value")
 
 
 @dataclass(frozen=True)
@@ -70,11 +71,13 @@ class Catalog:
     """All products: one row each in `products`; categorical attributes in long form in `attributes`.
 
     `products` has `PRODUCT_COLUMNS` (description may be empty); `attributes` has `ATTRIBUTE_COLUMNS`, for
-    instance (`50`, `genre`, `Sci-Fi`).
+    instance (`50`, `genre`, `Sci-Fi`). `consumers` has `CONSUMER_COLUMNS`: what a source says of consumers beside their
+    events, for instance (`7`, `age`, `25-34`). It is personal: features may rest on it, facts, prompts and logs do not.
     """
 
     products: pd.DataFrame
     attributes: pd.DataFrame
+    consumers: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(CONSUMER_COLUMNS), dtype=object))
 
     def __len__(self) -> int:
         return len(self.products)

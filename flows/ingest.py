@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from features.readers.world import World
 
 
-TABLES = ("interactions", "products", "attributes")
+TABLES = ("interactions", "products", "attributes", "consumers")
 """What a reading leaves in the lake."""
 
 
@@ -100,7 +100,8 @@ def read_snapshot(workspace: Workspace, ingested: IngestResult, as_of: datetime 
 
 def read_reading(lake: Lake) -> Reading:
     """What the lake holds of the source."""
-    return Interactions(lake.read("interactions")), Catalog(lake.read("products"), lake.read("attributes"))
+    catalog = Catalog(lake.read("products"), lake.read("attributes"), lake.read("consumers"))
+    return Interactions(lake.read("interactions")), catalog
 
 
 def source_fingerprint(data: DataSection) -> str:
@@ -128,6 +129,7 @@ def _read_and_store(workspace: Workspace, recipe: Recipe, made_from: str) -> Ing
     lake = workspace.lake
     lake.write("products", catalog.products, made_from)
     lake.write("attributes", catalog.attributes, made_from)
+    lake.write("consumers", catalog.consumers, made_from)
     lake.write("interactions", interactions, made_from)
     counts = {"n_feedback": merged.n_feedback, "n_forgotten": merged.n_forgotten}
     return _described(recipe, dataset, quarantine).model_copy(update=counts)
@@ -156,6 +158,7 @@ def _described(recipe: Recipe, dataset: Dataset, quarantine: str) -> IngestResul
         like_from=dataset.scale.like_from,
         data_hash=content_hash(
             sorted(content_hashes(dataset.interactions, catalog).itertuples(index=False, name=None)),
+            sorted(catalog.consumers.itertuples(index=False, name=None)),
             asdict(dataset.scale),
         ),
         cut_valid=cut_valid,

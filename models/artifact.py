@@ -24,13 +24,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from features.batch import ConsumerBlock, FeatureBatch, Indexed, PairBlock, ProductBlock
+from features.batch import ConsumerBlock, FeatureBatch, Indexed, PairBlock, ProductBlock, tuples
 from features.errors import CounterpointError, ReleaseError
 from features.types import RatingScale
 from models.backbones.autoencoder import Autoencoder
 from models.base import Recommender, Scores, find_method
 
-FORMAT = 1
+FORMAT = 2
 TOLERANCE = 1e-5
 """How far a replayed golden score may lie from the recorded one (stars, probability)."""
 MANIFEST = "manifest.json"
@@ -286,6 +286,7 @@ def batch_to_parts(batch: FeatureBatch) -> tuple[dict[str, NDArray[Any]], dict[s
         "consumer_ids": who.consumer_ids.tolist(),
         "history_ids": who.history_ids.tolist(),
         "product_ids": what.product_ids.tolist(),
+        "consumer_attributes": [list(values) for values in who.attributes],
         "attributes": [list(values) for values in what.attributes],
     }
     return {name: np.ascontiguousarray(values) for name, values in arrays.items()}, ids
@@ -297,13 +298,12 @@ def batch_from_parts(arrays: dict[str, NDArray[Any]], ids: dict[str, list[Any]])
     def indexed(name: str) -> Indexed:
         return Indexed(arrays[f"{name}.table"], arrays[f"{name}.index"])
 
-    attributes = np.empty(len(ids["attributes"]), object)
-    attributes[:] = [tuple(values) for values in ids["attributes"]]
     ratings = arrays["consumer.history_ratings"]
     return FeatureBatch(
         ConsumerBlock(
             np.array(ids["consumer_ids"], object),
             arrays["consumer.numeric"],
+            tuples(ids["consumer_attributes"]),
             np.array(ids["history_ids"], object).reshape(ratings.shape),
             ratings,
             indexed("consumer.facet_codes"),
@@ -312,7 +312,7 @@ def batch_from_parts(arrays: dict[str, NDArray[Any]], ids: dict[str, list[Any]])
         ProductBlock(
             np.array(ids["product_ids"], object),
             arrays["product.numeric"],
-            attributes,
+            tuples(ids["attributes"]),
             indexed("product.content"),
             indexed("product.facet_codes"),
             indexed("product.facet_weights"),

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from features.batch import FeatureBatch, PairBlock
+from features.batch import FeatureBatch, Ids, PairBlock, tuples
 from features.types import STANCES
 from models.base import Recommender
 from models.metrics.deletion import filled_slots, without
@@ -39,7 +39,8 @@ def contributions(recommender: Recommender, batch: FeatureBatch) -> dict[str, ND
 def _consumer(batch: FeatureBatch, rows: NDArray[np.bool_]) -> FeatureBatch:
     who = batch.consumers
     numeric = np.where(rows[:, None], np.nan, who.numeric).astype(np.float32)
-    return replace(batch, consumers=replace(who, consumer_ids=np.where(rows, "", who.consumer_ids), numeric=numeric))
+    ids, attributes = np.where(rows, "", who.consumer_ids), _none_of(who.attributes, rows)
+    return replace(batch, consumers=replace(who, consumer_ids=ids, numeric=numeric, attributes=attributes))
 
 
 def _history(batch: FeatureBatch, rows: NDArray[np.bool_]) -> FeatureBatch:
@@ -56,10 +57,11 @@ def _product(batch: FeatureBatch, rows: NDArray[np.bool_]) -> FeatureBatch:
 
 
 def _attributes(batch: FeatureBatch, rows: NDArray[np.bool_]) -> FeatureBatch:
-    attributes = batch.products.attributes.copy()
-    for row in np.flatnonzero(rows):  # numpy would take a list of empty tuples for an empty table
-        attributes[row] = ()
-    return replace(batch, products=replace(batch.products, attributes=attributes))
+    return replace(batch, products=replace(batch.products, attributes=_none_of(batch.products.attributes, rows)))
+
+
+def _none_of(attributes: Ids, rows: NDArray[np.bool_]) -> Ids:
+    return tuples([() if gone else held for held, gone in zip(attributes, rows, strict=True)])
 
 
 def _content(batch: FeatureBatch, rows: NDArray[np.bool_]) -> FeatureBatch:

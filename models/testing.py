@@ -33,6 +33,7 @@ from features.batch import (
     PairBlock,
     ProductBlock,
     TrainingSet,
+    tuples,
 )
 from features.types import RatingScale
 from models.base import MethodConfig, Recommender, RunContext, Scores
@@ -50,13 +51,12 @@ def absent(n_rows: int, *shape: int) -> Indexed:
 def plain_batch(consumers: NDArray[np.object_], products: NDArray[np.object_]) -> FeatureBatch:
     """Pairs of which only the ids are known: no numbers, history, content, facets or pair codes."""
     n = len(consumers)
-    attributes = np.empty(n, object)
-    attributes[:] = [()] * n
     codes, weights = absent(n, 2, N_FACETS, CODE_WIDTH), absent(n, 2, N_FACETS)
     return FeatureBatch(
         ConsumerBlock(
             consumers,
             np.full((n, len(CONSUMER_NUMERIC)), np.nan, np.float32),
+            tuples([()] * n),
             np.full((n, HISTORY_LENGTH), "", object),
             np.full((n, HISTORY_LENGTH), np.nan, np.float32),
             codes,
@@ -65,7 +65,7 @@ def plain_batch(consumers: NDArray[np.object_], products: NDArray[np.object_]) -
         ProductBlock(
             products,
             np.full((n, len(PRODUCT_NUMERIC)), np.nan, np.float32),
-            attributes,
+            tuples([()] * n),
             absent(n, CONTENT_WIDTH),
             codes,
             weights,
@@ -134,10 +134,10 @@ def rich_batch(n_rows: int, seed: int = 0) -> FeatureBatch:
     history = _ids("p", rng.integers(0, 30, n_rows * HISTORY_LENGTH)).reshape(n_rows, HISTORY_LENGTH)
     history[np.arange(HISTORY_LENGTH) >= rng.integers(0, HISTORY_LENGTH + 1, n_rows)[:, None]] = ""
     stars = np.where(history == "", np.nan, rng.integers(1, 6, history.shape)).astype(np.float32)
-    attributes = np.empty(n_rows, object)
-    attributes[:] = [(f"genre={n % 5}", f"year={n % 3}")[: n % 3] for n in range(n_rows)]
+    attributes = tuples([(f"genre={n % 5}", f"year={n % 3}")[: n % 3] for n in range(n_rows)])
+    told = tuples([(f"age={n % 4}", "gender=F")[: n % 3] for n in range(n_rows)])
     return FeatureBatch(
-        ConsumerBlock(batch.consumers.consumer_ids, numbers[0], history, stars, **_random_facets(n_rows, rng)),
+        ConsumerBlock(batch.consumers.consumer_ids, numbers[0], told, history, stars, **_random_facets(n_rows, rng)),
         ProductBlock(
             batch.products.product_ids,
             numbers[1],

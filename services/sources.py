@@ -20,6 +20,7 @@ from features.batch import (
     Indexed,
     PairBlock,
     ProductBlock,
+    tuples,
 )
 from features.settings import HostSettings
 from features.types import STANCES, RatingScale
@@ -136,6 +137,7 @@ def absent_consumer(consumer_id: str) -> ConsumerBlock:
     return ConsumerBlock(
         consumer_ids=np.array([consumer_id], object),
         numeric=np.full((1, len(CONSUMER_NUMERIC)), np.nan, np.float32),
+        attributes=tuples([()]),
         history_ids=np.full((1, HISTORY_LENGTH), "", object),
         history_ratings=np.full((1, HISTORY_LENGTH), np.nan, np.float32),
         facet_codes=Indexed(codes, nowhere),

@@ -24,7 +24,7 @@ from features.rows import CONSUMER_FEATURES, EVENT_TIMESTAMP, PRODUCT_CONTENT, P
 from features.settings import HostSettings
 from features.states import consumer_states, product_states
 from features.store import FeatureRows
-from features.types import Catalog, Interactions, Snapshot
+from features.types import Interactions, Snapshot
 
 KEYS = ("consumer_id", "product_id")
 
@@ -91,7 +91,9 @@ def _named(snapshot: Snapshot) -> Snapshot:
         table.assign(product_id="product_id-of-" + table["product_id"] + "-exactly")
         for table in (catalog.products, catalog.attributes)
     )
-    return replace(snapshot, interactions=Interactions(frame), catalog=Catalog(products, attributes))
+    return replace(
+        snapshot, interactions=Interactions(frame), catalog=replace(catalog, products=products, attributes=attributes)
+    )
 
 
 def _take_out(store: FeatureRows, snapshot: Snapshot) -> list[str]:
@@ -103,7 +105,9 @@ def _take_out(store: FeatureRows, snapshot: Snapshot) -> list[str]:
         table[~table["product_id"].isin(gone["product_id"])] for table in (catalog.products, catalog.attributes)
     )
     left = replace(
-        snapshot, interactions=Interactions(frame.reset_index(drop=True)), catalog=Catalog(products, attributes)
+        snapshot,
+        interactions=Interactions(frame.reset_index(drop=True)),
+        catalog=replace(catalog, products=products, attributes=attributes),
     )
     states = {CONSUMER_FEATURES.table: consumer_states(left), PRODUCT_FEATURES.table: product_states(left)}
     for view in VIEWS:

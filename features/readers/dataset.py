@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from features.errors import InputError
 from features.types import (
     ATTRIBUTE_COLUMNS,
+    CONSUMER_COLUMNS,
     INTERACTION_COLUMNS,
     PRODUCT_COLUMNS,
     Catalog,
@@ -67,6 +68,8 @@ class RawTables:
     attributes: pd.DataFrame = field(default_factory=lambda: no_rows(ATTRIBUTE_COLUMNS))
     scale: RatingScale = field(default_factory=RatingScale)
     rejected: pd.DataFrame = field(default_factory=lambda: no_rows(QUARANTINE_COLUMNS))
+    consumers: pd.DataFrame = field(default_factory=lambda: no_rows(CONSUMER_COLUMNS))
+    """What is told of consumers beside their events (`CONSUMER_COLUMNS`)."""
 
 
 def finish(raw: RawTables) -> Dataset:
@@ -150,7 +153,8 @@ def _catalog(raw: RawTables, typed: pd.DataFrame) -> Catalog:
     if raw.products is None:
         ids = np.unique(typed["product_id"].to_numpy(str)).astype(object)
         named = pd.DataFrame({"product_id": ids, "title": ids, "description": ""})
-        return Catalog(named[named["product_id"] != ""].reset_index(drop=True), no_rows(ATTRIBUTE_COLUMNS))
+        named = named[named["product_id"] != ""].reset_index(drop=True)
+        return Catalog(named, no_rows(ATTRIBUTE_COLUMNS), _told(raw.consumers, CONSUMER_COLUMNS))
     products = pd.DataFrame({name: texts(raw.products[name]).to_numpy() for name in PRODUCT_COLUMNS})
     repeated = products["product_id"][products["product_id"].duplicated()].unique()
     if len(repeated):
@@ -162,9 +166,15 @@ def _catalog(raw: RawTables, typed: pd.DataFrame) -> Catalog:
         )
     products = products[products["product_id"] != ""].reset_index(drop=True)
     products["title"] = products["title"].where(products["title"] != "", products["product_id"])
-    attributes = pd.DataFrame({name: texts(raw.attributes[name]).to_numpy() for name in ATTRIBUTE_COLUMNS})
-    filled = (attributes["value"] != "") & attributes["product_id"].isin(products["product_id"])
-    return Catalog(products, attributes[filled].drop_duplicates().reset_index(drop=True))
+    attributes = _told(raw.attributes, ATTRIBUTE_COLUMNS)
+    listed = attributes["product_id"].isin(products["product_id"])
+    return Catalog(products, attributes[listed].reset_index(drop=True), _told(raw.consumers, CONSUMER_COLUMNS))
+
+
+def _told(raw: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
+    """Attributes in long form as text columns, each once, without those that have no value."""
+    told = pd.DataFrame({name: texts(raw[name]).to_numpy() for name in columns})
+    return told[told["value"] != ""].drop_duplicates().reset_index(drop=True)
 
 
 def _reasons(raw: pd.DataFrame, typed: pd.DataFrame, scale: RatingScale, catalog: Catalog) -> NDArray[np.object_]:

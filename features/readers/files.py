@@ -155,9 +155,9 @@ def price_band(value: object) -> str:
     return f"{lower} and more"
 
 
-def attribute_rows(product_ids: pd.Series, name: str, values: pd.Series) -> pd.DataFrame:
-    """Attributes in long form; a list gives one row per element."""
-    frame = pd.DataFrame({"product_id": product_ids.to_numpy(), "name": name, "value": values.to_numpy()})
+def attribute_rows(ids: pd.Series, name: str, values: pd.Series, key: str = "product_id") -> pd.DataFrame:
+    """Attributes in long form, with the ids in the column `key`; a list gives one row per element."""
+    frame = pd.DataFrame({key: ids.to_numpy(), "name": name, "value": values.to_numpy()})
     return frame.explode("value").dropna(subset=["value"])
 
 

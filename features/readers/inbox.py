@@ -29,17 +29,18 @@ def with_inbox(dataset: Dataset, feedback: Sequence[Feedback], forgotten: frozen
 
     As in a source, the latest rating of a consumer and product counts. Ratings of products that are gone wait.
     """
-    frame = dataset.interactions.frame
-    hashes = {name: content_hash(name) for name in frame["consumer_id"].unique()} if forgotten else {}
-    gone = {name for name, known_as in hashes.items() if known_as in forgotten}
-    frame = frame[~frame["consumer_id"].isin(gone)]
+    frame, told = dataset.interactions.frame, dataset.catalog.consumers
+    names = {*frame["consumer_id"].unique(), *told["consumer_id"].unique()} if forgotten else set[str]()
+    gone = {name for name in names if content_hash(name) in forgotten}
+    frame, told = (table[~table["consumer_id"].isin(gone)].reset_index(drop=True) for table in (frame, told))
     known = set(dataset.catalog.products["product_id"])
     given = _frame([item for item in feedback if item.product_id in known], dataset.n_read)
     if len(given):
         frame = pd.concat([frame, given], ignore_index=True).sort_values(["timestamp", "row"], kind="stable")
         frame = frame.drop_duplicates(["consumer_id", "product_id"], keep="last")
     n_feedback = int((frame["row"] >= dataset.n_read).sum())
-    merged = replace(dataset, interactions=Interactions(frame.reset_index(drop=True)))
+    catalog = replace(dataset.catalog, consumers=told)
+    merged = replace(dataset, interactions=Interactions(frame.reset_index(drop=True)), catalog=catalog)
     return Merged(merged, n_feedback, len(gone))
 
 

@@ -9,6 +9,7 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from features.errors import InputError
@@ -39,6 +40,8 @@ GENRES_100K = [
     "War",
     "Western",
 ]
+_AGES = {1: "under 18", 18: "18-24", 25: "25-34", 35: "35-44", 45: "45-49", 50: "50-55", 56: "56+"}
+"""The brackets of MovieLens 1M, by their lowest age, which is how its file names them."""
 _EVENT = ["consumer_id", "product_id", "rating", "timestamp"]
 _ARTICLES = "The|A|An|Le|La|Les|L'|Un|Une|Il|Lo|I|Gli|El|Los|Las|Una|Der|Die|Das|Ein|Eine|De|Het|Den|Det|En|Ett|O|Os|As"
 _LAST_ARTICLE = re.compile(rf"^(?P<rest>.+), (?P<article>{_ARTICLES})$")
@@ -48,22 +51,26 @@ _MARKUP = re.compile(r"[_'](?P<inside>[^_']+)[_'] \(qv\)")
 
 
 def read_100k(folder: Path, scale: RatingScale | None = None) -> Dataset:
-    """`u.data` and `u.item` (latin-1); plots from `items_info.json` where it lies beside them."""
+    """`u.data` and `u.item` (latin-1); consumers from `u.user`, plots from `items_info.json` where they are there."""
     ratings = read_delimited(find_file(folder, "u.data"), "\t", _EVENT, quoted=False)
     columns = ["product_id", "title", "released", "video", "url", *GENRES_100K]
     path = find_file(folder, "u.item")
     items = read_delimited(path, "|", columns, LATIN1, quoted=False)
     flags = items[GENRES_100K[1:]] == "1"
     items["genres"] = [[g for g, on in zip(flags.columns, row, strict=True) if on] for row in flags.to_numpy()]
-    return _finish(folder, "u.data", ratings, items, _plots(folder), scale or RatingScale())
+    columns, path = ["consumer_id", "age", "gender", "occupation", "zip"], folder / "u.user"
+    consumers = read_delimited(path, "|", columns, LATIN1, quoted=False) if path.is_file() else None
+    return _finish(folder, "u.data", ratings, items, _plots(folder), scale or RatingScale(), consumers)
 
 
 def read_1m(folder: Path, scale: RatingScale | None = None) -> Dataset:
-    """`ratings.dat` and `movies.dat`, fields parted by `::`, latin-1."""
+    """`ratings.dat` and `movies.dat`, and `users.dat` where it is there; fields parted by `::`, latin-1."""
     ratings = _read_double_colon(find_file(folder, "ratings.dat"), _EVENT)
     items = _read_double_colon(find_file(folder, "movies.dat"), ["product_id", "title", "genres"])
     items["genres"] = items["genres"].str.split("|")
-    return _finish(folder, "ratings.dat", ratings, items, {}, scale or RatingScale())
+    columns, path = ["consumer_id", "gender", "age", "occupation", "zip"], folder / "users.dat"
+    consumers = _read_double_colon(path, columns) if path.is_file() else None
+    return _finish(folder, "ratings.dat", ratings, items, {}, scale or RatingScale(), consumers)
 
 
 def read_csv(folder: Path, scale: RatingScale | None = None) -> Dataset:
@@ -134,9 +141,15 @@ def _plots(folder: Path) -> dict[str, str]:
 
 
 def _finish(
-    folder: Path, file: str, ratings: pd.DataFrame, items: pd.DataFrame, plots: dict[str, str], scale: RatingScale
+    folder: Path,
+    file: str,
+    ratings: pd.DataFrame,
+    items: pd.DataFrame,
+    plots: dict[str, str],
+    scale: RatingScale,
+    consumers: pd.DataFrame | None = None,
 ) -> Dataset:
-    """Catalog with genre, year and decade; then the shared checks."""
+    """Catalog with genre, year and decade, and what is told of consumers; then the shared checks."""
     named = [natural_title(title) for title in items["title"].fillna("")]
     years = pd.Series([year for _, year in named], dtype=object)
     products = pd.DataFrame(
@@ -152,4 +165,13 @@ def _finish(
         for name, values in (("genre", items["genres"]), ("year", years), ("decade", decades))
     )
     events = ratings.assign(row=range(len(ratings)), review=None)
-    return finish(RawTables(folder.name, file, events, products, attributes, scale))
+    told = {} if consumers is None else {"consumers": _consumers(consumers)}
+    return finish(RawTables(folder.name, file, events, products, attributes, scale, **told))
+
+
+def _consumers(frame: pd.DataFrame) -> pd.DataFrame:
+    """Age bracket, gender and occupation in long form; zip codes, which say where somebody lives, are not read."""
+    years = pd.to_numeric(frame["age"], errors="coerce")
+    brackets = pd.cut(years, [*_AGES, np.inf], right=False, labels=list(_AGES.values())).astype(object)
+    named = (("age", brackets), ("gender", frame["gender"]), ("occupation", frame["occupation"]))
+    return pd.concat(attribute_rows(frame["consumer_id"], name, values, "consumer_id") for name, values in named)

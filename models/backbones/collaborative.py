@@ -26,6 +26,7 @@ from models.base import RunContext
 
 CHUNK = 1024
 """Pairs whose vectors are in memory at once."""
+_VOCABULARIES = ("consumers", "products", "attributes", "consumer_attributes")
 _TENSORS, _NUMBERS = "collaborative.safetensors", "collaborative.json"
 
 
@@ -65,6 +66,7 @@ class Collaborative:
     consumers: Vocabulary
     products: Vocabulary
     attributes: Vocabulary
+    consumer_attributes: Vocabulary
     content_mean: Tensor  # (384,)
     model: Factorization
 
@@ -75,13 +77,15 @@ class Collaborative:
         unfitted = cls(
             Vocabulary.build(who.consumer_ids),
             Vocabulary.build(what.product_ids),
-            Vocabulary.build(value for values in set(what.attributes) for value in values),
+            _values(what.attributes),
+            _values(who.attributes),
             torch.from_numpy(_content(what).mean(0)),
             Factorization({}),
         )
         stars = torch.from_numpy(train.rating.astype(np.float32))
         ratings = Ratings(numbers_of(unfitted.consumers, who.consumer_ids), unfitted._numbers_of(what), stars)
-        consumers, products = Features(len(unfitted.consumers)), unfitted._catalog(what, ratings.product)
+        consumers = _by_number(unfitted._told(who), ratings.consumer)
+        products = _by_number(unfitted._described(what), ratings.product)
         chosen, held_out = _hold_out(ratings, consumers, products, config, run)
         model = Factorization.fit(ratings, consumers, products, chosen, run.progress)
         return unfitted._with(model), held_out
@@ -105,7 +109,7 @@ class Collaborative:
 
         tensors = {**self.model.tensors, "content_mean": self.content_mean}
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / _TENSORS)
-        vocabularies = {name: getattr(self, name).ids for name in ("consumers", "products", "attributes")}
+        vocabularies = {name: getattr(self, name).ids for name in _VOCABULARIES}
         (folder / _NUMBERS).write_text(json.dumps(vocabularies, ensure_ascii=False), encoding="utf-8")
 
     @classmethod
@@ -135,7 +139,7 @@ class Collaborative:
         return self.model.believe(self.consumers_of(batch.consumers), self._products(batch.products))
 
     def consumers_of(self, block: ConsumerBlock) -> Vectors:
-        """Vectors of N consumers: known ones by id, the others each once from their history."""
+        """Vectors of N consumers: known ones by id, the others each once from history and attributes."""
         numbers = numbers_of(self.consumers, block.consumer_ids)
         vectors, new = self.model.consumers(numbers), numbers == UNKNOWN
         if not new.any():
@@ -143,10 +147,13 @@ class Collaborative:
         chosen = block.take(np.flatnonzero(new.numpy()))
         stars = chosen.history_ratings
         products = np.where(np.isnan(stars), UNKNOWN, self.products.encode(chosen.history_ids))
+        told = self._told(chosen)
         # The same history gives the same vectors: a new consumer's are made once, however many products are scored.
-        told, place = np.unique(np.concatenate([products, np.nan_to_num(stars)], axis=1), axis=0, return_inverse=True)
-        history, ratings = torch.from_numpy(told.astype(np.float32)).chunk(2, dim=1)
-        made = self.model.new_consumers((), history.long(), ratings, history != UNKNOWN)
+        known = np.concatenate([products, np.nan_to_num(stars), *(group.numpy() for group in told)], axis=1)
+        rows, first, place = np.unique(known, axis=0, return_index=True, return_inverse=True)
+        history, ratings = torch.from_numpy(rows[:, : 2 * stars.shape[1]].astype(np.float32)).chunk(2, dim=1)
+        groups = tuple(group[torch.from_numpy(first)] for group in told)
+        made = self.model.new_consumers(groups, history.long(), ratings, history != UNKNOWN)
         return vectors.replaced(new, made.rows(torch.from_numpy(place.ravel())))
 
     def _products(self, block: ProductBlock) -> Vectors:
@@ -158,21 +165,37 @@ class Collaborative:
         groups = self._described(block.take(np.flatnonzero(new.numpy())))
         return vectors.replaced(new, self.model.new_products(len(groups[0]), groups))
 
-    def _catalog(self, block: ProductBlock, numbers: Tensor) -> Features:
-        """What the fit's products are, by number; number 0 is nothing."""
-        rows = np.unique(numbers.numpy(), return_index=True)[1]
-        groups = self._described(block.take(rows))
-        return Features(len(rows) + 1, tuple(torch.cat([torch.zeros(1, group.shape[1]), group]) for group in groups))
+    def _told(self, block: ConsumerBlock) -> tuple[Tensor, ...]:
+        """Attributes (N, A) of consumers, rows of zeros where there is none; nothing if none was ever told."""
+        if len(self.consumer_attributes) == 1:
+            return ()
+        return (_held(block.attributes, self.consumer_attributes),)
 
-    def _described(self, block: ProductBlock) -> tuple[Tensor, Tensor]:
+    def _described(self, block: ProductBlock) -> tuple[Tensor, ...]:
         """Attributes (N, A) and content (N, 384) of products; rows of zeros where there is none."""
-        values = [value for listed in block.attributes for value in listed]
-        row = np.repeat(np.arange(len(block)), [len(listed) for listed in block.attributes])
-        held = np.zeros((len(block), len(self.attributes)), np.float32)
-        held[row, self.attributes.encode(np.array(values, object))] = 1
-        held[:, UNKNOWN] = 0
         content = torch.from_numpy(_content(block)) - self.content_mean
-        return unit_rows(torch.from_numpy(held)), content * torch.from_numpy(block.content.index >= 0).unsqueeze(1)
+        present = torch.from_numpy(block.content.index >= 0).unsqueeze(1)
+        return _held(block.attributes, self.attributes), content * present
+
+
+def _values(attributes: NDArray[np.object_]) -> Vocabulary:
+    return Vocabulary.build(value for listed in set(attributes) for value in listed)
+
+
+def _held(attributes: NDArray[np.object_], vocabulary: Vocabulary) -> Tensor:
+    """Which attributes each of N holds, as rows of length 1: (N, A)."""
+    values = [value for listed in attributes for value in listed]
+    row = np.repeat(np.arange(len(attributes)), [len(listed) for listed in attributes])
+    held = np.zeros((len(attributes), len(vocabulary)), np.float32)
+    held[row, vocabulary.encode(np.array(values, object))] = 1
+    held[:, UNKNOWN] = 0
+    return unit_rows(torch.from_numpy(held))
+
+
+def _by_number(groups: tuple[Tensor, ...], numbers: Tensor) -> Features:
+    """What is known of consumers or products by their number, from the rows (N,) they are in; number 0 is nothing."""
+    rows = torch.from_numpy(np.unique(numbers.numpy(), return_index=True)[1])
+    return Features(len(rows) + 1, tuple(torch.cat([torch.zeros(1, group.shape[1]), group[rows]]) for group in groups))
 
 
 def _hold_out(

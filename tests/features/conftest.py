@@ -55,7 +55,10 @@ def make_snapshot(seed: int = 0) -> Snapshot:
         [("p0", "genre", "Sci-Fi"), ("p0", "year", "1999"), ("p1", "genre", "Drama")],
         columns=["product_id", "name", "value"],
     )
-    return Snapshot(Interactions(interactions), Catalog(products, attributes), RatingScale(), AFTER)
+    consumers = pd.DataFrame(
+        [("c0", "age", "25-34"), ("c0", "gender", "F"), ("c1", "gender", "M")], columns=["consumer_id", "name", "value"]
+    )
+    return Snapshot(Interactions(interactions), Catalog(products, attributes, consumers), RatingScale(), AFTER)
 
 
 def _vectors(n_rows: int, width: int, seed: int) -> list[np.ndarray]:

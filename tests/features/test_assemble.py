@@ -109,6 +109,7 @@ def test_values_land_in_their_places(make_world: Callable) -> None:
     assert past.consumers.history_ids[0, : len(mine)].tolist() == mine["product_id"].tolist()
     np.testing.assert_array_equal(past.consumers.history_ratings[0, : len(mine)], mine["rating"].astype(np.float32))
     assert past.products.attributes[0] == ("genre=Sci-Fi", "year=1999")
+    assert past.consumers.attributes[0] == ("age=25-34", "gender=F")
     facets = world.lake.read("features/consumer_facets").query("consumer_id == 'c0'").iloc[-1]
     codes = past.consumers.facet_codes
     np.testing.assert_array_equal(codes.table[codes.index[0]].ravel(), facets["codes"])

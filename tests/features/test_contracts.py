@@ -444,6 +444,7 @@ def training(n_rows: int = 300) -> TrainingSet:
     consumers = ConsumerBlock(
         ids,
         numbers(len(CONSUMER_NUMERIC)),
+        np.asarray([()] * n_rows + [None], object)[:-1],
         history,
         numbers(HISTORY_LENGTH),
         indexed(2, N_FACETS, CODE_WIDTH),

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.batch import CODE_WIDTH, CONSUMER_NUMERIC, HISTORY_LENGTH, N_FACETS, ConsumerBlock, Indexed
+from features.batch import CODE_WIDTH, CONSUMER_NUMERIC, HISTORY_LENGTH, N_FACETS, ConsumerBlock, Indexed, tuples
 from features.fresh import with_feedback
 from features.inbox import Feedback
 from features.states import consumer_states
@@ -32,7 +32,7 @@ def stored(ratings: Ratings) -> ConsumerBlock:
         ids[0, : len(row["history_ids"])] = row["history_ids"]
         stars[0, : len(row["history_ratings"])] = row["history_ratings"]
     return ConsumerBlock(
-        np.array(["c"], object), numeric, ids, stars, Indexed(codes, nowhere), Indexed(codes[..., 0], nowhere)
+        np.array(["c"], object), numeric, tuples([()]), ids, stars, Indexed(codes, nowhere), Indexed(codes[..., 0], nowhere)
     )
 
 

@@ -37,6 +37,16 @@ def test_100k_is_read_with_genres_years_and_latin_1_titles(folder_100k: Path):
     }
 
 
+def test_100k_tells_age_bracket_gender_and_occupation_but_not_where_somebody_lives(folder_100k: Path):
+    assert read_dataset("movielens-100k", folder_100k).catalog.consumers.empty
+    (folder_100k / "u.user").write_text("1|24|M|technician|85711\n2|7|F|student|94043\n")
+    consumers = read_dataset("movielens-100k", folder_100k).catalog.consumers
+    assert set(consumers.itertuples(index=False, name=None)) == {
+        *(("1", "age", "18-24"), ("1", "gender", "M"), ("1", "occupation", "technician")),
+        *(("2", "age", "under 18"), ("2", "gender", "F"), ("2", "occupation", "student")),
+    }
+
+
 def test_100k_takes_plots_that_lie_beside_it_without_their_markup(folder_100k: Path):
     plots = [{"movielens_id": "10", "plot": "As in _Mad Max_ (qv)."}, {"movielens_id": "11", "plot": ""}]
     (folder_100k / "items_info.json").write_text(json.dumps(plots), encoding="utf-8")
@@ -50,6 +60,8 @@ def test_1m_is_read_with_its_double_colons(tmp_path: Path):
     dataset = read_dataset(detect_layout(tmp_path), tmp_path)
     assert len(dataset.interactions) == 1
     assert dataset.catalog.attributes["value"].tolist() == ["Drama", "War", "1995", "1990s"]
+    (tmp_path / "users.dat").write_text("1::F::56::10::48067\n")
+    assert read_dataset("movielens-1m", tmp_path).catalog.consumers["value"].tolist() == ["56+", "F", "10"]
 
 
 def test_a_1m_row_with_too_few_fields_is_named(tmp_path: Path):

@@ -39,6 +39,19 @@ def test_a_consumer_state_by_hand() -> None:
     assert last["history_ratings"].tolist() == [2.0, 5.0]
 
 
+def test_a_consumer_state_tells_the_consumers_attributes_and_changes_with_them() -> None:
+    def told(*rows: tuple[str, str, str]) -> pd.DataFrame:
+        snapshot = world(("u", "a", 0, 5), ("v", "a", 1, 1))
+        consumers = pd.DataFrame(rows, columns=["consumer_id", "name", "value"])
+        return consumer_states(replace(snapshot, catalog=replace(snapshot.catalog, consumers=consumers)))
+
+    nothing, young, old = told(), told(("u", "age", "18-24")), told(("u", "age", "56+"))
+    assert [states["attributes"].tolist() for states in (nothing, young)] == [[[], []], [["age=18-24"], []]]
+    versions = [states["version"].tolist() for states in (nothing, young, old)]
+    assert len({version[0] for version in versions}) == 3
+    assert len({version[1] for version in versions}) == 1
+
+
 def test_one_rating_has_no_deviation() -> None:
     assert np.isnan(consumer_states(world(("u", "a", 0, 5)))["sd_rating"].iloc[0])
 

@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from features.batch import tuples
 from features.errors import ReleaseError
 from models.backbones.collaborative import Collaborative, CollaborativeConfig
 from models.base import RunContext
-from models.testing import checkerboard, plain_batch, rich_batch, rich_training_set
+from models.testing import checkerboard, plain_batch, rich_batch, rich_training_set, training_set
 from models.training import seeded
 
 QUICK = CollaborativeConfig(rank=3, chains=1, sweeps=40, burn_in=20, samples=10, folds=4)
@@ -58,6 +59,22 @@ def test_a_stranger_without_history_gets_what_is_believed_of_everybody(board):
     assert belief.mean.item() == pytest.approx(float(train.rating.mean()), abs=0.8)
     known = model.believe(train.batch.take(np.arange(50)))
     assert belief.deviation.item() > 2 * known.deviation.median().item()
+
+
+def test_what_is_told_of_consumers_speaks_for_them():
+    """Consumers of one group like what the others do not; nothing else is known of strangers."""
+    rng = np.random.default_rng(0)
+    consumer, product = rng.integers(0, 40, 1500), rng.integers(0, 20, 1500)
+    batch = plain_batch(np.array([f"c{n}" for n in consumer], object), np.array([f"p{n}" for n in product], object))
+    groups = tuples([(f"group={n % 2}",) for n in consumer])
+    batch = replace(batch, consumers=replace(batch.consumers, attributes=groups))
+    model, _ = fitted(training_set(batch, (consumer + product) % 2 == 0))
+    strangers = plain_batch(np.array(["new"] * 4, object), np.array(["p0", "p1", "p0", "p1"], object))
+    told = tuples([("group=0",), ("group=0",), ("group=1",), ("group=1",)])
+    mean = model.believe(replace(strangers, consumers=replace(strangers.consumers, attributes=told))).mean.numpy()
+    assert mean[0] > mean[1] + 1
+    assert mean[3] > mean[2] + 1
+    assert model.believe(strangers).mean[:2].numpy() == pytest.approx(mean.reshape(2, 2).mean(0), abs=1)
 
 
 def test_company_changes_nothing():
