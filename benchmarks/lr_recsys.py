@@ -17,7 +17,8 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks.lr.figures import draw
+from benchmarks.lr.diagnostics import diagnosed
+from benchmarks.lr.figures import draw, draw_diagnostics
 from benchmarks.lr.judge import judged, peers_of, scorer, table
 from benchmarks.lr.runs import Run, run_variant
 from benchmarks.lr.settings import config_of, splits_of
@@ -46,13 +47,16 @@ def main(
     for name in split or splits_of(dataset):
         loaded = world_split(name) if folders is None else load_split(dataset, name, folders)
         runs, absent = _runs(loaded, names, config, settings)
+        score = scorer(loaded, folders)
         figures["splits"][name] = {
-            **judged(runs, scorer(loaded, folders), peers_of(loaded, folders)),
+            **judged(runs, score, peers_of(loaded, folders)),
+            **diagnosed(loaded, runs, score),
             "not_run": absent,
         }
         typer.echo(table(name, figures["splits"][name]))
     path = write_result(f"lr_recsys/{dataset}{'-quick' if quick else ''}", figures)
     draw(figures, path.with_suffix(".png"))
+    draw_diagnostics(figures, path.with_name(f"{path.stem}-diagnostics.png"))
     typer.echo(f"written to {path.relative_to(Path(RESULTS).parent.parent)}")
 
 

@@ -39,14 +39,13 @@ from features.batch import (
     tuples,
 )
 from models.backbones.collaborative import CollaborativeConfig
-from models.backbones.fusion import Backend
+from models.backbones.fusion import BACKENDS
 from models.base import RunContext
 from models.methods.lr_recsys import FIELDS, LRRecsys, LRRecsysConfig
 from models.testing import SCALE, absent, training_set
 from models.training import LoopSettings, fit_epochs, seeded
 
 N_CONSUMERS, N_PRODUCTS, N_KNOWN = 943, 1682, 10
-BACKENDS: tuple[Backend, ...] = ("mlp", "deepfm", "dcn", "din")
 GROUND = CollaborativeConfig(rank=2, side_rank=8, chains=1, sweeps=4, burn_in=2, samples=2, folds=2, starts=(0.3,))
 """As small as can be: what the network starts from does not change what it costs."""
 

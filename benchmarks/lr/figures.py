@@ -1,7 +1,8 @@
-"""The proof as a picture: what the method gains over each control and each peer, split by split."""
+"""The proof as pictures: what the method gains over each control and each peer, and where; split by split."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,3 +43,98 @@ def _gaps(content: dict[str, Any]) -> list[tuple[str, dict[str, Any], str]]:
         for kind, colour in _COLOURS.items()
         for name, compared in content[kind].items()
     ]
+
+
+def draw_diagnostics(figures: dict[str, Any], path: Path) -> None:
+    """Learning curve, reliability, gain by difficulty, attention by uncertainty and gain by back end, as far as run.
+
+    One row of panels per split; draws nothing where no split has any.
+    """
+    from matplotlib.figure import Figure
+
+    shown = {
+        split: panels
+        for split, content in figures["splits"].items()
+        if (panels := [panel for panel, has in _PANELS if has(content)])
+    }
+    if not shown:
+        return
+    width = max(map(len, shown.values()))
+    picture = Figure(figsize=(4.2 * width, 3.6 * len(shown)))
+    grid = picture.subplots(len(shown), width, squeeze=False)
+    for axes, (split, panels) in zip(grid, shown.items(), strict=True):
+        for axis in axes[len(panels) :]:
+            axis.set_axis_off()
+        for axis, panel in zip(axes, panels, strict=False):
+            panel(axis, figures["splits"][split])
+        axes[0].set_ylabel(f"{split}\n{axes[0].get_ylabel()}")
+    picture.tight_layout()
+    picture.savefig(path, dpi=120)
+
+
+def curve_of(content: dict[str, Any], name: str) -> list[tuple[float, float]]:
+    """Share of the training rows and RMSE of a variant, where both the whole and a part of them were run."""
+    at = {found.partition("@")[2] or "1": figures for found, figures in content["variants"].items() if _is(found, name)}
+    points = sorted((float(share), figures["mean"]["rmse"]) for share, figures in at.items())
+    return points if len(points) > 1 else []
+
+
+def _is(variant: str, name: str) -> bool:
+    return variant.partition("@")[0] == name
+
+
+def _curves(axis: Any, content: dict[str, Any]) -> None:
+    for name, colour in _BOTH.items():
+        points = curve_of(content, name)
+        axis.plot(*zip(*points, strict=True), "o-", color=colour, label=name)
+    axis.set(xlabel="share of training rows", ylabel="test RMSE", title="learning curve")
+    axis.legend()
+
+
+def _reliability(axis: Any, content: dict[str, Any]) -> None:
+    axis.plot([0, 1], [0, 1], color="#999999", linewidth=1)
+    for name, bins in content["reliability"].items():
+        axis.plot(
+            [each["predicted"] for each in bins], [each["liked"] for each in bins], "o-", color=_BOTH[name], label=name
+        )
+    axis.set(xlabel="predicted probability", ylabel="share liked", title="reliability")
+    axis.legend()
+
+
+def _difficulty(axis: Any, content: dict[str, Any]) -> None:
+    for place, (kind, terciles) in enumerate(content["by_difficulty"].items()):
+        at = [tercile + 0.4 * place - 0.2 for tercile in range(3)]
+        axis.bar(at, [each["difference"] for each in terciles], 0.38, label=f"by {kind}")
+    axis.set_xticks(range(3), ["easiest", "middle", "hardest"])
+    axis.axhline(0, color="#999999", linewidth=1)
+    axis.set(xlabel="third of the test rows", ylabel="RMSE of full minus no_expl", title="gain by difficulty")
+    axis.legend()
+
+
+def _attention(axis: Any, content: dict[str, Any]) -> None:
+    for field, thirds in content["variants"]["full"]["attention_by_third"].items():
+        is_text = field.startswith("e_")
+        axis.plot(range(3), thirds, "o-", label=field, linewidth=2 if is_text else 1, alpha=1 if is_text else 0.5)
+    axis.set_xticks(range(3), ["surest", "middle", "least sure"])
+    axis.set(xlabel="third by what ratings leave unsure", ylabel="mean attention", title="attention of full")
+    axis.legend(fontsize="small")
+
+
+def _backends(axis: Any, content: dict[str, Any]) -> None:
+    for place, gap in enumerate(content["backends"].values()):
+        axis.plot([place, place], gap["interval95"], color=_COLOURS["against_controls"], alpha=0.45, linewidth=3)
+        axis.plot(place, gap["b_minus_a"], "o", color=_COLOURS["against_controls"])
+    axis.set_xticks(range(len(content["backends"])), list(content["backends"]))
+    axis.axhline(0, color="#999999", linewidth=1)
+    axis.set(xlabel="back end", ylabel="RMSE of full minus no_expl", title="gain by back end")
+
+
+_BOTH = {"full": "#2a6f97", "no_expl": "#8a8a8a"}
+_PANELS: tuple[tuple[Callable[[Any, dict[str, Any]], None], Callable[[dict[str, Any]], bool]], ...] = (
+    (_curves, lambda content: all(curve_of(content, name) for name in _BOTH)),
+    (_reliability, lambda content: bool(content.get("reliability"))),
+    (_difficulty, lambda content: "by_difficulty" in content),
+    (_attention, lambda content: "full" in content["variants"]),
+    (_backends, lambda content: len(content.get("backends", ())) > 1),
+)
+"""What can be drawn, and when there is anything to draw."""

@@ -21,6 +21,7 @@ def ground_of(rows: TrainingSet, config: LRRecsysConfig, scale: RatingScale, fol
     made_from = content_hash(
         config.collaborative.model_dump(), run.seed, rows.row.tolist(), rows.rating.tolist(),
         rows.batch.consumers.consumer_ids.tolist(), rows.batch.products.product_ids.tolist(),
+        rows.batch.consumers.attributes.tolist(), rows.batch.products.attributes.tolist(),
     )  # fmt: skip
     path = folder / made_from[:16]
     if not path.exists():

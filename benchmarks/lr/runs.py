@@ -27,8 +27,10 @@ from flows.stage import code_commit
 from models.base import RunContext, Scores
 from models.methods.lr_recsys import LRRecsys, LRRecsysConfig
 
-VERSION = 2
+VERSION = 3
 """Changes when runs of older code must not be taken for runs of this."""
+
+MEMBERS = "members.npy"
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class Run:
     split: str
     file: str
     """Predictions of the members' mean, in the benchmark's form."""
+    members: str
+    """Stars that each member predicts, (M, N) in the order of the split's test rows."""
     rmse: list[float]
     """Of each member by itself, on the test rows."""
     epochs: int
@@ -83,12 +87,14 @@ def _made(
         train, test = both.train, both.test
         ground = ground_of(train, config, split.train.scale, grounds, run)
         method.refit_from(ground, train, report.best_epoch, run)
-    mean = method.score(test.batch)
+    mean, members = method.score(test.batch), method.score_members(test.batch)
+    np.save(folder / MEMBERS, np.stack([member.rating for member in members]), allow_pickle=False)
     return Run(
         variant.name,
         split.key,
         _write(folder / "test.csv.gz", test, mean),
-        [_rmse(member, test) for member in method.score_members(test.batch)],
+        str(folder / MEMBERS),
+        [_rmse(member, test) for member in members],
         report.best_epoch,
         round(time.monotonic() - started, 1),
         round(len(train) * report.epochs * config.members / seconds),

@@ -50,7 +50,7 @@ class FactorizationConfig(MethodConfig):
 
 @dataclass(frozen=True, eq=False)
 class Ratings:
-    """Observed pairs as numbers; all (N,)."""
+    """Observed pairs as numbers, each at most once; all (N,)."""
 
     consumer: Tensor
     product: Tensor

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from torch.nn import functional
 from models.backbones.incidence import Incidence
 
 Backend = Literal["mlp", "deepfm", "dcn", "din"]
+BACKENDS: tuple[Backend, ...] = get_args(Backend)
 N_HEADS = 2
 """Logits: stars, liking."""
 _CROSS_RANK = 32

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks import lr_recsys
 from benchmarks.lr import controls
 from benchmarks.lr.codes import RandomProjection, reconstruction
 from benchmarks.lr.examples import Examples, examples, together
@@ -399,7 +402,9 @@ def test_gains_are_the_full_method_minus_the_other(bench):
         files[name] = str(bench.home / f"{name}.csv.gz")
         bench.home.mkdir(exist_ok=True)
         test[["consumer_id", "product_id"]].assign(prediction=test["rating"] + miss).to_csv(files[name], index=False)
-    runs = [Run(name, "ml-100k/random-0", path, [0.1, 0.3], 2, 1.0, 10, 0.2, "abc", {}) for name, path in files.items()]
+    runs = [
+        Run(name, "ml-100k/random-0", path, "", [0.1, 0.3], 2, 1.0, 10, 0.2, "abc", {}) for name, path in files.items()
+    ]
     split = bench.split()
     figures = judged(runs, scorer(split, bench.folders), peers_of(split, bench.folders))
     assert figures["variants"]["full"]["mean"]["rmse"] == pytest.approx(0.5)
@@ -418,3 +423,41 @@ def test_the_picture_shows_every_comparison(tmp_path):
     assert (tmp_path / "gains.png").stat().st_size > 5_000
     draw({"splits": {"random-0": {"against_controls": {}, "against_peers": {}}}}, tmp_path / "nothing.png")
     assert not (tmp_path / "nothing.png").exists()
+
+
+def test_a_rerun_without_a_language_model_predicts_the_same_to_the_bit(bench, tmp_path):
+    split = bench.split()
+    word(split, ScriptedEngine(repeat_fact), bench.settings)
+    first = run_variant(split, VARIANTS["full"], TOY, bench.settings, RunContext())
+    predicted = Path(first.file).rename(tmp_path / "first.csv.gz")
+    shutil.rmtree(bench.home / "benchmark" / split.key / "runs")
+    shutil.rmtree(bench.home / "benchmark" / split.key / "grounds")
+    again = run_variant(split, VARIANTS["full"], TOY, bench.settings, RunContext())
+    assert again.rmse == first.rmse
+    pd.testing.assert_frame_equal(pd.read_csv(again.file), pd.read_csv(predicted), check_exact=True)
+
+
+@pytest.mark.slow
+def test_the_command_runs_goes_on_and_writes_a_file_of_its_form(bench, monkeypatch):
+    """`--quick` on a tiny dataset; what was run once is not run again."""
+    (bench.folders.bench / "score.py").write_text(SCORER)
+    for name, value in (("BENCH", bench.folders.bench), ("DATA", bench.folders.data), ("HOME", bench.home)):
+        monkeypatch.setenv(f"COUNTERPOINT_{name}", str(value))
+    results = bench.home / "repository" / "benchmarks" / "results"
+    monkeypatch.setattr("benchmarks.record.RESULTS", results)
+    monkeypatch.setattr(lr_recsys, "RESULTS", results)
+    monkeypatch.setattr(lr_recsys, "config_of", lambda dataset: TOY)
+    word(bench.split(), ScriptedEngine(repeat_fact), bench.settings)
+    lr_recsys.main("ml-100k", split=["random-0"], variant=["full"], quick=True)
+    lr_recsys.main("ml-100k", split=["random-0"], quick=True)
+    file = results / "lr_recsys" / "ml-100k-quick.json"
+    first = json.loads(file.read_text())
+    found = first["splits"]["random-0"]
+    assert set(found["variants"]) == set(QUICK)
+    assert found["not_run"] == {}
+    assert set(found["against_controls"]) == set(QUICK) - {"full"}
+    assert sum(each["rows"] for each in found["reliability"]["full"]) == len(bench.split().test)
+    assert {path.suffix for path in file.parent.iterdir()} == {".json", ".png"}
+    monkeypatch.setattr(LRRecsys, "fit_from", None)
+    lr_recsys.main("ml-100k", split=["random-0"], quick=True)
+    assert json.loads(file.read_text())["splits"] == first["splits"]

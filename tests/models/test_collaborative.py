@@ -63,8 +63,7 @@ def test_a_stranger_without_history_gets_what_is_believed_of_everybody(board):
 
 def test_what_is_told_of_consumers_speaks_for_them():
     """Consumers of one group like what the others do not; nothing else is known of strangers."""
-    rng = np.random.default_rng(0)
-    consumer, product = rng.integers(0, 40, 1500), rng.integers(0, 20, 1500)
+    consumer, product = np.divmod(np.random.default_rng(0).permutation(40 * 20)[:600], 20)
     batch = plain_batch(np.array([f"c{n}" for n in consumer], object), np.array([f"p{n}" for n in product], object))
     groups = tuples([(f"group={n % 2}",) for n in consumer])
     batch = replace(batch, consumers=replace(batch.consumers, attributes=groups))
