@@ -32,7 +32,13 @@ def stored(ratings: Ratings) -> ConsumerBlock:
         ids[0, : len(row["history_ids"])] = row["history_ids"]
         stars[0, : len(row["history_ratings"])] = row["history_ratings"]
     return ConsumerBlock(
-        np.array(["c"], object), numeric, tuples([()]), ids, stars, Indexed(codes, nowhere), Indexed(codes[..., 0], nowhere)
+        np.array(["c"], object),
+        numeric,
+        tuples([()]),
+        ids,
+        stars,
+        Indexed(codes, nowhere),
+        Indexed(codes[..., 0], nowhere),
     )
 
 

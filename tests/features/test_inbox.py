@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from features.errors import InputError, StoreError
@@ -109,7 +110,10 @@ def test_ratings_join_the_source_and_the_latest_of_a_pair_counts() -> None:
 def test_the_forgotten_are_left_out_of_what_the_source_still_holds() -> None:
     source = checkerboard(4)
     consumer_id = source.interactions.frame["consumer_id"][0]
+    told = pd.DataFrame({"consumer_id": [consumer_id, "other"], "name": "age", "value": "25-34"})
+    source = replace(source, catalog=replace(source.catalog, consumers=told))
     merged = with_inbox(source, [], frozenset({content_hash(consumer_id), content_hash("stranger")}))
     assert merged.n_forgotten == 1
     assert consumer_id not in set(merged.dataset.interactions.frame["consumer_id"])
+    assert merged.dataset.catalog.consumers["consumer_id"].tolist() == ["other"]
     assert len(with_inbox(source, [], frozenset()).dataset.interactions) == len(source.interactions)
