@@ -128,7 +128,7 @@ def answer(payloads: tuple[str, ...]) -> dict[str, Any]:
     items = []
     for rank, text in enumerate(payloads, start=1):
         facts = [{"fact_id": text, "text": text, "source": text, "evidence_time": now}]
-        reason = {"text": text, "fact_ids": [text], "facts": facts, "evidence_time": now, "model": text}
+        reason = {"text": text, "fact_ids": [text], "facts": facts, "evidence_age_seconds": 9.0, "model": text}
         sides = [{**reason, "stance": stance, "granularity": text} for stance in ("for", "against")]
         shares = [{"field": text, "share": 0.5}]
         about = {"product_id": text, "title": text, "note": text, "rating": 4.0, "click": 0.5, "attention": shares}
