@@ -75,7 +75,8 @@ def replay(settings: HostSettings, artifact_folder: Path, record: Record) -> Rep
     seen = {str(product_id) for product_id in record.batch.products.product_ids}
     titles = {product_id: title for product_id, title in titles_of(texts).items() if product_id in seen}
     features, model = RecordedFeatures(record.batch), open_artifact(artifact_folder, release)
-    runtime = Runtime(release, model, features, Reasons(texts, release.wording), titles, NO_INBOX, EVERYTHING)
+    reasons = Reasons(texts, release.wording, text_days=settings.text_days)
+    runtime = Runtime(release, model, features, reasons, titles, NO_INBOX, EVERYTHING)
     consumer = ConsumerNow(features.consumer("").block, then.evidence_time)
     visit = Visit(consumer, then.cold, answered_at=then.answered_at, recommendation_id=then.recommendation_id)
     now = runtime.answer(visit, record.request).model_copy(update={"considered": then.considered})
