@@ -22,9 +22,9 @@ from benchmarks.lr.figures import draw, draw_diagnostics
 from benchmarks.lr.judge import judged, peers_of, scorer, table
 from benchmarks.lr.runs import Run, run_variant
 from benchmarks.lr.settings import config_of, splits_of
-from benchmarks.lr.splits import BenchSplit, load_split
+from benchmarks.lr.splits import BenchSplit
 from benchmarks.lr.variants import QUICK, VARIANTS
-from benchmarks.lr.world import WORLD, world_split
+from benchmarks.lr.world import WORLD, split_of
 from benchmarks.record import RESULTS, write_result
 from features.errors import InputError
 from features.settings import BenchFolders, HostSettings
@@ -45,7 +45,7 @@ def main(
     config = config_of(dataset).model_copy(update={"members": 1 if quick else seeds})
     figures: dict[str, Any] = {"config": config.model_dump(mode="json"), "splits": {}}
     for name in split or splits_of(dataset):
-        loaded = world_split(name) if folders is None else load_split(dataset, name, folders)
+        loaded = split_of(dataset, name, folders)
         runs, absent = _runs(loaded, names, config, settings)
         score = scorer(loaded, folders)
         figures["splits"][name] = {

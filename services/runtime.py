@@ -133,9 +133,10 @@ class Runtime:
         wishes = Wishes.of(request, self._shelf, rows)
         kept = self._shortlist(visit, rows, wishes, request.k)
         considered, rows, wishes = len(rows), rows[kept], wishes.take(kept)
-        scores = self._score(visit, rows)
+        pairs = self._pairs(visit, rows)
+        scores = self._score(visit, rows, pairs)
         shown = rerank(model_key(scores), wishes.boost, wishes.spread, wishes.pins, request.k)
-        added = self._contributions(visit, rows[[it.place for it in shown]]) if request.contributions else ()
+        added = self._contributions(visit, rows, pairs, [it.place for it in shown]) if request.contributions else ()
         items = tuple(
             Recommended(
                 **dict(self._product_score(scores, it.place, int(rows[it.place]))),
@@ -156,8 +157,8 @@ class Runtime:
             unmatched=wishes.unmatched,
             **visit.about(self.release),
         )
-        if self._audit and not answer.degraded and self._audit.wants_one():
-            self._record(visit, rows, request, answer)
+        if self._audit and len(rows) and not answer.degraded and self._audit.wants_one():
+            self._record(self._batch(visit, rows, pairs), request, answer)
         return answer
 
     def score(self, consumer_id: str, product_ids: Sequence[str]) -> ScoreResponse:
@@ -186,7 +187,8 @@ class Runtime:
         """
         visit = self._visitors.visit(consumer_id, None)
         visit.answered_at = at
-        scores = self._score(visit, np.array([self._shelf.row[product_id] for product_id in product_ids], np.intp))
+        rows = np.array([self._shelf.row[product_id] for product_id in product_ids], np.intp)
+        scores = self._score(visit, rows, self._pairs(visit, rows))
         if visit.causes:
             raise StoreError(
                 f"The consumer {consumer_id!r} could not be scored: {'; '.join(visit.causes)}.",
@@ -248,7 +250,7 @@ class Runtime:
     def _items(self, visit: Visit, product_ids: Sequence[str]) -> tuple[ProductScore, ...]:
         known = [n for n, product_id in enumerate(product_ids) if product_id in self._shelf.row]
         rows = np.array([self._shelf.row[product_ids[n]] for n in known], np.intp)
-        scores = self._score(visit, rows)
+        scores = self._score(visit, rows, self._pairs(visit, rows))
         items = [ProductScore(product_id=it, rating=None, click=None, note=UNKNOWN_PRODUCT) for it in product_ids]
         for place, n in enumerate(known):
             items[n] = self._product_score(scores, place, int(rows[place]))
@@ -268,44 +270,44 @@ class Runtime:
             return everyone
         return shortlist(guess[rows], max(self._shortlists.keep, k), wishes.groups, k)
 
-    def _score(self, visit: Visit, rows: NDArray[np.intp]) -> Scores:
+    def _score(self, visit: Visit, rows: NDArray[np.intp], pairs: PairBlock | None) -> Scores:
         """The model's scores, or NaN for all if it fails."""
         none = np.full(len(rows), np.nan, np.float32)
         if not len(rows):
             return Scores(none, none)
-        pairs = self._pairs(visit, rows)
         try:
             return self._held.score(visit.consumer.block, rows, pairs, visit.answered_at)
         except Exception:  # a broken model must not leave a page without products
             visit.failed("the model failed; products are in order of popularity")
             return Scores(none, none)
 
-    def _batch(self, visit: Visit, rows: NDArray[np.intp]) -> FeatureBatch:
-        pairs, products = self._pairs(visit, rows), self._shelf.products.take(rows)
-        return cross(visit.consumer.block, products, pairs, visit.answered_at)
+    def _batch(self, visit: Visit, rows: NDArray[np.intp], pairs: PairBlock | None) -> FeatureBatch:
+        return cross(visit.consumer.block, self._shelf.products.take(rows), pairs, visit.answered_at)
 
-    def _record(
-        self, visit: Visit, rows: NDArray[np.intp], request: RecommendRequest, answer: RecommendResponse
-    ) -> None:
+    def _record(self, batch: FeatureBatch, request: RecommendRequest, answer: RecommendResponse) -> None:
         """Keeps the answer with the rows it rests on; an answer is given also if that fails."""
         try:
-            if self._audit and len(rows):
-                self._audit.keep(Record(request, self._batch(visit, rows), answer))
+            if self._audit:
+                self._audit.keep(Record(request, batch, answer))
         except StoreError:
             logger.exception("an answer could not be recorded")
 
-    def _contributions(self, visit: Visit, rows: NDArray[np.intp]) -> tuple[tuple[Contribution, ...], ...]:
-        """Of each product, what each part of the input adds to its score."""
-        if not len(rows):
+    def _contributions(
+        self, visit: Visit, rows: NDArray[np.intp], pairs: PairBlock | None, shown: Sequence[int]
+    ) -> tuple[tuple[Contribution, ...], ...]:
+        """Of each shown candidate, what each part of the input adds to its score."""
+        if not shown:
             return ()
         try:
-            added = contributions(self._recommender, self._batch(visit, rows))
+            places = np.array(shown, np.intp)
+            batch = self._batch(visit, rows[places], None if pairs is None else pairs.take(places))
+            added = contributions(self._recommender, batch)
         except Exception:  # as for the scores
             visit.failed("the contributions could not be computed")
             return ()
         return tuple(
             tuple(Contribution(part=part, click=float(values[n])) for part, values in added.items())
-            for n in range(len(rows))
+            for n in range(len(shown))
         )
 
     def _pairs(self, visit: Visit, rows: NDArray[np.intp]) -> PairBlock | None:

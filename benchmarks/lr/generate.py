@@ -14,10 +14,10 @@ from typing import Annotated
 import typer
 
 from benchmarks.lr.codes import reconstruction, text_tables
-from benchmarks.lr.splits import BenchSplit, load_split
+from benchmarks.lr.splits import BenchSplit
 from benchmarks.lr.texts import TEXT_SETS, CodedBy, text_set
 from benchmarks.lr.wording import figures, word
-from benchmarks.lr.world import WORLD, world_split
+from benchmarks.lr.world import split_of
 from benchmarks.record import write_result
 from features.errors import InputError
 from features.lake import Lake
@@ -34,8 +34,7 @@ def main(
     for name in splits:
         path, _, share = name.partition("@")
         dataset, _, part = path.partition("/")
-        whole = world_split(part) if dataset == WORLD else load_split(dataset, part)
-        split = whole.reduced(float(share or 1))
+        split = split_of(dataset, part).reduced(float(share or 1))
         cost = word(split, engine, settings, _show)
         written = figures(split, cost, f"{engine.identity.name}@{engine.identity.revision}", Lake(settings.lake))
         written["autoencoder"] = _coded(split, settings)

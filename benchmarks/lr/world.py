@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.lr.splits import BenchSplit, held_out, snapshot_of
+from benchmarks.lr.splits import BenchSplit, held_out, load_split, snapshot_of
 from features.errors import SettingError
 from features.readers.world import WorldConfig, generate_world
 from features.sampling import draw
+from features.settings import BenchFolders
 from flows.recipe import read_recipe
 from models.evaluate import Interval, Predictions, compare_predictions, evaluate_predictions
 
@@ -41,6 +42,11 @@ def world_split(name: str) -> BenchSplit:
     train = snapshot_of(frame, dataset.catalog, dataset.scale, timed=False)
     valid, test = (held_out(frame, part) for part in ("valid", "test"))
     return BenchSplit(WORLD, name, section, train, valid, test, dataset.catalog, Path())
+
+
+def split_of(dataset: str, name: str, folders: BenchFolders | None = None) -> BenchSplit:
+    """A split of the built-in world, or of a dataset as `load_split` reads it. Raises what these raise."""
+    return world_split(name) if dataset == WORLD else load_split(dataset, name, folders)
 
 
 def scored_world(files: list[str], split: BenchSplit) -> dict[str, Any]:
