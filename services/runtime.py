@@ -50,6 +50,7 @@ from services.schemas import (
 from services.shelf import Shelf
 from services.shortlist import shortlist
 from services.sources import OnlineFeatures
+from services.stages import stage
 from services.visit import Visit
 from services.visitors import FeatureSource, Visitors
 from services.wishes import Wishes
@@ -129,13 +130,16 @@ class Runtime:
     def answer(self, visit: Visit, request: RecommendRequest) -> RecommendResponse:
         """As `recommend`, for someone who is known already."""
         left_out = {*request.exclude_ids, *(visit.seen if request.exclude_seen else ())}
-        rows = self._shelf.candidates(request.filter, left_out)
-        wishes = Wishes.of(request, self._shelf, rows)
-        kept = self._shortlist(visit, rows, wishes, request.k)
+        with stage("candidates"):
+            rows = self._shelf.candidates(request.filter, left_out)
+            wishes = Wishes.of(request, self._shelf, rows)
+        with stage("shortlist"):
+            kept = self._shortlist(visit, rows, wishes, request.k)
         considered, rows, wishes = len(rows), rows[kept], wishes.take(kept)
         pairs = self._pairs(visit, rows)
         scores = self._score(visit, rows, pairs)
-        shown = rerank(model_key(scores), wishes.boost, wishes.spread, wishes.pins, request.k)
+        with stage("order"):
+            shown = rerank(model_key(scores), wishes.boost, wishes.spread, wishes.pins, request.k)
         added = self._contributions(visit, rows, pairs, [it.place for it in shown]) if request.contributions else ()
         items = tuple(
             Recommended(
@@ -276,7 +280,8 @@ class Runtime:
         if not len(rows):
             return Scores(none, none)
         try:
-            return self._held.score(visit.consumer.block, rows, pairs, visit.answered_at)
+            with stage("model"):
+                return self._held.score(visit.consumer.block, rows, pairs, visit.answered_at)
         except Exception:  # a broken model must not leave a page without products
             visit.failed("the model failed; products are in order of popularity")
             return Scores(none, none)
@@ -301,7 +306,8 @@ class Runtime:
         try:
             places = np.array(shown, np.intp)
             batch = self._batch(visit, rows[places], None if pairs is None else pairs.take(places))
-            added = contributions(self._recommender, batch)
+            with stage("contributions"):
+                added = contributions(self._recommender, batch)
         except Exception:  # as for the scores
             visit.failed("the contributions could not be computed")
             return ()
@@ -318,7 +324,8 @@ class Runtime:
             return None
         product_ids = [self._shelf.product_id(rows[n]) for n in places]
         try:
-            found = self._features.pairs(visit.consumer_id, product_ids)
+            with stage("store"):
+                found = self._features.pairs(visit.consumer_id, product_ids)
         except Exception:  # as for the consumer's features
             visit.failed("the online store did not give the codes of the pair texts")
             return None
@@ -340,7 +347,8 @@ class Runtime:
 
     def _reasons_of(self, visit: Visit, product_id: str) -> tuple[Reason, ...]:
         try:
-            return self._reasons.of(visit.consumer_id, product_id, visit.answered_at)
+            with stage("reasons"):
+                return self._reasons.of(visit.consumer_id, product_id, visit.answered_at)
         except Exception:  # a ranking without reasons is still a ranking
             visit.failed("the reasons could not be composed")
             return ()
