@@ -8,6 +8,7 @@ online store fails; popularity if the model fails; no reasons if they fail. Each
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -334,15 +335,16 @@ class Runtime:
         return PairBlock(replace(found.codes, index=index))
 
     def _product_score(self, scores: Scores, n: int, row: int) -> ProductScore:
-        product_id = self._shelf.product_id(row)
-        attention = zip(scores.fields, scores.attention[n], strict=True) if scores.fields else ()
-        return ProductScore(
+        # What is made here is valid; checking it again would cost as much as the model does.
+        product_id, click = self._shelf.product_id(row), _number(scores.click[n])
+        shares = zip(scores.fields, scores.attention[n].tolist(), strict=True) if scores.fields else ()
+        return ProductScore.model_construct(
             product_id=product_id,
             title=self._shelf.titles[product_id],
             rating=_number(scores.rating[n]),
-            click=_number(scores.click[n]),
-            attention=tuple(FieldAttention(field=name, share=float(share)) for name, share in attention),
-            note="no score" if np.isnan(scores.click[n]) else None,
+            click=click,
+            attention=tuple(FieldAttention.model_construct(field=name, share=share) for name, share in shares),
+            note="no score" if click is None else None,
         )
 
     def _reasons_of(self, visit: Visit, product_id: str) -> tuple[Reason, ...]:
@@ -371,4 +373,4 @@ def _live(settings: HostSettings) -> Callable[[Published], LiveExplainer]:
 
 
 def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
+    return float(value) if math.isfinite(value) else None
