@@ -39,7 +39,7 @@ class Members(nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         self._alone = []  # what moves to another device leaves the views behind
-        return super()._apply(fn, recurse)
+        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call,no-any-return]
 
     def forward(self, *inputs: Any) -> Any:
         """The network's outputs, each tensor with a leading axis M; every member sees the same inputs."""

@@ -134,8 +134,8 @@ def _facets(frame: pd.DataFrame) -> dict[tuple[EntityKind, str], tuple[tuple[Fac
         return {}
     vectors = np.stack([np.asarray(vector, np.float32) for vector in frame["vector"]])
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
-    found = {}
-    for (kind, entity_id), rows in frame.reset_index(drop=True).groupby(["entity_kind", "entity_id"], sort=False):
-        facets = tuple(from_frame(rows, Facet))
-        found[EntityKind(str(kind)), str(entity_id)] = (facets, vectors[rows.index.to_numpy()])
-    return found
+    facets = from_frame(frame, Facet)
+    places: dict[tuple[EntityKind, str], list[int]] = {}
+    for place, facet in enumerate(facets):
+        places.setdefault((facet.entity_kind, facet.entity_id), []).append(place)
+    return {entity: (tuple(facets[n] for n in own), vectors[own]) for entity, own in places.items()}
