@@ -205,11 +205,13 @@ class Runtime:
         """Scores and both reasons of one pair; a live answer that does not come falls back on the release's."""
         visit = self._visitors.visit(request.consumer_id, None)
         (item,) = self._items(visit, [request.product_id])
-        reasons, note = self._reasons_of(visit, request.product_id), None
+        note = None
         if request.explanations == "live":
             reasons, note = self._reasons.worded_now(
                 visit.consumer_id, request.product_id, visit.answered_at, request.seconds
             )
+        else:
+            reasons = self._reasons_of(visit, request.product_id)
         return ExplainResponse(item=item, reasons=reasons, note=note, **visit.about(self.release))
 
     def feedback(self, request: FeedbackRequest) -> FeedbackResponse:
