@@ -376,7 +376,7 @@ def tune_explainer(
     seed: Annotated[int, typer.Option(help="Of the examples and of the training.")] = 0,
     examples: Annotated[int, typer.Option(help="Sentences to learn from.")] = 1200,
 ) -> None:
-    """Tune the embedded language model to word facts (needs the extra `tune`). Goes on where it stopped."""
+    """Tune the embedded language model to word facts. Goes on where it stopped."""
     from counterpoint.tune import tune_here
 
     tune_here(open_settings(), out, seed, examples)
