@@ -45,6 +45,8 @@ ROUTES = (
     Route("POST", "/v1/score", Role.SERVE),
     Route("POST", "/v1/explain", Role.SERVE),
     Route("GET", "/v1/products/{}/insights", Role.SERVE),
+    Route("GET", "/v1/consumers", Role.SERVE),
+    Route("GET", "/v1/consumers/{}", Role.SERVE),
     Route("GET", "/v1/releases", Role.SERVE),
     Route("POST", "/v1/feedback", Role.FEEDBACK),
     Route("DELETE", "/v1/consumers/{}", Role.ERASE),

@@ -8,7 +8,6 @@ online store fails; popularity if the model fails; no reasons if they fail. Each
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -31,6 +30,7 @@ from models.release import Release, ReleaseStore, ReleaseTexts
 from models.released import open_artifact
 from services.audit import Audit, Record
 from services.explain import Reasons
+from services.profiles import Profiles
 from services.reranking import Places, model_key, rerank
 from services.schemas import (
     Contribution,
@@ -40,13 +40,13 @@ from services.schemas import (
     FeedbackResponse,
     FieldAttention,
     ForgetResponse,
-    InsightsResponse,
     ProductScore,
     Reason,
     Recommended,
     RecommendRequest,
     RecommendResponse,
     ScoreResponse,
+    number,
 )
 from services.shelf import Shelf
 from services.shortlist import shortlist
@@ -87,6 +87,7 @@ class Runtime:
         self._visitors = Visitors(features, inbox, release.scale)
         self._shelf = Shelf(features.products(list(titles)), titles)
         self._held = recommender.hold(self._shelf.products)
+        self.profiles = Profiles(release, self._shelf, reasons, self._visitors)
         self._shortlists, self._audit = shortlists or ShortlistSettings(), audit
 
     @classmethod
@@ -124,12 +125,13 @@ class Runtime:
         """The k best products with the reasons for and against each, best first.
 
         Raises:
-            InputError: a rule names an attribute that no product has.
+            InputError: a rule names an attribute that no product has, or a weight a facet that the consumer has not.
         """
         return self.answer(self._visitors.visit(request.consumer_id, request.history), request)
 
     def answer(self, visit: Visit, request: RecommendRequest) -> RecommendResponse:
         """As `recommend`, for someone who is known already."""
+        self._reweigh(visit, request)
         left_out = {*request.exclude_ids, *(visit.seen if request.exclude_seen else ())}
         with stage("candidates"):
             rows = self._shelf.candidates(request.filter, left_out)
@@ -165,6 +167,16 @@ class Runtime:
         if self._audit and len(rows) and not answer.degraded and self._audit.wants_one():
             self._record(self._batch(visit, rows, pairs), request, answer)
         return answer
+
+    def _reweigh(self, visit: Visit, request: RecommendRequest) -> None:
+        """Gives the consumer's facets the weights that the request asks for."""
+        if not request.facets:
+            return
+        weights = {it.facet_id: it.weight for it in request.facets}
+        visit.left_out = frozenset(facet_id for facet_id, weight in weights.items() if weight == 0)
+        if not visit.causes:  # else nothing is known whose facets they could be
+            block = self._reasons.reweighed(visit.consumer.block, weights)
+            visit.consumer = replace(visit.consumer, block=block)
 
     def score(self, consumer_id: str, product_ids: Sequence[str]) -> ScoreResponse:
         """Scores of the products in the order given; an unknown product has none and says so."""
@@ -229,23 +241,6 @@ class Runtime:
             raise InputError(f"The rating is {request.rating:g}.", f"The scale is {scale.low:g} to {scale.high:g}.")
         stored = self._visitors.keep(request)
         return FeedbackResponse(feedback_id=request.feedback_id, stored=stored, release_id=self.release.release_id)
-
-    def insights(self, product_id: str) -> InsightsResponse:
-        """What speaks for and against a product over all consumers. Raises InputError if it is unknown."""
-        row = self._shelf.row.get(product_id)
-        if row is None:
-            raise InputError(f"The product {product_id!r} is not in the release {self.release.release_id}.")
-        count, mean = self._shelf.ratings(row)
-        return InsightsResponse(
-            product_id=product_id,
-            title=self._shelf.titles[product_id],
-            release_id=self.release.release_id,
-            as_of=self.release.as_of,
-            ratings=count,
-            mean_rating=mean,
-            arguments=self._reasons.arguments(product_id, datetime.now(UTC)),
-            tastes=self._reasons.meetings(product_id),
-        )
 
     def forget(self, consumer_id: str) -> ForgetResponse:
         """Deletes the consumer's feedback and uses nothing of them any more. Raises StoreError."""
@@ -321,7 +316,7 @@ class Runtime:
 
     def _pairs(self, visit: Visit, rows: NDArray[np.intp]) -> PairBlock | None:
         """Codes of the pairs that have texts of their own; the store is asked for those only."""
-        written = self._reasons.written_for(visit.consumer_id)
+        written = self._reasons.written_for(visit.consumer_id) if visit.left_out is None else ()
         places = [n for n, row in enumerate(rows) if self._shelf.product_id(row) in written] if written else []
         if not places:
             return None
@@ -338,12 +333,12 @@ class Runtime:
 
     def _product_score(self, scores: Scores, n: int, row: int) -> ProductScore:
         # What is made here is valid; checking it again would cost as much as the model does.
-        product_id, click = self._shelf.product_id(row), _number(scores.click[n])
+        product_id, click = self._shelf.product_id(row), number(scores.click[n])
         shares = zip(scores.fields, scores.attention[n].tolist(), strict=True) if scores.fields else ()
         return ProductScore.model_construct(
             product_id=product_id,
             title=self._shelf.titles[product_id],
-            rating=_number(scores.rating[n]),
+            rating=number(scores.rating[n]),
             click=click,
             attention=tuple(FieldAttention.model_construct(field=name, share=share) for name, share in shares),
             note="no score" if click is None else None,
@@ -352,7 +347,7 @@ class Runtime:
     def _reasons_of(self, visit: Visit, product_id: str) -> tuple[Reason, ...]:
         try:
             with stage("reasons"):
-                return self._reasons.of(visit.consumer_id, product_id, visit.answered_at)
+                return self._reasons.of(visit.consumer_id, product_id, visit.answered_at, visit.left_out)
         except Exception:  # a ranking without reasons is still a ranking
             visit.failed("the reasons could not be composed")
             return ()
@@ -372,7 +367,3 @@ def _live(settings: HostSettings) -> Callable[[Published], LiveExplainer]:
         return open_engine(settings)
 
     return lambda published: LiveExplainer(published, engine, settings.ledger_url)
-
-
-def _number(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
