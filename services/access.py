@@ -48,6 +48,7 @@ ROUTES = (
     Route("GET", "/v1/consumers", Role.SERVE),
     Route("GET", "/v1/consumers/{}", Role.SERVE),
     Route("GET", "/v1/releases", Role.SERVE),
+    Route("GET", "/v1/status", Role.SERVE),
     Route("POST", "/v1/feedback", Role.FEEDBACK),
     Route("DELETE", "/v1/consumers/{}", Role.ERASE),
     Route("GET", "/metrics", ANY_ROLE),

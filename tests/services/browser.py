@@ -73,8 +73,9 @@ class Tab:
     def click(self, selector: str) -> None:
         """Clicks the middle of an element."""
         place = self.value(
-            f"(() => {{ const it = document.querySelector({json.dumps(selector)}); it.scrollIntoView({{block: 'center'}}); "
-            "const box = it.getBoundingClientRect(); return [box.x + box.width / 2, box.y + box.height / 2] })()"
+            f"(() => {{ const it = document.querySelector({json.dumps(selector)}); "
+            "it.scrollIntoView({block: 'center'}); const box = it.getBoundingClientRect(); "
+            "return [box.x + box.width / 2, box.y + box.height / 2] })()"
         )
         at = {"x": place[0], "y": place[1], "button": "left", "clickCount": 1}
         self.send("Input.dispatchMouseEvent", type="mousePressed", **at)

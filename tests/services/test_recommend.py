@@ -245,6 +245,7 @@ def test_long_bodies_and_wrong_methods_and_paths_are_refused(client: httpx.Clien
 def test_health_metrics_and_documentation_are_there(client: httpx.Client) -> None:
     assert client.get("/livez").status_code == client.get("/readyz").status_code == 200
     assert "counterpoint_requests_total" in client.get("/metrics").text
+    assert client.get("/v1/status").json()["live_release"] == "tiny-1"
     paths = client.get("/docs.json").json()["paths"]
     assert {"/v1/recommend", "/v1/score", "/v1/explain"} <= set(paths)
 
