@@ -21,7 +21,7 @@ def log_chances(networks: Sequence[SequenceNetwork], histories: Histories, lengt
     with torch.inference_mode():
         parts = []
         for chunk in zip(*(torch.split(part, CHUNK) for part in questions), strict=True):
-            some = Asked(*chunk).to(device)
+            some = Asked(*chunk).trimmed().to(device)
             parts.append(torch.stack([network(some) for network in networks]).mean(0).cpu())
     return torch.cat(parts).numpy()
 
@@ -48,7 +48,7 @@ class HeldOut:
         questions, gains = asked(self.known, length), []
         for start in range(0, len(self._rows), CHUNK):
             rows = self._rows[start : start + CHUNK]
-            some = Asked(*(part[torch.from_numpy(rows)] for part in questions)).to(device)
+            some = Asked(*(part[torch.from_numpy(rows)] for part in questions)).trimmed().to(device)
             with torch.inference_mode():
                 scores = network(some).cpu().numpy()
             gains.append(gain(np.where(self._had[rows].toarray() > 0, -np.inf, scores), self.target[rows]))

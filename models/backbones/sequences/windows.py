@@ -30,6 +30,11 @@ class Asked(NamedTuple):
         """The same on a device."""
         return Asked(*(part.to(device) for part in self))
 
+    def trimmed(self) -> Asked:
+        """Without the columns that all rows lack, but for one: empty places cost time and change nothing."""
+        longest = int((self.history != 0).sum(1).max()) if len(self.history) else 0
+        return self._replace(history=self.history[:, -max(1, longest) :])
+
     @property
     def known_events(self) -> Tensor:
         """(B, T): how many events of the consumer are in or before each column."""
@@ -77,8 +82,7 @@ class Windows:
         return cls(rows[kept], consumer[kept], (end - first[consumer])[kept])
 
     def batches(self, size: int) -> Iterator[Asked]:
-        """All windows in an order drawn from torch's generator; columns that all of a batch lack are left out."""
+        """All windows in an order drawn from torch's generator."""
         rows, consumer, events = map(torch.from_numpy, (self.rows, self.consumer, self.events))
         for chosen in torch.split(torch.randperm(len(self)), size):
-            own = rows[chosen]
-            yield Asked(own[:, -int((own > 0).sum(1).max()) :], consumer[chosen], events[chosen])
+            yield Asked(rows[chosen], consumer[chosen], events[chosen]).trimmed()
