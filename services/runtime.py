@@ -135,10 +135,10 @@ class Runtime:
         left_out = {*request.exclude_ids, *(visit.seen if request.exclude_seen else ())}
         rows = self._shelf.candidates(request.filter, left_out)
         wishes = Wishes.of(request, self._shelf, rows)
-        kept = self._shortlist(visit, rows, wishes, request.k)
+        held = self._held if recommender is self._recommender else recommender.hold(self._shelf.products)
+        kept = self._shortlist(visit, rows, wishes, request.k, held)
         considered, rows, wishes = len(rows), rows[kept], wishes.take(kept)
         pairs = self._pairs(visit, rows)
-        held = recommender.hold(self._shelf.products) if request.attributes else self._held
         scores = self._score(visit, rows, pairs, held)
         shown = rerank(model_key(scores), wishes.boost, wishes.spread, wishes.pins, request.k)
         places = [it.place for it in shown]
@@ -263,13 +263,13 @@ class Runtime:
             items[n] = self._product_score(scores, place, int(rows[place]))
         return tuple(items)
 
-    def _shortlist(self, visit: Visit, rows: NDArray[np.intp], wishes: Wishes, k: int) -> Places:
+    def _shortlist(self, visit: Visit, rows: NDArray[np.intp], wishes: Wishes, k: int, held: Held) -> Places:
         """Places of the candidates that the model scores: all, unless there are many and it has a cheap guess."""
         everyone = np.arange(len(rows))
         if len(rows) <= self._shortlists.above:
             return everyone
         try:
-            guess = self._held.guess(visit.consumer.block)
+            guess = held.guess(visit.consumer.block)
         except Exception:  # as for the scores
             visit.failed("the model failed; products are in order of popularity")
             return everyone[: self._shortlists.keep]

@@ -199,6 +199,8 @@ class Guided(Recommender):
         if wrong := {name: level for name, level in levels.items() if not LOW <= level <= HIGH}:
             name, level = next(iter(wrong.items()))
             raise InputError(f"The attribute {name!r} is {level:g}.", f"The scale is {LOW} to {HIGH}.")
+        if not levels:
+            return self
         other = copy.copy(self)
         standard = {place[it]: (level - scorer.mean[place[it]]) / scorer.sd[place[it]] for it, level in levels.items()}
         other._wanted = {**self._wanted, **{n: float(level) for n, level in standard.items()}}

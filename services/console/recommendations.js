@@ -1,6 +1,7 @@
 // A consumer's ranked products, each with what speaks for it and against it, and what the score rests on.
 
 import { ask } from "./api.js";
+import { sliders } from "./attributes.js";
 import { bar, evidence, fill, make, pair } from "./dom.js";
 import { aged, ago, day, minute, percent, plain } from "./words.js";
 
@@ -39,12 +40,34 @@ export function recommendations(main, tell, fail, consumer, count) {
     return;
   }
   tell("Asking …");
-  ask("/v1/recommend", { consumer_id: consumer, k: count })
+  const request = { consumer_id: consumer, k: count };
+  ask("/v1/recommend", request)
     .then((answer) => {
-      fill(results, about(answer), make("ol", { class: "products" }, answer.items.map((item) => product(item, answer))));
+      const list = make("ol", { class: "products" });
+      const show = (shown) => fill(list, ...shown.items.map((item) => product(item, shown)));
+      show(answer);
+      fill(results, about(answer), adjustable(answer, request, show, tell, (problem) => fail(results, problem)), list);
       tell(`${answer.items.length} products for ${consumer}.`);
     })
     .catch((problem) => fail(results, problem));
+}
+
+/** Sliders where the method has attributes: each movement is asked with the levels set, and only the last answer is shown. */
+function adjustable(answer, request, show, tell, fail) {
+  if (!(answer.attributes || []).length) return [];
+  let asked = 0;
+  const again = (attributes) => {
+    const number = (asked += 1);
+    ask("/v1/recommend", { ...request, contributions: true, attributes })
+      .then((moved) => {
+        if (number !== asked) return;
+        show(moved);
+        tell(`${Object.keys(attributes).length} levels moved.`);
+      })
+      .catch(fail);
+  };
+  again({});
+  return sliders(answer.attributes, again);
 }
 
 /** What the answer says about itself. */
