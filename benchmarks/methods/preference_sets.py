@@ -30,7 +30,7 @@ from models.explanations.fewshot import template
 from models.explanations.preferences import mean_preferences
 from models.text import TextEncoder
 
-CHECKPOINTS = (2, 4, 8, 16, 32, 64, 128, 256)
+CHECKPOINTS = (2, 4, 16, 64, 256)
 """After so many events a consumer's texts are made again, and once more after the last."""
 
 
