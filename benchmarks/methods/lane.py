@@ -7,22 +7,27 @@ language model is asked: requests are 0.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
 from scipy.stats import spearmanr
 
 from benchmarks.lr.splits import load_split
-from benchmarks.methods.lists import SPLIT, Judge, Ranked, means
-from benchmarks.methods.preference_sets import Preferences, make_preferences
+from benchmarks.methods.lists import SPLIT, Judge, Ranked, means, table
+from benchmarks.methods.preference_sets import CHECKPOINTS, Preferences, kept_preferences
 from benchmarks.methods.sequences import CHOSEN as BACKBONES
 from benchmarks.methods.sequences import on_valid, wanted
 from benchmarks.ranking import Events, read_events
 from benchmarks.record import write_result
+from features.errors import InputError
 from features.settings import BenchFolders
+from features.types import content_hash
 from models.backbones.attention import Alignment, TextSets
 from models.backbones.histories import Scores
 from models.backbones.sequences.aligned import AlignedNetwork, KnownTexts
@@ -38,10 +43,10 @@ from models.backbones.sequences.network import (
 from models.backbones.sequences.ranking import HeldOut, log_chances
 from models.backbones.sequences.training import train
 from models.backbones.sequences.windows import asked
-from models.base import MethodConfig, RunContext
+from models.base import FitReport, MethodConfig, RunContext
 from models.explanations.steps import cosine_fitness
 from models.text import TextEncoder
-from models.training import seeded
+from models.training import n_parameters, seeded
 
 M = 5
 """Preferences per consumer (m)."""
@@ -83,6 +88,11 @@ VARIANTS = {
     "lane_frozen_table": Variant("frozen"),
 }
 """`title_table` is the backbone that starts from titles, without alignment."""
+RUN = {
+    "ml-100k": ("backbone", "title_table", "lane", "lane_other"),
+    "amazon-musical-instruments": tuple(VARIANTS),
+}
+"""What is run on a dataset: on the larger one, the controls that a gain is claimed over."""
 SWAPPED = "lane_swapped"
 """The trained `lane`, asked with other consumers' preferences."""
 
@@ -100,16 +110,23 @@ class Given:
 def run(dataset: str, folders: BenchFolders, seeds: int, variants: tuple[str, ...], valid: bool) -> str:
     """Trains each variant with each seed, and returns what was written or measured."""
     given = _given(dataset, folders)
-    chosen = {name: it for name, it in VARIANTS.items() if not variants or name in variants}
-    fitted = [_fitted(given, dataset, name, it, seed) for seed in range(seeds) for name, it in chosen.items()]
-    ranked = [it for network, it in fitted]
+    chosen = {name: VARIANTS[name] for name in variants or RUN[dataset]}
+    made = partial(_fitted, given, dataset)
     if valid:
-        return on_valid(ranked)
-    lanes = [(network, it) for network, it in fitted if it.variant == "lane" and isinstance(network, AlignedNetwork)]
-    ranked += [_swapped(given, dataset, network, it) for network, it in lanes]
+        return on_valid(made(name, it, seed) for seed in range(seeds) for name, it in chosen.items())
     judge = Judge(dataset, "lane", folders, given.events)
-    rows = [judge.row(it) for it in ranked]
-    others = [name for name in dict.fromkeys(it.variant for it in ranked) if name != "lane"]
+    rows = [
+        judge.kept(name, seed, _made_from(dataset, it), partial(made, name, it, seed, judge.output))
+        for seed in range(seeds)
+        for name, it in chosen.items()
+    ]
+    if variants:
+        return table(rows)
+    lanes = [_read(given, dataset, judge.output / f"lane-{seed}.safetensors") for seed in range(seeds)]
+    swapped = partial(_swapped, given, dataset)
+    made_from = _made_from(dataset, VARIANTS["lane"])
+    rows += [judge.kept(SWAPPED, n, made_from, partial(swapped, it, n)) for n, it in enumerate(lanes)]
+    others = [name for name in (*chosen, SWAPPED) if name != "lane"]
     figures = {
         "dataset": dataset,
         "split": SPLIT,
@@ -125,8 +142,8 @@ def run(dataset: str, folders: BenchFolders, seeds: int, variants: tuple[str, ..
         "means": means(rows),
         "rows": rows,
         "lane_minus": {other: [judge.minus("lane", other, seed) for seed in range(seeds)] for other in others},
-        "lane_minus_peers": judge.minus_peers("lane", 0),
-        "explanations": [_explained(given, dataset, network) for network, _ in lanes],
+        "minus_peers": {name: judge.minus_peers(name, 0) for name in ("lane", "backbone")},
+        "explanations": [_explained(given, dataset, network) for network in lanes],
     }
     return write_result(f"methods/lane-{dataset}", figures).read_text()
 
@@ -136,12 +153,12 @@ def _given(dataset: str, folders: BenchFolders) -> Given:
     named = split.train.catalog.products.set_index("product_id")["title"]
     encoder = TextEncoder()
     titles = encoder.encode([str(named.get(product, "")) for product in events.products])
-    preferences = make_preferences(split, events, titles, encoder, M)
+    preferences = kept_preferences(split, events, titles, encoder, M)
     return Given(events, titles, preferences, HeldOut(events.histories("train"), wanted(events, "valid")))
 
 
-def _fitted(given: Given, dataset: str, name: str, variant: Variant, seed: int) -> tuple[SequenceNetwork, Ranked]:
-    """A variant, kept at its best epoch on valid, asked after everything before test."""
+def _fitted(given: Given, dataset: str, name: str, variant: Variant, seed: int, folder: Path | None = None) -> Ranked:
+    """A variant at its best epoch on valid, asked after everything before test; its weights are left in the folder."""
     config = BACKBONES[dataset][variant.encoder]
     histories, context = given.events.histories("train"), RunContext(seed=seed)
     with seeded(seed):
@@ -150,16 +167,34 @@ def _fitted(given: Given, dataset: str, name: str, variant: Variant, seed: int) 
         network.known = _known(given, variant, seed)
     judge = given.held_out
     fit = train(network, histories, config.length, config, context, lambda: judge.ndcg(network, config.length))
-    return network, Ranked(name, seed, _lists(given, network, config), fit)
+    if folder is not None:
+        save_file(network.state_dict(), folder / f"{name}-{seed}.safetensors")
+    return Ranked(name, seed, _lists(given, network, config), fit)
 
 
-def _swapped(given: Given, dataset: str, network: AlignedNetwork, own: Ranked) -> Ranked:
+def _made_from(dataset: str, variant: Variant) -> str:
+    """Hash of everything that a run was made from but its seed."""
+    backbone, settings = BACKBONES[dataset][variant.encoder].model_dump(), SETTINGS[dataset].model_dump()
+    return content_hash(asdict(variant), backbone, settings, M, CHECKPOINTS)
+
+
+def _read(given: Given, dataset: str, path: Path) -> AlignedNetwork:
+    """The network of `lane` that a run left."""
+    variant = VARIANTS["lane"]
+    network = _network(given, variant, BACKBONES[dataset][variant.encoder], SETTINGS[dataset])
+    if not isinstance(network, AlignedNetwork):
+        raise InputError("The variant `lane` has no alignment.")
+    network.load_state_dict(load_file(path))
+    network.known = given.preferences.known
+    return network.eval()
+
+
+def _swapped(given: Given, dataset: str, network: AlignedNetwork, seed: int) -> Ranked:
     """The same network where each consumer has another one's preferences."""
-    kept = network.known
-    network.known = given.preferences.of_others(given.events.histories("train"), own.seed)
+    network.known = given.preferences.of_others(given.events.histories("train"), seed)
     scores = _lists(given, network, BACKBONES[dataset]["sasrec"])
-    network.known = kept
-    return Ranked(SWAPPED, own.seed, scores, own.fit)
+    network.known = given.preferences.known
+    return Ranked(SWAPPED, seed, scores, FitReport(0, 0, (), 0.0, n_parameters(network)))
 
 
 def _network(given: Given, variant: Variant, config: SequenceConfig, settings: Settings) -> SequenceNetwork:

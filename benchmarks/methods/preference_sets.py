@@ -7,17 +7,20 @@ so far, as one whose texts could not be generated would.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
 
 from benchmarks.lr.splits import BenchSplit
 from benchmarks.ranking import Events
 from features.facts import EvidenceWindow, consumer_facts
-from features.types import Fact, Interactions
+from features.settings import HostSettings
+from features.types import Fact, Interactions, content_hash
 from features.wording import Wording
 from models.backbones.attention import TextSets
 from models.backbones.histories import Histories, Numbers
@@ -27,7 +30,7 @@ from models.explanations.fewshot import template
 from models.explanations.preferences import mean_preferences
 from models.text import TextEncoder
 
-CHECKPOINTS = (2, 4, 8, 16, 32, 64, 128, 256)
+CHECKPOINTS = (2, 4, 16, 64, 256)
 """After so many events a consumer's texts are made again, and once more after the last."""
 
 
@@ -84,6 +87,26 @@ def make_preferences(
     before = np.where(passed > 0, at[histories.consumer, np.maximum(passed - 1, 0)], 0)
     sets = _encoded(texts, means, encoder, m)
     return Preferences(tuple(texts), sets, KnownTexts.of(sets, histories, before, at[:, -1]), at[:, -1])
+
+
+def kept_preferences(
+    split: BenchSplit, events: Events, titles: NDArray[np.float32], encoder: TextEncoder, m: int
+) -> Preferences:
+    """As `make_preferences`, kept in the home: facts and vectors take longer than a fit on the small sets."""
+    folder = HostSettings.from_environment().home / "preferences" / split.key
+    made_from = content_hash(split.section.asks(), m, CHECKPOINTS, encoder.identity.revision)[:16]
+    arrays, texts = folder / f"{made_from}.safetensors", folder / f"{made_from}.json"
+    if not texts.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        made = make_preferences(split, events, titles, encoder, m)
+        latest = torch.from_numpy(made.latest)
+        save_file({**made.sets._asdict(), "at": made.known.at, "latest": latest}, arrays)
+        texts.write_text(json.dumps(made.texts), encoding="utf-8")
+    found, histories = load_file(arrays), events.histories("train")
+    sets, latest = TextSets(found["keys"], found["log_weights"]), found["latest"].numpy()
+    ends = histories.start[1:] + np.arange(len(histories))
+    known = KnownTexts.of(sets, histories, np.delete(found["at"].numpy(), ends), latest)
+    return Preferences(tuple(map(tuple, json.loads(texts.read_text(encoding="utf-8")))), sets, known, latest)
 
 
 def _texts_after(split: BenchSplit, n_events: int, m: int) -> dict[str, tuple[str, ...]]:
