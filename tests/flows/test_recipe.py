@@ -18,9 +18,7 @@ def test_a_shipped_recipe_reads() -> None:
     assert recipe.method.name == "lr_recsys"
 
 
-@pytest.mark.parametrize(
-    "dataset", ["amazon-beauty", "amazon-musical-instruments", "ml-100k", "ml-latest-small", "world"]
-)
+@pytest.mark.parametrize("dataset", sorted(path.parent.name for path in RECIPES.glob("*/guided.toml")))
 def test_recipes_of_guided_refinement_name_a_domain_and_hold_its_list(dataset: str) -> None:
     section = read_recipe(f"{dataset}/guided").method
     config = config_of(find_method(section.name), section.config, "config")
