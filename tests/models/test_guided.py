@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from features.batch import FeatureBatch, tuples
 from features.errors import InputError
+from models.artifact import Provenance, load_artifact, save_artifact
 from models.attributes.listed import Attribute
 from models.attributes.scorer import ScorerConfig
 from models.backbones.sequences.encoders import EncoderConfig
@@ -128,6 +130,19 @@ def test_a_new_product_is_ranked_by_its_attributes(guided: Recommender, batch: F
     click = guided.adjusted({"three": 10.0, "zero": 1.0}).score(new).click
     assert click[1::2].min() > click[::2].mean()
     assert np.ptp(guided.additive(new)["base"]) == 0
+
+
+def test_an_artifact_of_it_scores_its_golden_examples_again(
+    guided: Recommender, batch: FeatureBatch, tmp_path: Path
+) -> None:
+    save_artifact(tmp_path / "artifact", guided, None, batch, Provenance(data_hash="d", text_set_hash="t"))
+    loaded = load_artifact(tmp_path / "artifact").recommender
+    assert loaded.config == guided.config
+    np.testing.assert_array_equal(loaded.score(batch).click, guided.score(batch).click)
+    levels = {"zero": 8.0}
+    np.testing.assert_array_equal(
+        loaded.adjusted(levels).score(batch).click, guided.adjusted(levels).score(batch).click
+    )
 
 
 def test_an_empty_history_has_no_taste(guided: Recommender, batch: FeatureBatch) -> None:
