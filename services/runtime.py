@@ -22,9 +22,10 @@ from features.errors import InputError, ReleaseError, StoreError
 from features.inbox import Inbox
 from features.settings import HostSettings, ShortlistSettings
 from models.base import Recommender, Scores
-from models.contributions import contributions
+from models.contributions import Added, contributions
 from models.explanations.live import LiveExplainer
 from models.explanations.published import Published
+from models.held import Held
 from models.llm.client import TextEngine
 from models.release import Release, ReleaseStore, ReleaseTexts
 from models.released import open_artifact
@@ -33,6 +34,7 @@ from services.explain import Reasons
 from services.profiles import Profiles
 from services.reranking import Places, model_key, rerank
 from services.schemas import (
+    AttributeOut,
     Contribution,
     ExplainRequest,
     ExplainResponse,
@@ -125,25 +127,29 @@ class Runtime:
         """The k best products with the reasons for and against each, best first.
 
         Raises:
-            InputError: a rule names an attribute that no product has, or a weight a facet that the consumer has not.
+            InputError: a rule names an attribute that no product has, a weight a facet that the consumer has not, or an
+                attribute is set that the method does not know.
         """
         return self.answer(self._visitors.visit(request.consumer_id, request.history), request)
 
     def answer(self, visit: Visit, request: RecommendRequest) -> RecommendResponse:
         """As `recommend`, for someone who is known already."""
         self._reweigh(visit, request)
+        recommender = self._recommender.adjusted(request.attributes)
+        held = self._held if recommender is self._recommender else recommender.hold(self._shelf.products)
         left_out = {*request.exclude_ids, *(visit.seen if request.exclude_seen else ())}
         with stage("candidates"):
             rows = self._shelf.candidates(request.filter, left_out)
             wishes = Wishes.of(request, self._shelf, rows)
         with stage("shortlist"):
-            kept = self._shortlist(visit, rows, wishes, request.k)
+            kept = self._shortlist(visit, rows, wishes, request.k, held)
         considered, rows, wishes = len(rows), rows[kept], wishes.take(kept)
         pairs = self._pairs(visit, rows)
-        scores = self._score(visit, rows, pairs)
+        scores = self._score(visit, rows, pairs, held)
         with stage("order"):
             shown = rerank(model_key(scores), wishes.boost, wishes.spread, wishes.pins, request.k)
-        added = self._contributions(visit, rows, pairs, [it.place for it in shown]) if request.contributions else ()
+        places = [it.place for it in shown]
+        added = self._contributions(visit, rows, pairs, places, recommender) if request.contributions else ()
         items = tuple(
             Recommended(
                 **dict(self._product_score(scores, it.place, int(rows[it.place]))),
@@ -162,6 +168,7 @@ class Runtime:
             considered=considered,
             ranked=len(rows),
             unmatched=wishes.unmatched,
+            attributes=self._levels(visit, recommender),
             **visit.about(self.release),
         )
         if self._audit and len(rows) and not answer.degraded and self._audit.wants_one():
@@ -205,7 +212,7 @@ class Runtime:
         visit = self._visitors.visit(consumer_id, None)
         visit.answered_at = at
         rows = np.array([self._shelf.row[product_id] for product_id in product_ids], np.intp)
-        scores = self._score(visit, rows, self._pairs(visit, rows))
+        scores = self._score(visit, rows, self._pairs(visit, rows), self._held)
         if visit.causes:
             raise StoreError(
                 f"The consumer {consumer_id!r} could not be scored: {'; '.join(visit.causes)}.",
@@ -252,19 +259,19 @@ class Runtime:
     def _items(self, visit: Visit, product_ids: Sequence[str]) -> tuple[ProductScore, ...]:
         known = [n for n, product_id in enumerate(product_ids) if product_id in self._shelf.row]
         rows = np.array([self._shelf.row[product_ids[n]] for n in known], np.intp)
-        scores = self._score(visit, rows, self._pairs(visit, rows))
+        scores = self._score(visit, rows, self._pairs(visit, rows), self._held)
         items = [ProductScore(product_id=it, rating=None, click=None, note=UNKNOWN_PRODUCT) for it in product_ids]
         for place, n in enumerate(known):
             items[n] = self._product_score(scores, place, int(rows[place]))
         return tuple(items)
 
-    def _shortlist(self, visit: Visit, rows: NDArray[np.intp], wishes: Wishes, k: int) -> Places:
+    def _shortlist(self, visit: Visit, rows: NDArray[np.intp], wishes: Wishes, k: int, held: Held) -> Places:
         """Places of the candidates that the model scores: all, unless there are many and it has a cheap guess."""
         everyone = np.arange(len(rows))
         if len(rows) <= self._shortlists.above:
             return everyone
         try:
-            guess = self._held.guess(visit.consumer.block)
+            guess = held.guess(visit.consumer.block)
         except Exception:  # as for the scores
             visit.failed("the model failed; products are in order of popularity")
             return everyone[: self._shortlists.keep]
@@ -272,14 +279,14 @@ class Runtime:
             return everyone
         return shortlist(guess[rows], max(self._shortlists.keep, k), wishes.groups, k)
 
-    def _score(self, visit: Visit, rows: NDArray[np.intp], pairs: PairBlock | None) -> Scores:
+    def _score(self, visit: Visit, rows: NDArray[np.intp], pairs: PairBlock | None, held: Held) -> Scores:
         """The model's scores, or NaN for all if it fails."""
         none = np.full(len(rows), np.nan, np.float32)
         if not len(rows):
             return Scores(none, none)
         try:
             with stage("model"):
-                return self._held.score(visit.consumer.block, rows, pairs, visit.answered_at)
+                return held.score(visit.consumer.block, rows, pairs, visit.answered_at)
         except Exception:  # a broken model must not leave a page without products
             visit.failed("the model failed; products are in order of popularity")
             return Scores(none, none)
@@ -295,8 +302,22 @@ class Runtime:
         except StoreError:
             logger.exception("an answer could not be recorded")
 
+    def _levels(self, visit: Visit, recommender: Recommender) -> tuple[AttributeOut, ...]:
+        """How much each attribute counts for this consumer."""
+        try:
+            levels = recommender.levels(visit.consumer.block)
+        except Exception:  # as for the scores
+            visit.failed("the levels of attributes could not be computed")
+            return ()
+        return tuple(AttributeOut(name=it.name, description=it.description, level=it.level) for it in levels)
+
     def _contributions(
-        self, visit: Visit, rows: NDArray[np.intp], pairs: PairBlock | None, shown: Sequence[int]
+        self,
+        visit: Visit,
+        rows: NDArray[np.intp],
+        pairs: PairBlock | None,
+        shown: Sequence[int],
+        recommender: Recommender,
     ) -> tuple[tuple[Contribution, ...], ...]:
         """Of each shown candidate, what each part of the input adds to its score."""
         if not shown:
@@ -305,14 +326,11 @@ class Runtime:
             places = np.array(shown, np.intp)
             batch = self._batch(visit, rows[places], None if pairs is None else pairs.take(places))
             with stage("contributions"):
-                added = contributions(self._recommender, batch)
+                added = contributions(recommender, batch)
         except Exception:  # as for the scores
             visit.failed("the contributions could not be computed")
             return ()
-        return tuple(
-            tuple(Contribution(part=part, click=float(values[n])) for part, values in added.items())
-            for n in range(len(shown))
-        )
+        return tuple(tuple(_contribution(part, it, n) for part, it in added.items()) for n in range(len(shown)))
 
     def _pairs(self, visit: Visit, rows: NDArray[np.intp]) -> PairBlock | None:
         """Codes of the pairs that have texts of their own; the store is asked for those only."""
@@ -367,3 +385,9 @@ def _live(settings: HostSettings) -> Callable[[Published], LiveExplainer]:
         return open_engine(settings)
 
     return lambda published: LiveExplainer(published, engine, settings.ledger_url)
+
+
+def _contribution(part: str, added: Added, n: int) -> Contribution:
+    """What a part adds to the scores of the n-th pair."""
+    odds = None if added.log_odds is None else float(added.log_odds[n])
+    return Contribution(part=part, click=float(added.click[n]), log_odds=odds)

@@ -134,6 +134,12 @@ class RecommendRequest(_Request):
         default="stored", description="`stored`: what the release says. `none`: no reasons."
     )
     contributions: bool = Field(default=False, description="Say what each part of the input adds to each score.")
+    attributes: dict[Id, float] = Field(
+        default_factory=dict,
+        max_length=MAX_CHOICES,
+        description="Levels, 1 to 10, that take the place of the consumer's own, by name; in this request only. "
+        "Refused where the release's method has no attributes.",
+    )
 
     @model_validator(mode="after")
     def one_source(self) -> RecommendRequest:
@@ -274,11 +280,22 @@ class FieldAttention(_Response):
 class Contribution(_Response):
     """What a part of the input adds to the probability of liking: the score, less the score with the part missing.
 
-    Parts work together, so that contributions do not add up to the score.
+    Parts work together, so that contributions do not add up to the score. Of a method that is a sum, `log_odds` do.
     """
 
     part: str
     click: float
+    log_odds: float | None = Field(
+        default=None, description="The part's exact share of the log-odds of liking; null where the method is no sum."
+    )
+
+
+class AttributeOut(_Response):
+    """How much one attribute of products counts for the consumer."""
+
+    name: str
+    description: str = Field(description="What the level says, after `how`.")
+    level: float = Field(description="1 to 10: the level asked for, or the consumer's own.")
 
 
 class ProductScore(_Response):
@@ -324,6 +341,9 @@ class RecommendResponse(Answer):
 
     items: tuple[Recommended, ...]
     considered: int = Field(description="Products that could have been shown.")
+    attributes: tuple[AttributeOut, ...] = Field(
+        default=(), description="Levels that the answer rests on; empty if the method has no attributes."
+    )
     ranked: int = Field(description="Of those, what the model scored: the best by a cheap guess where there are many.")
     unmatched: tuple[str, ...] = Field(
         default=(), description="Boosts and pins that found no product, such as `pins[0]`: filtered, seen or unknown."

@@ -1,6 +1,7 @@
 // A consumer's ranked products, each with what speaks for it and against it, and what the score rests on.
 
 import { Problem, ask } from "./api.js";
+import { sliders } from "./attributes.js";
 import { bar, evidence, fill, make, pair } from "./dom.js";
 import { tastes } from "./tastes.js";
 import { aged, ago, day, minute, percent, plain } from "./words.js";
@@ -44,20 +45,30 @@ export function recommendations(main, tell, fail, consumer, count) {
     id.focus();
     return;
   }
+  const levels = make("div");
+  const about = make("div");
+  const list = make("ol", { class: "products" });
+  const wishes = { facets: [], attributes: {} };
   let latest = 0;
-  const rank = (facets) => {
+  const rank = (change) => {
+    Object.assign(wishes, change);
     const mine = ++latest; // an answer that was overtaken is not shown
     tell("Asking …");
-    ask("/v1/recommend", { consumer_id: consumer, k: count, contributions: true, facets })
+    ask("/v1/recommend", { consumer_id: consumer, k: count, contributions: true, ...wishes })
       .then((answer) => {
         if (mine !== latest) return;
-        fill(results, about(answer, facets.length), make("ol", { class: "products" }, answer.items.map((item) => product(item, answer))));
+        fill(about, told(answer, wishes.facets.length));
+        fill(list, answer.items.map((item) => product(item, answer)));
+        if (!levels.hasChildNodes() && (answer.attributes || []).length) {
+          fill(levels, sliders(answer.attributes, (attributes) => rank({ attributes })));
+        }
+        fill(results, about, levels, list);
         tell(`${answer.items.length} products for ${consumer}.`);
       })
       .catch((problem) => mine === latest && fail(results, problem));
   };
-  rank([]);
-  tastes(profile, consumer, rank);
+  rank({});
+  tastes(profile, consumer, (facets) => rank({ facets }));
 }
 
 /** Offers the ids that begin as what was typed; without an answer there is nothing to offer. */
@@ -71,7 +82,7 @@ function suggest(typed, list) {
 }
 
 /** What the answer says about itself. */
-function about(answer, changed) {
+function told(answer, changed) {
   const known = answer.evidence_time
     ? `last heard of ${ago(answer.evidence_time, answer.answered_at)} (${day(answer.evidence_time)})`
     : "nothing known of this consumer";

@@ -137,7 +137,8 @@ def answer(payloads: tuple[str, ...]) -> dict[str, Any]:
         about = {"product_id": text, "title": text, "note": text, "rating": 4.0, "click": 0.5, "attention": shares}
         items.append({**about, "rank": rank, "reasons": sides})
     about = {"release_id": payloads[0], "method": payloads[0], "as_of": now, "evidence_time": now, "answered_at": now}
-    return {**about, "degraded": True, "cause": payloads[0], "cold": True, "items": items}
+    attributes = [{"name": text, "description": text, "level": 5.0} for text in payloads]
+    return {**about, "degraded": True, "cause": payloads[0], "cold": True, "items": items, "attributes": attributes}
 
 
 def insights(payloads: tuple[str, ...]) -> dict[str, Any]:
