@@ -298,7 +298,7 @@ def report(
         "differences": _differences(opened, files),
     }
     if task == "ranking":
-        figures["audit"] = audit(opened.catalogue, np.flatnonzero(opened.events.histories("train", "valid").counts > 0))
+        figures["audit"] = audit(opened.catalogue, np.flatnonzero(opened.events.histories("train").counts > 0))
     name = "guided" if task == "ranking" else f"guided-{task}"
     typer.echo(write_result(f"methods/{name}-{dataset}", figures).read_text())
 
