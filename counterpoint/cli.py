@@ -346,13 +346,15 @@ def score(
 @app.command()
 def status(as_json: JsonOption = False) -> None:
     """What was done, what it cost, and which release is live."""
-    from counterpoint.status import read_status, show_status
+    from counterpoint.status import show_status
+    from models.status import read_status
 
-    state = read_status(open_settings())
+    settings = open_settings()
+    state = read_status(settings)
     if as_json:
         typer.echo(state.model_dump_json(indent=1))
     else:
-        show_status(state)
+        show_status(state, settings.home)
 
 
 @app.command()
@@ -376,7 +378,7 @@ def tune_explainer(
     seed: Annotated[int, typer.Option(help="Of the examples and of the training.")] = 0,
     examples: Annotated[int, typer.Option(help="Sentences to learn from.")] = 1200,
 ) -> None:
-    """Tune the embedded language model to word facts (needs the extra `tune`). Goes on where it stopped."""
+    """Tune the embedded language model to word facts. Goes on where it stopped."""
     from counterpoint.tune import tune_here
 
     tune_here(open_settings(), out, seed, examples)

@@ -31,6 +31,7 @@ from models.release import Release, ReleaseStore, ReleaseTexts
 from models.released import open_artifact
 from services.audit import Audit, Record
 from services.explain import Reasons
+from services.profiles import Profiles
 from services.reranking import Places, model_key, rerank
 from services.schemas import (
     AttributeOut,
@@ -41,17 +42,18 @@ from services.schemas import (
     FeedbackResponse,
     FieldAttention,
     ForgetResponse,
-    InsightsResponse,
     ProductScore,
     Reason,
     Recommended,
     RecommendRequest,
     RecommendResponse,
     ScoreResponse,
+    number,
 )
 from services.shelf import Shelf
 from services.shortlist import shortlist
 from services.sources import OnlineFeatures
+from services.stages import stage
 from services.visit import Visit
 from services.visitors import FeatureSource, Visitors
 from services.wishes import Wishes
@@ -87,6 +89,7 @@ class Runtime:
         self._visitors = Visitors(features, inbox, release.scale)
         self._shelf = Shelf(features.products(list(titles)), titles)
         self._held = recommender.hold(self._shelf.products)
+        self.profiles = Profiles(release, self._shelf, reasons, self._visitors)
         self._shortlists, self._audit = shortlists or ShortlistSettings(), audit
 
     @classmethod
@@ -124,23 +127,27 @@ class Runtime:
         """The k best products with the reasons for and against each, best first.
 
         Raises:
-            InputError: a rule names an attribute that no product has, or an attribute is set that the method does not
-                know.
+            InputError: a rule names an attribute that no product has, a weight a facet that the consumer has not, or an
+                attribute is set that the method does not know.
         """
         return self.answer(self._visitors.visit(request.consumer_id, request.history), request)
 
     def answer(self, visit: Visit, request: RecommendRequest) -> RecommendResponse:
         """As `recommend`, for someone who is known already."""
+        self._reweigh(visit, request)
         recommender = self._recommender.adjusted(request.attributes)
-        left_out = {*request.exclude_ids, *(visit.seen if request.exclude_seen else ())}
-        rows = self._shelf.candidates(request.filter, left_out)
-        wishes = Wishes.of(request, self._shelf, rows)
         held = self._held if recommender is self._recommender else recommender.hold(self._shelf.products)
-        kept = self._shortlist(visit, rows, wishes, request.k, held)
+        left_out = {*request.exclude_ids, *(visit.seen if request.exclude_seen else ())}
+        with stage("candidates"):
+            rows = self._shelf.candidates(request.filter, left_out)
+            wishes = Wishes.of(request, self._shelf, rows)
+        with stage("shortlist"):
+            kept = self._shortlist(visit, rows, wishes, request.k, held)
         considered, rows, wishes = len(rows), rows[kept], wishes.take(kept)
         pairs = self._pairs(visit, rows)
         scores = self._score(visit, rows, pairs, held)
-        shown = rerank(model_key(scores), wishes.boost, wishes.spread, wishes.pins, request.k)
+        with stage("order"):
+            shown = rerank(model_key(scores), wishes.boost, wishes.spread, wishes.pins, request.k)
         places = [it.place for it in shown]
         added = self._contributions(visit, rows, pairs, places, recommender) if request.contributions else ()
         items = tuple(
@@ -167,6 +174,16 @@ class Runtime:
         if self._audit and len(rows) and not answer.degraded and self._audit.wants_one():
             self._record(self._batch(visit, rows, pairs), request, answer)
         return answer
+
+    def _reweigh(self, visit: Visit, request: RecommendRequest) -> None:
+        """Gives the consumer's facets the weights that the request asks for."""
+        if not request.facets:
+            return
+        weights = {it.facet_id: it.weight for it in request.facets}
+        visit.left_out = frozenset(facet_id for facet_id, weight in weights.items() if weight == 0)
+        if not visit.causes:  # else nothing is known whose facets they could be
+            block = self._reasons.reweighed(visit.consumer.block, weights)
+            visit.consumer = replace(visit.consumer, block=block)
 
     def score(self, consumer_id: str, product_ids: Sequence[str]) -> ScoreResponse:
         """Scores of the products in the order given; an unknown product has none and says so."""
@@ -207,11 +224,13 @@ class Runtime:
         """Scores and both reasons of one pair; a live answer that does not come falls back on the release's."""
         visit = self._visitors.visit(request.consumer_id, None)
         (item,) = self._items(visit, [request.product_id])
-        reasons, note = self._reasons_of(visit, request.product_id), None
+        note = None
         if request.explanations == "live":
             reasons, note = self._reasons.worded_now(
                 visit.consumer_id, request.product_id, visit.answered_at, request.seconds
             )
+        else:
+            reasons = self._reasons_of(visit, request.product_id)
         return ExplainResponse(item=item, reasons=reasons, note=note, **visit.about(self.release))
 
     def feedback(self, request: FeedbackRequest) -> FeedbackResponse:
@@ -229,23 +248,6 @@ class Runtime:
             raise InputError(f"The rating is {request.rating:g}.", f"The scale is {scale.low:g} to {scale.high:g}.")
         stored = self._visitors.keep(request)
         return FeedbackResponse(feedback_id=request.feedback_id, stored=stored, release_id=self.release.release_id)
-
-    def insights(self, product_id: str) -> InsightsResponse:
-        """What speaks for and against a product over all consumers. Raises InputError if it is unknown."""
-        row = self._shelf.row.get(product_id)
-        if row is None:
-            raise InputError(f"The product {product_id!r} is not in the release {self.release.release_id}.")
-        count, mean = self._shelf.ratings(row)
-        return InsightsResponse(
-            product_id=product_id,
-            title=self._shelf.titles[product_id],
-            release_id=self.release.release_id,
-            as_of=self.release.as_of,
-            ratings=count,
-            mean_rating=mean,
-            arguments=self._reasons.arguments(product_id, datetime.now(UTC)),
-            tastes=self._reasons.meetings(product_id),
-        )
 
     def forget(self, consumer_id: str) -> ForgetResponse:
         """Deletes the consumer's feedback and uses nothing of them any more. Raises StoreError."""
@@ -283,7 +285,8 @@ class Runtime:
         if not len(rows):
             return Scores(none, none)
         try:
-            return held.score(visit.consumer.block, rows, pairs, visit.answered_at)
+            with stage("model"):
+                return held.score(visit.consumer.block, rows, pairs, visit.answered_at)
         except Exception:  # a broken model must not leave a page without products
             visit.failed("the model failed; products are in order of popularity")
             return Scores(none, none)
@@ -322,7 +325,8 @@ class Runtime:
         try:
             places = np.array(shown, np.intp)
             batch = self._batch(visit, rows[places], None if pairs is None else pairs.take(places))
-            added = contributions(recommender, batch)
+            with stage("contributions"):
+                added = contributions(recommender, batch)
         except Exception:  # as for the scores
             visit.failed("the contributions could not be computed")
             return ()
@@ -330,13 +334,14 @@ class Runtime:
 
     def _pairs(self, visit: Visit, rows: NDArray[np.intp]) -> PairBlock | None:
         """Codes of the pairs that have texts of their own; the store is asked for those only."""
-        written = self._reasons.written_for(visit.consumer_id)
+        written = self._reasons.written_for(visit.consumer_id) if visit.left_out is None else ()
         places = [n for n, row in enumerate(rows) if self._shelf.product_id(row) in written] if written else []
         if not places:
             return None
         product_ids = [self._shelf.product_id(rows[n]) for n in places]
         try:
-            found = self._features.pairs(visit.consumer_id, product_ids)
+            with stage("store"):
+                found = self._features.pairs(visit.consumer_id, product_ids)
         except Exception:  # as for the consumer's features
             visit.failed("the online store did not give the codes of the pair texts")
             return None
@@ -345,20 +350,22 @@ class Runtime:
         return PairBlock(replace(found.codes, index=index))
 
     def _product_score(self, scores: Scores, n: int, row: int) -> ProductScore:
-        product_id = self._shelf.product_id(row)
-        attention = zip(scores.fields, scores.attention[n], strict=True) if scores.fields else ()
-        return ProductScore(
+        # What is made here is valid; checking it again would cost as much as the model does.
+        product_id, click = self._shelf.product_id(row), number(scores.click[n])
+        shares = zip(scores.fields, scores.attention[n].tolist(), strict=True) if scores.fields else ()
+        return ProductScore.model_construct(
             product_id=product_id,
             title=self._shelf.titles[product_id],
-            rating=_number(scores.rating[n]),
-            click=_number(scores.click[n]),
-            attention=tuple(FieldAttention(field=name, share=float(share)) for name, share in attention),
-            note="no score" if np.isnan(scores.click[n]) else None,
+            rating=number(scores.rating[n]),
+            click=click,
+            attention=tuple(FieldAttention.model_construct(field=name, share=share) for name, share in shares),
+            note="no score" if click is None else None,
         )
 
     def _reasons_of(self, visit: Visit, product_id: str) -> tuple[Reason, ...]:
         try:
-            return self._reasons.of(visit.consumer_id, product_id, visit.answered_at)
+            with stage("reasons"):
+                return self._reasons.of(visit.consumer_id, product_id, visit.answered_at, visit.left_out)
         except Exception:  # a ranking without reasons is still a ranking
             visit.failed("the reasons could not be composed")
             return ()
@@ -384,7 +391,3 @@ def _contribution(part: str, added: Added, n: int) -> Contribution:
     """What a part adds to the scores of the n-th pair."""
     odds = None if added.log_odds is None else float(added.log_odds[n])
     return Contribution(part=part, click=float(added.click[n]), log_odds=odds)
-
-
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

@@ -5,12 +5,13 @@ BentoML's OpenAPI writer takes `example` of a model, not `examples` (a TypeError
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from features.batch import HISTORY_LENGTH
+from features.batch import HISTORY_LENGTH, N_FACETS
 from features.types import Stance
 from services.rules import Name, Rule
 
@@ -27,6 +28,11 @@ MAX_SECONDS = 8.0
 """Of a live explanation; less than the service's own deadline."""
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+
+
+def number(value: float) -> float | None:
+    """JSON has no NaN: null stands for it."""
+    return float(value) if math.isfinite(value) else None
 
 
 class _Request(BaseModel):
@@ -83,6 +89,13 @@ class Diversity(_Request):
     by: Name = Field(default=CONTENT, description="`content`: likeness of the texts. Else an attribute of the catalog.")
 
 
+class FacetWeight(_Request):
+    """How much one of a consumer's facets counts."""
+
+    facet_id: Id
+    weight: float = Field(ge=0, le=1, description="0 leaves it out of scores and reasons.")
+
+
 class RecommendRequest(_Request):
     """Asks for the k best products, for a known consumer or for an anonymous history."""
 
@@ -111,6 +124,12 @@ class RecommendRequest(_Request):
     boosts: tuple[Boost, ...] = Field(default=(), max_length=MAX_CHOICES)
     pins: tuple[Pin, ...] = Field(default=(), max_length=MAX_CHOICES)
     diversity: Diversity | None = None
+    facets: tuple[FacetWeight, ...] = Field(
+        default=(),
+        max_length=2 * N_FACETS,
+        description="What if some facets of the consumer (`GET /v1/consumers/{id}`) had these weights? For this answer "
+        "alone; texts written for a pair, which rest on all facets, then do not count.",
+    )
     explanations: Literal["none", "stored"] = Field(
         default="stored", description="`stored`: what the release says. `none`: no reasons."
     )
@@ -127,6 +146,10 @@ class RecommendRequest(_Request):
         """A stored and a given history would contradict each other."""
         if self.consumer_id is not None and self.history is not None:
             raise ValueError("give a consumer_id or a history, not both")
+        if self.facets and self.consumer_id is None:
+            raise ValueError("facets are those of a consumer_id")
+        if len({it.facet_id for it in self.facets}) < len(self.facets):
+            raise ValueError("a facet has one weight")
         return self
 
 
@@ -176,6 +199,13 @@ class FeedbackResponse(_Response):
     release_id: str
 
 
+class ConsumersResponse(_Response):
+    """Consumers of whom the release says something."""
+
+    consumer_ids: tuple[str, ...]
+    more: bool = Field(description="Whether there are others that begin so.")
+
+
 class ForgetResponse(_Response):
     """What was done about a consumer who wants to be forgotten."""
 
@@ -206,6 +236,38 @@ class Reason(_Response):
         f"`{EXPIRED}`: what is known rests on evidence past the age limit."
     )
     model: str
+
+
+class Taste(_Response):
+    """A facet of a consumer: an attractor (`for`) or an aversion (`against`)."""
+
+    facet_id: str
+    stance: Stance
+    text: str
+    weight: float
+    model: str
+    facts: tuple[FactOut, ...]
+    evidence_age_seconds: float | None
+
+
+class Had(_Response):
+    """A product of the consumer's history."""
+
+    product_id: str
+    title: str | None
+    rating: float | None
+
+
+class ConsumerResponse(_Response):
+    """What is known of one consumer."""
+
+    consumer_id: str
+    release_id: str
+    as_of: AwareDatetime
+    interactions: int = Field(description="How many are known.")
+    mean_rating: float | None
+    history: tuple[Had, ...] = Field(description=f"The last {HISTORY_LENGTH}, latest first.")
+    tastes: tuple[Taste, ...] = Field(description="Attractors, then aversions.")
 
 
 class FieldAttention(_Response):
