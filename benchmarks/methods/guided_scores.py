@@ -120,12 +120,14 @@ def language_model_scorer(catalogue: Catalogue, known: NDArray[np.intp]) -> Prod
 def asked_scores(catalogue: Catalogue, known: NDArray[np.intp]) -> tuple[NDArray[np.intp], Floats]:
     """Up to ASKED known products, drawn once, and their expected scores by the embedded model, made once."""
     from models.attributes.expected import ExpectedScores
+    from models.llm.gguf import converted
 
     chosen = np.sort(np.random.default_rng(0).permutation(known)[:ASKED])
     path = catalogue.folder / f"expected-{content_hash(chosen.tolist())[:12]}.npy"
     if not path.exists():
         subjects = [Subject(str(catalogue.products.product_ids[it]), catalogue.texts[it]) for it in chosen]
-        np.save(path, ExpectedScores(HostSettings.from_environment().models).score(subjects, catalogue.attributes))
+        model = ExpectedScores(converted(HostSettings.from_environment().models))
+        np.save(path, model.score(subjects, catalogue.attributes))
     return chosen, np.load(path).astype(np.float32)
 
 
