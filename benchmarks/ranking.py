@@ -96,12 +96,12 @@ def main(
     scored = {}
     for name, scores in rankings.items():
         write_lists(folder / f"{name}.csv.gz", events, scores, part)
-        scored[name] = bench_score(bench, data, dataset, task, folder / f"{name}.csv.gz")
+        scored[name] = _score(bench, data, dataset, task, folder / f"{name}.csv.gz")
     peers = sorted((bench / "peers" / dataset / SPLITS[task] / task).glob("*.csv.gz"))
     rivals = {path.name.removesuffix(".csv.gz"): path for path in peers}
     rivals |= {name: folder / f"{name}.csv.gz" for name in rankings if task == "cold" and name != "ranker"}
     own = folder / "ranker.csv.gz"
-    compared = {name: bench_score(bench, data, dataset, task, "--compare", path, own) for name, path in rivals.items()}
+    compared = {name: _score(bench, data, dataset, task, "--compare", path, own) for name, path in rivals.items()}
     figures |= {"scored": scored, "ranker_minus": {name: answer["compare"] for name, answer in compared.items()}}
     name = f"lr_recsys/{task}-{dataset}"
     typer.echo(write_result(name, {"dataset": dataset, "split": SPLITS[task], "task": task, **figures}).read_text())
@@ -154,7 +154,7 @@ def _cold(
 
 def read_events(bench: Path, data: Path, dataset: str, split: str) -> Events:
     """A split as the benchmark's own reader gives it, in order of time."""
-    reader = _module(bench / "load.py")
+    reader = module_of(bench / "load.py", "bench_load")
     frame = reader.read_split(dataset, split, data, bench / "splits").sort_values(["timestamp", "row"], kind="stable")
     frame["consumer"], consumers = pd.factorize(frame["consumer_id"], sort=True)
     frame["product"], products = pd.factorize(frame["product_id"], sort=True)
@@ -202,7 +202,7 @@ def write_lists(path: Path, events: Events, scores: Scores, part: str) -> None:
     pd.DataFrame(columns).to_csv(path, index=False)
 
 
-def bench_score(bench: Path, data: Path, dataset: str, task: str, *arguments: str | Path) -> dict[str, Any]:
+def _score(bench: Path, data: Path, dataset: str, task: str, *arguments: str | Path) -> dict[str, Any]:
     """The answer of the benchmark's script."""
     command = [sys.executable, str(bench / "score.py"), "--dataset", dataset, "--split", SPLITS[task], "--task", task]
     command += ["--data", str(data), *map(str, arguments)]
@@ -210,9 +210,9 @@ def bench_score(bench: Path, data: Path, dataset: str, task: str, *arguments: st
     return answer
 
 
-def _module(path: Path) -> ModuleType:
-    """A script as a module, without its folder on the path."""
-    spec = importlib.util.spec_from_file_location("bench_load", path)
+def module_of(path: Path, name: str) -> ModuleType:
+    """A script as a module of that name, without its folder on the path."""
+    spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise typer.BadParameter(f"{path} is no Python file.")
     module = importlib.util.module_from_spec(spec)

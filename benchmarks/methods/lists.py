@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import resource
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from benchmarks.ranking import Events, bench_score, write_lists
+from benchmarks.ranking import Events, module_of, write_lists
 from features.settings import BenchFolders, HostSettings
 from flows.stage import code_commit
 from models.backbones.histories import Scores
@@ -41,6 +43,8 @@ class Judge:
         self.output = HostSettings.from_environment().home / "lists" / method / dataset
         self.output.mkdir(parents=True, exist_ok=True)
         self._had = already_had(events.histories("train", "valid"))
+        self._script = scorer(folders.bench)
+        self._rows = self._script.load.read_split(dataset, SPLIT, folders.data, folders.bench / "splits")
 
     def kept(self, variant: str, seed: int, made_from: str, make: Callable[[], Ranked]) -> dict[str, Any]:
         """The row of a variant and seed: read if it was made from the same before, so that a stopped proof goes on."""
@@ -56,7 +60,7 @@ class Judge:
         lists = np.where(self._had, -np.inf, ranked.scores)
         path = self.path(ranked.variant, ranked.seed)
         write_lists(path, self.events, lists, "test")
-        answer = self._score(path)
+        answer = self._script.report(self._scored(path))
         metrics = {f"{name}/full": answer[name] for name in REPORTED}
         return {
             "variant": ranked.variant,
@@ -75,22 +79,30 @@ class Judge:
 
     def minus(self, variant: str, other: str, seed: int) -> dict[str, Any]:
         """What a variant has more than another one of the same seed, with interval and p."""
-        answer = self._score("--compare", self.path(other, seed), self.path(variant, seed))["compare"]
-        return {f"{name}/full": answer[name] for name in REPORTED}
+        return self._compared(self.path(other, seed), self.path(variant, seed))
 
     def minus_peers(self, variant: str, seed: int) -> dict[str, Any]:
         """The same against every peer's file."""
         peers = sorted((self.folders.bench / "peers" / self.dataset / SPLIT / TASK).glob("*.csv.gz"))
         own = self.path(variant, seed)
-        answers = {it.name.removesuffix(".csv.gz"): self._score("--compare", it, own)["compare"] for it in peers}
-        return {peer: {f"{name}/full": answer[name] for name in REPORTED} for peer, answer in answers.items()}
+        return {it.name.removesuffix(".csv.gz"): self._compared(it, own) for it in peers}
 
     def path(self, variant: str, seed: int) -> Path:
         """The file of a variant's lists."""
         return self.output / f"{variant}-{seed}.csv.gz"
 
-    def _score(self, *arguments: str | Path) -> dict[str, Any]:
-        return bench_score(self.folders.bench, self.folders.data, self.dataset, TASK, *arguments)
+    def _scored(self, path: Path) -> Any:
+        return self._script.score(self._rows, str(path), TASK)
+
+    def _compared(self, a: Path, b: Path) -> dict[str, Any]:
+        answer = self._script.compare(self._scored(a), self._scored(b))["compare"]
+        return {f"{name}/full": answer[name] for name in REPORTED}
+
+
+def scorer(bench: Path) -> ModuleType:
+    """The benchmark's `score.py` as a module: its data are read once for all files."""
+    sys.modules["load"] = module_of(bench / "load.py", "load")
+    return module_of(bench / "score.py", "bench_score")
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:

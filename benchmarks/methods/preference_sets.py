@@ -86,7 +86,8 @@ def make_preferences(
     passed = (histories.place[:, None] >= np.array(CHECKPOINTS)).sum(1)
     before = np.where(passed > 0, at[histories.consumer, np.maximum(passed - 1, 0)], 0)
     sets = _encoded(texts, means, encoder, m)
-    return Preferences(tuple(texts), sets, KnownTexts.of(sets, histories, before, at[:, -1]), at[:, -1])
+    latest = at[:, -1].copy()
+    return Preferences(tuple(texts), sets, KnownTexts.of(sets, histories, before, latest), latest)
 
 
 def kept_preferences(

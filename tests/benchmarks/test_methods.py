@@ -8,14 +8,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from benchmarks.lr.splits import BenchSplit, snapshot_of
+from benchmarks.methods import lane
 from benchmarks.methods.lists import NEGATIVES, means, sampled
-from benchmarks.methods.preference_sets import CHECKPOINTS, Preferences, make_preferences
+from benchmarks.methods.preference_sets import CHECKPOINTS, Preferences, kept_preferences, make_preferences
 from benchmarks.ranking import Events
 from features.readers.world import WorldConfig, generate_world
 from features.types import Interactions, ModelIdentity
 from flows.recipe import ExplainSection
+from models.backbones.sequences.expert import SequenceConfig
+from models.backbones.sequences.ranking import HeldOut
 from models.base import Progress, silent
 
 CANARY = "zyzzyva"
@@ -126,6 +130,44 @@ def test_a_set_knows_no_event_after_its_checkpoint(split: tuple[BenchSplit, Even
     same = np.array([mine == theirs for mine, theirs in zip(*before, strict=True)])
     assert same[(event >= 0) & (event < CHECKPOINTS[3])].all()
     assert not same.all()
+
+
+def test_kept_preferences_are_those_that_were_made(
+    split: tuple[BenchSplit, Events], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench, events = split
+    monkeypatch.setenv("COUNTERPOINT_HOME", str(tmp_path))
+    encoder, titles = Hashed(), np.ones((len(events.products), 8), np.float32)
+    made, read = (kept_preferences(bench, events, titles, encoder, 5) for _ in range(2))  # type: ignore[arg-type]
+    assert len(encoder.seen) == len(set(encoder.seen)), "nothing is encoded again"
+    assert made.texts == read.texts
+    assert torch.equal(made.known.at, read.known.at)
+    assert torch.equal(made.sets.keys, read.sets.keys)
+    fresh, _ = preferences_of(bench, events)
+    assert torch.equal(fresh.known.at, read.known.at)
+    assert np.array_equal(fresh.latest, read.latest)
+
+
+def test_every_variant_is_fitted_and_the_method_is_explained(
+    split: tuple[BenchSplit, Events], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench, events = split
+    small = SequenceConfig(embedding_size=8, n_layers=1, length=5, epochs=1)
+    monkeypatch.setitem(lane.BACKBONES, "world", {"sasrec": small})
+    monkeypatch.setitem(lane.SETTINGS, "world", lane.Settings(heads=2))
+    found, _ = preferences_of(bench, events)
+    known, target = events.histories("train").without_last()
+    titles = np.random.default_rng(0).normal(size=(len(events.products), 8)).astype(np.float32)
+    given = lane.Given(events, titles, found, HeldOut(known, target))
+    lists = {name: lane._fitted(given, "world", name, it, 0, tmp_path) for name, it in lane.VARIANTS.items()}
+    assert all(np.isfinite(it.scores).all() for it in lists.values())
+    network = lane._read(given, "world", tmp_path / "lane-0.safetensors")
+    assert np.array_equal(lane._lists(given, network, small), lists["lane"].scores)
+    swapped = lane._swapped(given, "world", network, 0)
+    assert not np.array_equal(swapped.scores, lists["lane"].scores)
+    figures = lane._explained(given, "world", network)
+    assert figures["consumers"] > 0
+    assert all(-1 <= figures[name]["mean"] <= 1 for name in ("alignment", "alignment_of_others", "deletion"))
 
 
 def test_others_preferences_are_never_ones_own(split: tuple[BenchSplit, Events]) -> None:
