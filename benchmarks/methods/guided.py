@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any
 
 import numpy as np
@@ -25,8 +26,9 @@ import typer
 from safetensors.torch import load_file, save_file
 
 from benchmarks.methods.guided_scores import Catalogue, Source, audit, read_catalogue, scores_of
+from benchmarks.methods.lists import scorer
 from benchmarks.methods.sequences import wanted
-from benchmarks.ranking import SPLITS, Events, bench_score, read_events, write_lists
+from benchmarks.ranking import SPLITS, Events, read_events, write_lists
 from benchmarks.record import write_result
 from models.backbones.experts import Popularity
 from models.backbones.histories import Histories, Scores
@@ -281,13 +283,17 @@ def report(
     bench: Annotated[Path, typer.Option(envvar="COUNTERPOINT_BENCH", help="Folder of the splits and of score.py.")],
     data: Annotated[Path, typer.Option(envvar="COUNTERPOINT_DATA", help="Folder of the datasets.")],
     task: Annotated[str, typer.Option(help="`ranking` or `cold`.")] = "ranking",
+    audited: Annotated[bool, typer.Option("--audit/--no-audit", help="Compare scores with the catalog.")] = True,
     output: Annotated[Path, typer.Option(help="Where lists are.")] = Path(".counterpoint/methods/guided"),
 ) -> None:
     """Has every list scored once and writes the result file."""
     opened = Bench.open(dataset, task, bench, data, output)
     _write_floors(opened)
     files = {path.name.removesuffix(".csv.gz"): path for path in sorted(opened.folder.glob("*.csv.gz"))}
-    scored = {name: _scored(opened, path) for name, path in files.items()}
+    script = scorer(bench)
+    rows = script.load.read_split(dataset, SPLITS[task], data, bench / "splits")
+    lists = {name: script.score(rows, str(path), task) for name, path in files.items()}
+    scored = {name: _told_metrics(script.report(it)) for name, it in lists.items()}
     figures = {
         "dataset": dataset,
         "split": SPLITS[task],
@@ -295,10 +301,10 @@ def report(
         "settings_tried_on_valid": TRIED[dataset],
         "floors": {name: it for name, it in scored.items() if "." not in name},
         "by_encoder": {encoder: _by_variant(opened, encoder, scored) for encoder in _encoders(files)},
-        "differences": _differences(opened, files),
+        "differences": {encoder: _differences(script, encoder, lists) for encoder in _encoders(files)},
     }
-    if task == "ranking":
-        figures["audit"] = audit(opened.catalogue, np.flatnonzero(opened.events.histories("train", "valid").counts > 0))
+    if task == "ranking" and audited:
+        figures["audit"] = audit(opened.catalogue, np.flatnonzero(opened.events.histories("train").counts > 0))
     name = "guided" if task == "ranking" else f"guided-{task}"
     typer.echo(write_result(f"methods/{name}-{dataset}", figures).read_text())
 
@@ -314,8 +320,8 @@ def _write_floors(opened: Bench) -> None:
         write_lists(opened.folder / f"{name}.csv.gz", opened.events, opened.shown(scores, known, "test"), "test")
 
 
-def _scored(opened: Bench, path: Path) -> dict[str, Any]:
-    answer = bench_score(opened.bench, opened.data, opened.dataset, opened.task, path)
+def _told_metrics(answer: dict[str, Any]) -> dict[str, Any]:
+    """The reported metrics of an answer of the benchmark's script."""
     return {name: {"value": answer[name], "interval95": answer["interval95"][name]} for name in METRICS}
 
 
@@ -340,20 +346,33 @@ def _by_variant(opened: Bench, encoder: str, scored: dict[str, Any]) -> dict[str
     return found
 
 
-def _differences(opened: Bench, files: dict[str, Path]) -> dict[str, Any]:
-    """By encoder and seed: guided less each control, with the interval of the same resamples."""
+def _differences(script: ModuleType, encoder: str, lists: dict[str, Any]) -> dict[str, Any]:
+    """Guided less each control: the mean over seeds, with the interval of the script's own resamples of consumers."""
     found: dict[str, Any] = {}
-    for key in files:
-        if key.count(".") != 2:
+    for ours, other in CONTRASTS:
+        names = [key.rsplit(".", 1)[0] for key in lists if key.startswith(f"{encoder}.") and key.endswith(f".{ours}")]
+        pairs = [(lists[f"{it}.{other}"], lists[f"{it}.{ours}"]) for it in names if f"{it}.{other}" in lists]
+        if not pairs:
             continue
-        encoder, seed, name = key.split(".")
-        for ours, other in CONTRASTS:
-            rival = files.get(f"{encoder}.{seed}.{other}")
-            if name != ours or rival is None:
-                continue
-            answer = bench_score(opened.bench, opened.data, opened.dataset, opened.task, "--compare", rival, files[key])
-            found[f"{encoder}.{seed}.{ours} minus {other}"] = {metric: answer["compare"][metric] for metric in METRICS}
+        n = len(pairs[0][0].names)
+        whole, drawn = (
+            [[it.evaluate(weights) for it in pair] for pair in pairs]
+            for weights in (np.ones((1, n)), script.resamples(n))
+        )
+        found[f"{ours} minus {other}"] = {metric: _difference(script, whole, drawn, metric) for metric in METRICS}
     return found
+
+
+def _difference(script: ModuleType, whole: list[Any], drawn: list[Any], metric: str) -> dict[str, Any]:
+    """The mean over seeds of what a metric has more in the second list of each pair."""
+    before, after = (float(np.mean([pair[side][metric][0] for pair in whole])) for side in (0, 1))
+    gap = np.mean([pair[1][metric] - pair[0][metric] for pair in drawn], axis=0)
+    return {
+        "value": round(after - before, 6),
+        "interval95": script.interval(gap),
+        "relative": round(after / before - 1, 4),
+        "by_seed": [round(float(pair[1][metric][0] - pair[0][metric][0]), 6) for pair in whole],
+    }
 
 
 def _encoders(files: dict[str, Path]) -> list[Any]:

@@ -14,6 +14,7 @@ from benchmarks.ranking import product_texts
 from features.batch import CODE_WIDTH, N_FACETS, PRODUCT_NUMERIC, Indexed, ProductBlock, tuples
 from features.readers.registry import read_dataset
 from features.settings import HostSettings
+from features.types import content_hash
 from models.attributes.asked import Subject
 from models.attributes.listed import Attribute, read_list
 from models.attributes.scorer import ProductScorer, ScorerConfig
@@ -27,6 +28,8 @@ DOMAINS = {
     "amazon-beauty": "beauty",
 }
 """The list of attributes of each dataset."""
+ASKED = 400
+"""Products that the language model scores; the others are scored like them."""
 Floats = NDArray[np.float32]
 
 
@@ -109,22 +112,23 @@ def facts_scorer(catalogue: Catalogue, known: NDArray[np.intp]) -> ProductScorer
 
 
 def language_model_scorer(catalogue: Catalogue, known: NDArray[np.intp]) -> ProductScorer:
-    """The embedded model's expected scores of the known products, repeated by a ridge regression for all."""
-    scores = asked_scores(catalogue)[known]
-    return ProductScorer.from_scores(catalogue.products.take(known), scores, catalogue.attributes, ScorerConfig())
+    """The embedded model's expected scores of some known products, repeated by a ridge regression for all."""
+    chosen, scores = asked_scores(catalogue, known)
+    return ProductScorer.from_scores(catalogue.products.take(chosen), scores, catalogue.attributes, ScorerConfig())
 
 
-def asked_scores(catalogue: Catalogue) -> Floats:
-    """(P, m) expected scores of title and description by the embedded model; made once."""
+def asked_scores(catalogue: Catalogue, known: NDArray[np.intp]) -> tuple[NDArray[np.intp], Floats]:
+    """Up to ASKED known products, drawn once, and their expected scores by the embedded model, made once."""
     from models.attributes.expected import ExpectedScores
+    from models.llm.gguf import converted
 
-    path = catalogue.folder / "expected.npy"
+    chosen = np.sort(np.random.default_rng(0).permutation(known)[:ASKED])
+    path = catalogue.folder / f"expected-{content_hash(chosen.tolist())[:12]}.npy"
     if not path.exists():
-        subjects = [
-            Subject(str(it), text) for it, text in zip(catalogue.products.product_ids, catalogue.texts, strict=True)
-        ]
-        np.save(path, ExpectedScores(HostSettings.from_environment().models).score(subjects, catalogue.attributes))
-    return np.load(path).astype(np.float32)
+        subjects = [Subject(str(catalogue.products.product_ids[it]), catalogue.texts[it]) for it in chosen]
+        model = ExpectedScores(converted(HostSettings.from_environment().models))
+        np.save(path, model.score(subjects, catalogue.attributes))
+    return chosen, np.load(path).astype(np.float32)
 
 
 def audit(catalogue: Catalogue, known: NDArray[np.intp]) -> dict[str, Any]:
@@ -132,13 +136,14 @@ def audit(catalogue: Catalogue, known: NDArray[np.intp]) -> dict[str, Any]:
 
     Scores are read from title and description alone: the facts' semantic axes, and the language model's.
     """
+    known, by_model = asked_scores(catalogue, known)
     texts = TextEncoder().encode([catalogue.texts[it] for it in known])
     bare = product_block([str(it) for it in catalogue.products.product_ids[known]], texts, [[]] * len(known))
     blind = tuple(
         it.model_copy(update={"told_by": (), "told_against": (), "number": ""}) for it in catalogue.attributes
     )
     axes = ProductScorer.from_facts(bare, blind, lambda it: TextEncoder().encode(it), ScorerConfig(most_alike=1.1))
-    read = {"axes": axes.score(bare), "language_model": asked_scores(catalogue)[known]}
+    read = {"axes": axes.score(bare), "language_model": by_model}
     values = catalogue.products.take(known).attributes
     found: dict[str, Any] = {}
     for n, attribute in enumerate(catalogue.attributes):

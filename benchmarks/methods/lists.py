@@ -43,7 +43,7 @@ class Judge:
         self.output = HostSettings.from_environment().home / "lists" / method / dataset
         self.output.mkdir(parents=True, exist_ok=True)
         self._had = already_had(events.histories("train", "valid"))
-        self._script = _script(folders.bench)
+        self._script = scorer(folders.bench)
         self._rows = self._script.load.read_split(dataset, SPLIT, folders.data, folders.bench / "splits")
 
     def kept(self, variant: str, seed: int, made_from: str, make: Callable[[], Ranked]) -> dict[str, Any]:
@@ -99,7 +99,7 @@ class Judge:
         return {f"{name}/full": answer[name] for name in REPORTED}
 
 
-def _script(bench: Path) -> ModuleType:
+def scorer(bench: Path) -> ModuleType:
     """The benchmark's `score.py` as a module: its data are read once for all files."""
     sys.modules["load"] = module_of(bench / "load.py", "load")
     return module_of(bench / "score.py", "bench_score")

@@ -20,10 +20,8 @@ from features.errors import GenerationError
 from models.attributes.asked import Subject
 from models.attributes.listed import HIGH, LOW, Attribute
 from models.base import Progress, silent
-from models.llm.gguf import convert
 from models.llm.network import Network, Shape, best_dtype
 from models.llm.tokens import Tokens
-from models.llm.weights import converted_folder, find_weights, weights_identity
 from models.threads import free_cores, torch_threads
 
 SYSTEM = "You are a salesperson who knows every product of the shop. You rate products from 1 to 10."
@@ -51,20 +49,18 @@ class ExpectedScores:
     """Scores subjects with the embedded model.
 
     Args:
-        folder: where the converted weights are kept.
+        folder: its network and tokenizer (`models.llm.gguf.converted`).
         device: `cpu` or `cuda`.
     """
 
     def __init__(self, folder: Path, device: str = "cpu") -> None:
         from safetensors.torch import load_file
 
-        gguf = find_weights()
-        weights = converted_folder(folder, weights_identity(gguf), lambda half: convert(gguf, half))
-        self.tokens, shape = Tokens(weights, latin_only=True), Shape.read(weights)
+        self.tokens, shape = Tokens(folder, latin_only=True), Shape.read(folder)
         self._digits = [_digit(self.tokens, n) for n in range(10)]
         choices = torch.tensor([*self._digits[1:], self._digits[0], self.tokens.separator[0]])
         where = torch.device(device)
-        self.network = Network(shape, load_file(weights / "model.safetensors"), where, best_dtype(device), choices)
+        self.network = Network(shape, load_file(folder / "model.safetensors"), where, best_dtype(device), choices)
 
     def score(
         self, subjects: Sequence[Subject], attributes: Sequence[Attribute], progress: Progress = silent

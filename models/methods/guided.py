@@ -42,10 +42,11 @@ from models.attributes.scorer import ProductScorer, ScorerConfig
 from models.backbones.histories import Histories
 from models.backbones.outcome import Outcome
 from models.backbones.refined import RefinedConfig, RefinedNetwork
-from models.backbones.sequences.batches import liked_events, liked_histories
+from models.backbones.sequences.batches import liked_events, liked_histories, next_liked
 from models.backbones.sequences.encoders import EncoderConfig
 from models.backbones.sequences.network import Kind, ProductTable, SequenceNetwork, make_encoder
-from models.backbones.sequences.training import TrainingConfig, train
+from models.backbones.sequences.ranking import HeldOut
+from models.backbones.sequences.training import Judge, TrainingConfig, train
 from models.backbones.sequences.windows import Asked
 from models.base import AttributeLevel, FitReport, MethodConfig, Recommender, RunContext, Scores, register
 from models.held import Rows
@@ -67,9 +68,9 @@ class GuidedConfig(MethodConfig):
     scorer: ScorerConfig = ScorerConfig()
     encoder: Kind = "sasrec"
     widths: EncoderConfig = EncoderConfig(length=HISTORY_LENGTH, dropout=0.3)
-    base: TrainingConfig = TrainingConfig(epochs=20, batch_size=128)
+    base: TrainingConfig = TrainingConfig(epochs=20, patience=20, batch_size=128)
     """How the base model learns."""
-    refined: TrainingConfig = TrainingConfig(epochs=8, batch_size=128, learning_rate=3e-3)
+    refined: TrainingConfig = TrainingConfig(epochs=8, patience=8, batch_size=128, learning_rate=3e-3)
     """How the refined model goes on."""
     refinement: RefinedConfig = RefinedConfig()
 
@@ -125,7 +126,7 @@ class Guided(Recommender):
         """Levels set by hand, by attribute."""
 
     def fit(self, train: TrainingSet, valid: TrainingSet, run: RunContext) -> FitReport:
-        """Learns scorer, base and refined model from `train`, and how preference tells of outcomes from `valid`."""
+        """Learns scorer, base and refined model from `train`; `valid` chooses epochs, and tells how preference ends."""
         if not len(train) or not len(valid):
             raise TrainingError(
                 f"There are {len(train)} training and {len(valid)} validation rows; both must have some.",
@@ -137,13 +138,17 @@ class Guided(Recommender):
         scorer = self._scorer(train.batch.products, vocabulary, run)
         guided = torch.from_numpy(scorer.standard(_one_each(train.batch.products, vocabulary)))
         consumers = Vocabulary.build(train.batch.consumers.consumer_ids.tolist())
-        network, report = self._refine(liked_events(train, consumers, vocabulary).histories, guided, run)
+        events = liked_events(train, consumers, vocabulary)
+        held_out = HeldOut(events.histories, next_liked(valid, events, consumers, vocabulary))
+        network, report = self._refine(events.histories, held_out, guided, run)
         nothing = Outcome(np.zeros(3), np.zeros(3))
         self._fit = Fit(vocabulary, scorer, network.cpu().eval(), means, nothing)
         outcome = Outcome.learn(means.score(valid.batch), self.terms(valid.batch).preference, valid)
         self._fit = self._fit._replace(outcome=outcome)
         loss = _cross_entropy(self.score(valid.batch).click, valid.liked)
-        return replace(report, valid_loss=(loss,), seconds=time.monotonic() - started)
+        if not report.valid_loss:  # nothing to choose an epoch by
+            report = replace(report, valid_loss=(loss,), train_loss=())
+        return replace(report, seconds=time.monotonic() - started)
 
     def _scorer(self, products: ProductBlock, vocabulary: Vocabulary, run: RunContext) -> ProductScorer:
         from models.text import TextEncoder
@@ -152,15 +157,21 @@ class Guided(Recommender):
         attributes, config = self.config.attributes, self.config.scorer
         return ProductScorer.from_facts(each, attributes, lambda texts: TextEncoder(run.device).encode(texts), config)
 
-    def _refine(self, histories: Histories, guided: Tensor, run: RunContext) -> tuple[RefinedNetwork, FitReport]:
-        """The base model, then the refined one that goes on from it."""
-        config = self.config
+    def _refine(
+        self, histories: Histories, held_out: HeldOut, guided: Tensor, run: RunContext
+    ) -> tuple[RefinedNetwork, FitReport]:
+        """The base model, then the refined one that goes on from it; of each the epoch with the best NDCG@10."""
+        config, length = self.config, self.config.widths.length
+
+        def judge(network: SequenceNetwork) -> Judge | None:
+            return (lambda: held_out.ndcg(network, length, run.device)) if len(held_out) else None
+
         with seeded(run.seed):
             table = ProductTable(histories.n_products, config.widths.embedding_size)
             base = SequenceNetwork(table, make_encoder(config.encoder, config.widths)).to(run.device)
-            train(base, histories, config.widths.length, config.base, run)
+            train(base, histories, length, config.base, run, judge(base))
             refined = RefinedNetwork(base, guided.to(run.device), config.refinement).to(run.device)
-        return refined, train(refined, histories, config.widths.length, config.refined, run)
+        return refined, train(refined, histories, length, config.refined, run, judge(refined))
 
     def score(self, batch: FeatureBatch) -> Scores:
         """Stars and the probability of liking."""

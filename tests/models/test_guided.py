@@ -29,7 +29,7 @@ TOY = GuidedConfig(
     attributes=ATTRIBUTES,
     scorer=ScorerConfig(least_products=1),
     widths=EncoderConfig(embedding_size=16, n_layers=1, n_heads=2, length=20, dropout=0.1),
-    base=TrainingConfig(epochs=30, batch_size=32, learning_rate=1e-2),
+    base=TrainingConfig(epochs=30, patience=30, batch_size=32, learning_rate=1e-2),
     refined=TrainingConfig(epochs=4, batch_size=32, learning_rate=3e-3),
 )
 

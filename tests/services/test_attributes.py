@@ -13,8 +13,13 @@ from pydantic import ValidationError
 
 from features.batch import ConsumerBlock, FeatureBatch, ProductBlock
 from features.errors import InputError
-from models.base import AttributeLevel, Scores
+from models.attributes.listed import Attribute
+from models.backbones.sequences.encoders import EncoderConfig
+from models.backbones.sequences.training import TrainingConfig
+from models.base import AttributeLevel, RunContext, Scores
 from models.held import Crossed
+from models.methods.guided import Guided, GuidedConfig
+from models.testing import SCALE, rich_training_set
 from services.runtime import Runtime
 from services.schemas import RecommendRequest, RecommendResponse
 
@@ -119,3 +124,24 @@ def test_a_method_without_attributes_refuses_levels_and_tells_none(runtime: Runt
 def test_levels_are_numbers() -> None:
     with pytest.raises(ValidationError):
         RecommendRequest(consumer_id="c", attributes={"drama": "much"})  # type: ignore[dict-item]
+
+
+def test_guided_refinement_is_served_like_any_method(
+    make_runtime: Callable[..., Runtime], features: Any, reasons: Any, inbox: Any
+) -> None:
+    short = TrainingConfig(epochs=2, batch_size=32)
+    config = GuidedConfig(
+        attributes=(Attribute(name="zero", description="how much of genre 0", told_by=("genre=0",)),),
+        widths=EncoderConfig(embedding_size=8, n_layers=1, length=20),
+        base=short,
+        refined=short,
+    )
+    guided = Guided(config, SCALE)
+    guided.fit(rich_training_set(128), rich_training_set(64, 5), RunContext())
+    runtime = make_runtime(features, guided, reasons, inbox)
+    answer = runtime.recommend(RecommendRequest(consumer_id="c1", contributions=True, attributes={"zero": 9.0}))
+    assert not answer.degraded
+    assert [(it.name, round(it.level, 4)) for it in answer.attributes] == [("zero", 9.0)]
+    for item in answer.items:
+        total = sum(it.log_odds for it in item.contributions if it.log_odds is not None)
+        assert item.click == pytest.approx(1 / (1 + np.exp(-total)), abs=1e-5)

@@ -10,6 +10,7 @@ from features.settings import HostSettings
 from models.attributes.asked import Subject
 from models.attributes.expected import ExpectedScores, expected_number
 from models.attributes.listed import Attribute
+from models.llm.gguf import converted
 from models.llm.weights import find_weights
 
 
@@ -63,7 +64,7 @@ def test_the_embedded_model_gives_every_text_its_own_scores_in_range() -> None:
         find_weights()
     except GenerationError as error:
         pytest.skip(str(error))
-    scorer = ExpectedScores(HostSettings.from_environment().models)
+    scorer = ExpectedScores(converted(HostSettings.from_environment().models))
     attributes = (
         Attribute(name="humour", description="how funny it is"),
         Attribute(name="size", description="how big"),
