@@ -2,7 +2,8 @@
 
 - `amazon-beauty`: windows as published (`models/reasoning/windows.py`); a like is 4 stars or more. Descriptions and the
   profiles of 160 consumers were written by a large model; which reviews it saw is not known, so it may have seen tested
-  ones. Many consumers repeat another's whole sequence, labels included, which flatters whatever remembers.
+  ones. Many consumers repeat another's whole sequence, labels included, which flatters whatever remembers. Of pairs
+  that a consumer repeats, the latest counts.
 - `ml-1m`: the test part of the split that was made with the consumers' profiles, which draw on none of its pairs. It
   has no times. A consumer's pairs are shuffled; the first are the labelled history, others are targets. Consumers of
   train, valid and test differ. One-sentence summaries of all films were written by a large model from memory.
@@ -153,13 +154,18 @@ def _with_all_of_the_rarer(pairs: list[Pair]) -> list[Pair]:
 
 
 def _windows(path: Path) -> list[list[Pair]]:
-    """Pairs of train, valid and test: each consumer's third last, second last and last event, after those before it."""
-    events: dict[str, list[tuple[str, bool]]] = defaultdict(list)
+    """Pairs of train, valid and test: each consumer's third last, second last and last event, after those before it.
+
+    Of a repeated pair the latest event counts, or a tested pair would be among those that are learned from.
+    """
+    events: dict[str, dict[str, bool]] = defaultdict(dict)
     with path.open(encoding="utf-8") as file:
         for row in csv.DictReader(file):  # by consumer and time
-            events[row["user"]].append((row["item"], float(row["rating"]) >= LIKED_FROM))
+            events[row["user"]].pop(row["item"], None)
+            events[row["user"]][row["item"]] = float(row["rating"]) >= LIKED_FROM
     made: dict[str, list[Pair]] = {part: [] for part in PARTS}
-    for consumer, seen in events.items():
+    for consumer, labels in events.items():
+        seen = list(labels.items())
         for part, window in windows(len(seen), WINDOW).items():
             history = tuple(seen[place] for place in window.history)
             made[part].append(Pair(consumer, history, *seen[window.target]))
