@@ -18,6 +18,7 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -87,17 +88,14 @@ class Corpus:
         known = [liked for consumer, liked in labels.items() if consumer != without]
         return sum(known), len(known)
 
-    @property
+    @cached_property
     def _labels(self) -> Mapping[str, Mapping[str, bool]]:
         """By product and consumer, what the training pairs and their histories say."""
-        if not hasattr(self, "_known"):
-            known: dict[str, dict[str, bool]] = defaultdict(dict)
-            for pair in self.train:
-                for product, liked in (*pair.history, (pair.product, pair.liked)):
-                    known[product][pair.consumer] = liked
-            object.__setattr__(self, "_known", known)
-        found: Mapping[str, Mapping[str, bool]] = self._known  # type: ignore[attr-defined]
-        return found
+        known: dict[str, dict[str, bool]] = defaultdict(dict)
+        for pair in self.train:
+            for product, liked in (*pair.history, (pair.product, pair.liked)):
+                known[product][pair.consumer] = liked
+        return known
 
 
 def load(name: str, data: Path) -> Corpus:
