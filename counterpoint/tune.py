@@ -12,18 +12,20 @@ from features.settings import HostSettings
 
 def tune_here(settings: HostSettings, out: Path, seed: int, n_examples: int) -> None:
     """Trains an adapter (or finishes one), tries it on unseen domains and writes its card."""
-    from models.llm.gguf import convert
+    from models.llm.gguf import converted
     from models.llm.local import EmbeddedEngine
-    from models.llm.weights import converted_folder, find_weights, weights_identity
     from models.threads import free_cores, torch_threads
     from models.tuning import TuningConfig, tune, unseen_pass_rate, write_card
 
     config = TuningConfig(seed=seed, n_examples=n_examples)
     with Progress(console=Console(stderr=True)) as bar, torch_threads(free_cores()):
         task = bar.add_task("tuning")
-        gguf = find_weights()
-        base = converted_folder(settings.models, weights_identity(gguf), lambda half: convert(gguf, half))
-        report = tune(base, out, config, lambda _, done, total: bar.update(task, completed=done, total=total))
+        report = tune(
+            converted(settings.models),
+            out,
+            config,
+            lambda _, done, total: bar.update(task, completed=done, total=total),
+        )
     passed = unseen_pass_rate(EmbeddedEngine(settings.models, adapter=out), seed)
     card = write_card(out, config, report, passed)
     Console().print(

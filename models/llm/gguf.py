@@ -10,6 +10,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from models.llm.weights import converted_folder, find_weights, weights_identity
+
 _LAYER = {
     "attn_norm": "input_layernorm",
     "ffn_norm": "post_attention_layernorm",
@@ -87,3 +89,9 @@ def convert(gguf: Path, folder: Path) -> None:
     config = {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "dtype": "bfloat16"}
     (folder / "config.json").write_text(json.dumps({**config, **llama_config(reader)}, indent=1))
     AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)
+
+
+def converted(folder: Path) -> Path:
+    """The embedded model's network and tokenizer under a folder, converted from the installed file if need be."""
+    gguf = find_weights()
+    return converted_folder(folder, weights_identity(gguf), lambda half: convert(gguf, half))

@@ -25,10 +25,10 @@ from features.errors import GenerationError
 from features.types import Completion, FinishReason, ModelIdentity, Slot, TextRequest, claims_of
 from models.llm.adapter import adapter_revision, merged
 from models.llm.decoding import AnswerWriter, Ask
-from models.llm.gguf import convert
+from models.llm.gguf import converted
 from models.llm.network import Network, Shape, best_dtype
 from models.llm.tokens import Tokens, best
-from models.llm.weights import converted_folder, find_weights, weights_identity
+from models.llm.weights import find_weights, weights_identity
 from models.threads import free_cores, torch_threads
 
 BATCH_SIZES = {"cpu": 128, "cuda": 256}
@@ -89,8 +89,7 @@ class EmbeddedEngine:
 
     @cached_property
     def _model(self) -> _Model:
-        weights = converted_folder(self.folder, weights_identity(self.gguf), lambda half: convert(self.gguf, half))
-        return _Model(weights, self.device, self.latin_only, self.adapter)
+        return _Model(converted(self.folder), self.device, self.latin_only, self.adapter)
 
     def _decode(self, batch: _Batch) -> Iterator[Completion]:
         """Answers all requests of one system text; the time the receiver takes is not counted as the model's."""

@@ -40,15 +40,15 @@ class Tokens:
 
     def of(self, text: str) -> list[int]:
         """The tokens of a text that may hold no control token."""
-        return self._encode(_harmless(text))
+        return self._encode(harmless(text))
 
     def of_system(self, text: str) -> list[int]:
         """The system's turn."""
-        return self._encode(f"{START}system\n{_harmless(text)}{END}\n")
+        return self._encode(f"{START}system\n{harmless(text)}{END}\n")
 
     def of_turn(self, prompt: str) -> list[int]:
         """The user's turn and the head of the answer."""
-        return self._encode(f"{START}user\n{_harmless(prompt)}{END}\n{START}assistant\n")
+        return self._encode(f"{START}user\n{harmless(prompt)}{END}\n{START}assistant\n")
 
     def beginning(self, after_opening: bool) -> Tensor:
         """Which choices may begin a sentence, (choices,): after an opening, or where there is none."""
@@ -76,6 +76,6 @@ def best(scores: Tensor) -> Tensor:
     return lanes[torch.arange(len(scores)), :, lane].argmax(1) * lanes.shape[2] + lane
 
 
-def _harmless(text: str) -> str:
+def harmless(text: str) -> str:
     """A text whose words cannot be mistaken for control tokens such as `<|im_end|>`."""
     return re.sub(r"<\|", "< |", text)

@@ -7,13 +7,22 @@ from pathlib import Path
 import pytest
 
 from features.errors import SettingError
-from flows.recipe import choose_recipe, read_recipe
+from flows.recipe import RECIPES, choose_recipe, read_recipe
+from flows.train import config_of
+from models.base import find_method
 
 
 def test_a_shipped_recipe_reads() -> None:
     recipe = read_recipe("ml-100k/lr_recsys")
     assert recipe.data.layout == "movielens-100k"
     assert recipe.method.name == "lr_recsys"
+
+
+@pytest.mark.parametrize("dataset", sorted(path.parent.name for path in RECIPES.glob("*/guided.toml")))
+def test_recipes_of_guided_refinement_name_a_domain_and_hold_its_list(dataset: str) -> None:
+    section = read_recipe(f"{dataset}/guided").method
+    config = config_of(find_method(section.name), section.config, "config")
+    assert len(config.model_dump()["attributes"]) >= 8
 
 
 def test_an_unknown_recipe_names_those_there_are() -> None:

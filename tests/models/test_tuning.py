@@ -100,13 +100,10 @@ def test_an_example_is_what_the_tuned_model_will_be_asked() -> None:
 
 @pytest.mark.slow
 def test_an_interrupted_training_ends_in_the_same_adapter(tmp_path: Path) -> None:
-    pytest.importorskip("peft")
-    from models.llm.gguf import convert
-    from models.llm.weights import converted_folder, find_weights, weights_identity
+    from models.llm.gguf import converted
     from models.tuning import TuningConfig, tune
 
-    gguf = find_weights()
-    base = converted_folder(tmp_path / "models", weights_identity(gguf), lambda half: convert(gguf, half))
+    base = converted(tmp_path / "models")
     config = TuningConfig(n_examples=12, n_valid=2, batch_size=4, save_every=1, rank=2, modules=("q_proj",))
 
     def stop_at_two(_: str, done: int, total: int) -> None:

@@ -68,6 +68,11 @@ class SequenceNetwork(nn.Module):
         """(B, T, d): what products are compared with. Here the features alone."""
         return self.features(asked.history)
 
+    def lesson(self, asked: Asked, wanted: Tensor) -> tuple[Tensor, Tensor]:
+        """States (N, d) at the places wanted (B, T) to learn from, and what is added to their loss: here nothing."""
+        states = self.states(asked)[wanted]
+        return states, states.new_zeros(())
+
     def logits(self, states: Tensor, products: Tensor) -> Tensor:
         """(N, K) of K products (numbers from 0) from states (N, d)."""
         return states @ self.table(products + 1).T + self.bias[products]

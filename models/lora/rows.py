@@ -1,0 +1,73 @@
+"""Rows to learn from: tokens of a prompt and of its answer, of which only the answer is learned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+import torch
+from torch import Tensor
+
+IGNORED = -100
+_POOL = 20
+"""Batches of similar length are made within so many batches' rows."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """Tokens of one example; the last `n_answer` are learned."""
+
+    tokens: Sequence[int]
+    n_answer: int
+    decision: int = -1
+    """Place of the token that decides, within `tokens`; -1 if there is none."""
+
+
+@dataclass(frozen=True)
+class Padded:
+    """Rows of one length. Nothing looks at what follows a row's end, so no mask is needed."""
+
+    ids: Tensor  # (B, L)
+    labels: Tensor  # (B, L), IGNORED where nothing is learned
+    decides: Tensor  # (B, L) bool
+
+
+def padded(rows: Sequence[Row], filler: int) -> Padded:
+    """Rows as tensors, filled up at their ends."""
+    longest = max(len(row.tokens) for row in rows)
+    ids = torch.full((len(rows), longest), filler)
+    labels = torch.full_like(ids, IGNORED)
+    decides = torch.zeros_like(ids, dtype=torch.bool)
+    for n, row in enumerate(rows):
+        tokens, length = torch.tensor(row.tokens), len(row.tokens)
+        ids[n, :length] = tokens
+        labels[n, length - row.n_answer : length] = tokens[length - row.n_answer :]
+        if row.decision >= 0:
+            decides[n, row.decision] = True
+    return Padded(ids, labels, decides)
+
+
+def batches(rows: Sequence[Row], size: int, seed: int) -> list[list[Row]]:
+    """All rows in batches of similar length, which saves padding, in random order."""
+    rng = Random(seed)
+    order = rng.sample(range(len(rows)), len(rows))
+    pools = [order[n : n + _POOL * size] for n in range(0, len(order), _POOL * size)]
+    ordered = [row for pool in pools for row in sorted(pool, key=lambda n: len(rows[n].tokens))]
+    made = [[rows[n] for n in ordered[start : start + size]] for start in range(0, len(ordered), size)]
+    rng.shuffle(made)
+    return made
+
+
+def latest_that_fit(entries: Sequence[Sequence[int]], room: int) -> list[Sequence[int]]:
+    """The last entries whose tokens fit into the room together: histories are cut at their old end.
+
+    What follows a history, the target and the question, is never cut: its tokens are taken off the room before.
+    """
+    kept: list[Sequence[int]] = []
+    for entry in reversed(entries):
+        room -= len(entry)
+        if room < 0:
+            break
+        kept.append(entry)
+    return kept[::-1]

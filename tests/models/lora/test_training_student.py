@@ -1,0 +1,115 @@
+"""Tuning learns answers and nothing of prompts, stops at the best epoch, and goes on where it was stopped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from features.errors import TrainingError
+from models.lora.low_rank import LoraConfig
+from models.lora.rows import Row
+from models.lora.student import Student
+from models.lora.training import STATE, Trainer
+
+CONFIG = LoraConfig(
+    rank=4, modules=("q_proj", "k_proj", "v_proj", "o_proj"), batch_size=4, rate=1e-2, epochs=2, save_every=1
+)
+
+
+def a_student(base: Path, config: LoraConfig = CONFIG) -> Student:
+    return Student(base, config, seed=1, dtype=torch.float32)
+
+
+def rows(student: Student, n: int = 12) -> list[Row]:
+    """Prompts that say what to answer."""
+    made = []
+    for number in range(n):
+        word, answer = ("warm", " Yes") if number % 2 else ("cold", " No")
+        prompt = student.encode(f"The consumer likes {word} products {number}. Prediction:")
+        label = student.encode(answer)
+        made.append(Row([*prompt, *label, student.end], len(label) + 1, decision=len(prompt)))
+    return made
+
+
+def test_prompts_have_no_part_in_the_loss(tiny_base: Path) -> None:
+    student = a_student(tiny_base)
+    seen: list[torch.Tensor] = []
+
+    def keep(_module: object, _given: object, output: object) -> None:
+        hidden = output.last_hidden_state  # type: ignore[attr-defined]
+        hidden.retain_grad()
+        seen.append(hidden)
+
+    student.network.model.register_forward_hook(keep)
+    row = rows(student, 1)[0]
+    student.loss([row])[0].backward()
+    gradient = seen[0].grad[0].abs().sum(-1)
+    first = len(row.tokens) - row.n_answer - 1  # the token before the answer predicts its first one
+    assert (gradient[:first] == 0).all()
+    assert (gradient[first:-1] > 0).all()
+
+
+def test_the_decision_weighs_as_much_as_is_set(tiny_base: Path) -> None:
+    whole, none = (a_student(tiny_base, CONFIG.model_copy(update={"decision_share": share})) for share in (1.0, 0.0))
+    half = a_student(tiny_base)
+    row = rows(half, 1)
+    expected = (whole.loss(row)[0] + none.loss(row)[0]) / 2
+    torch.testing.assert_close(half.loss(row)[0], expected)
+
+
+def test_a_stopped_training_ends_in_the_same_adapter(tiny_base: Path, tmp_path: Path) -> None:
+    def stop_at_four(_: str, done: int, total: int) -> None:
+        if done == 4:
+            raise KeyboardInterrupt
+
+    whole, parts = a_student(tiny_base), a_student(tiny_base)
+    reached = Trainer(whole, rows(whole), 1, tmp_path / "whole").run()
+    with pytest.raises(KeyboardInterrupt):
+        Trainer(parts, rows(parts), 1, tmp_path / "parts").run(stop_at_four)
+    again = a_student(tiny_base)
+    resumed = Trainer(again, rows(again), 1, tmp_path / "parts").run()
+    assert (resumed.steps, resumed.tokens, resumed.loss) == (6, reached.tokens, reached.loss)
+    for name, weight in whole.trained.items():
+        assert torch.equal(weight, again.trained[name])
+        assert weight.abs().max() > 0
+
+
+def test_a_state_of_other_rows_is_not_taken_up(tiny_base: Path, tmp_path: Path) -> None:
+    first, second = a_student(tiny_base), a_student(tiny_base)
+    Trainer(first, rows(first), 1, tmp_path).run()
+    assert (tmp_path / STATE).exists()
+    assert Trainer(second, rows(second, 8), 1, tmp_path).run().steps == 4
+
+
+def test_the_best_epoch_is_kept_and_patience_ends_training(tiny_base: Path) -> None:
+    config = CONFIG.model_copy(update={"epochs": 6, "patience": 2})
+    student, after_first = a_student(tiny_base, config), dict[str, torch.Tensor]()
+    given = iter([0.7, 0.6, 0.65, 0.9])
+
+    def validate() -> float:
+        score = next(given)
+        if score == 0.7:
+            after_first.update({name: p.detach().clone() for name, p in student.trained.items()})
+        return score
+
+    report = Trainer(student, rows(student), 1).run(validate=validate)
+    assert (report.scores, report.best_epoch) == ((0.7, 0.6, 0.65), 1)
+    assert all(torch.equal(student.trained[name], value) for name, value in after_first.items())
+
+
+def test_training_learns(tiny_base: Path) -> None:
+    student = a_student(tiny_base, CONFIG.model_copy(update={"epochs": 12}))
+    trainer = Trainer(student, rows(student), 1)
+    before = trainer.mean_loss(trainer.rows)
+    trainer.run()
+    assert trainer.mean_loss(trainer.rows) < 0.2 * before
+
+
+def test_a_loss_that_is_no_number_stops_training(tiny_base: Path) -> None:
+    student = a_student(tiny_base)
+    next(iter(student.trained.values())).data.fill_(float("nan"))
+    next(layer for layer in student.changed.values()).up.data.fill_(1.0)
+    with pytest.raises(TrainingError, match="loss became nan"):
+        Trainer(student, rows(student)).run()
