@@ -96,12 +96,12 @@ def main(
     scored = {}
     for name, scores in rankings.items():
         write_lists(folder / f"{name}.csv.gz", events, scores, part)
-        scored[name] = _score(bench, data, dataset, task, folder / f"{name}.csv.gz")
+        scored[name] = bench_score(bench, data, dataset, task, folder / f"{name}.csv.gz")
     peers = sorted((bench / "peers" / dataset / SPLITS[task] / task).glob("*.csv.gz"))
     rivals = {path.name.removesuffix(".csv.gz"): path for path in peers}
     rivals |= {name: folder / f"{name}.csv.gz" for name in rankings if task == "cold" and name != "ranker"}
     own = folder / "ranker.csv.gz"
-    compared = {name: _score(bench, data, dataset, task, "--compare", path, own) for name, path in rivals.items()}
+    compared = {name: bench_score(bench, data, dataset, task, "--compare", path, own) for name, path in rivals.items()}
     figures |= {"scored": scored, "ranker_minus": {name: answer["compare"] for name, answer in compared.items()}}
     name = f"lr_recsys/{task}-{dataset}"
     typer.echo(write_result(name, {"dataset": dataset, "split": SPLITS[task], "task": task, **figures}).read_text())
@@ -202,7 +202,7 @@ def write_lists(path: Path, events: Events, scores: Scores, part: str) -> None:
     pd.DataFrame(columns).to_csv(path, index=False)
 
 
-def _score(bench: Path, data: Path, dataset: str, task: str, *arguments: str | Path) -> dict[str, Any]:
+def bench_score(bench: Path, data: Path, dataset: str, task: str, *arguments: str | Path) -> dict[str, Any]:
     """The answer of the benchmark's script."""
     command = [sys.executable, str(bench / "score.py"), "--dataset", dataset, "--split", SPLITS[task], "--task", task]
     command += ["--data", str(data), *map(str, arguments)]
