@@ -286,11 +286,12 @@ def rollback(as_json: JsonOption = False) -> None:
 def serve(
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 3000,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    workers: Annotated[int, typer.Option(min=1, help="Processes that answer, each with the products in memory.")] = 1,
 ) -> None:
     """Serve the live release over HTTP; on other than loopback addresses only once there are API keys."""
     from counterpoint.server import serve_here
 
-    serve_here(open_settings(), host, port)
+    serve_here(open_settings(), host, port, workers)
 
 
 @app.command()
