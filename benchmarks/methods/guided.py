@@ -283,7 +283,9 @@ def report(
     bench: Annotated[Path, typer.Option(envvar="COUNTERPOINT_BENCH", help="Folder of the splits and of score.py.")],
     data: Annotated[Path, typer.Option(envvar="COUNTERPOINT_DATA", help="Folder of the datasets.")],
     task: Annotated[str, typer.Option(help="`ranking` or `cold`.")] = "ranking",
-    audited: Annotated[bool, typer.Option("--audit/--no-audit", help="Compare scores with the catalog.")] = True,
+    asked: Annotated[
+        bool, typer.Option("--language-model/--no-language-model", help="Audit the language model's scores too.")
+    ] = True,
     output: Annotated[Path, typer.Option(help="Where lists are.")] = Path(".counterpoint/methods/guided"),
 ) -> None:
     """Has every list scored once and writes the result file."""
@@ -303,8 +305,9 @@ def report(
         "by_encoder": {encoder: _by_variant(opened, encoder, scored) for encoder in _encoders(files)},
         "differences": {encoder: _differences(script, encoder, lists) for encoder in _encoders(files)},
     }
-    if task == "ranking" and audited:
-        figures["audit"] = audit(opened.catalogue, np.flatnonzero(opened.events.histories("train").counts > 0))
+    if task == "ranking":
+        known = np.flatnonzero(opened.events.histories("train").counts > 0)
+        figures["audit"] = audit(opened.catalogue, known, asked)
     name = "guided" if task == "ranking" else f"guided-{task}"
     typer.echo(write_result(f"methods/{name}-{dataset}", figures).read_text())
 

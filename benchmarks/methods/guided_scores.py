@@ -117,12 +117,17 @@ def language_model_scorer(catalogue: Catalogue, known: NDArray[np.intp]) -> Prod
     return ProductScorer.from_scores(catalogue.products.take(chosen), scores, catalogue.attributes, ScorerConfig())
 
 
+def sample(known: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Up to ASKED products, drawn once."""
+    return np.sort(np.random.default_rng(0).permutation(np.sort(known))[:ASKED])
+
+
 def asked_scores(catalogue: Catalogue, known: NDArray[np.intp]) -> tuple[NDArray[np.intp], Floats]:
-    """Up to ASKED known products, drawn once, and their expected scores by the embedded model, made once."""
+    """A sample of the known products, and their expected scores by the embedded model, made once."""
     from models.attributes.expected import ExpectedScores
     from models.llm.gguf import converted
 
-    chosen = np.sort(np.random.default_rng(0).permutation(known)[:ASKED])
+    chosen = sample(known)
     path = catalogue.folder / f"expected-{content_hash(chosen.tolist())[:12]}.npy"
     if not path.exists():
         subjects = [Subject(str(catalogue.products.product_ids[it]), catalogue.texts[it]) for it in chosen]
@@ -131,19 +136,22 @@ def asked_scores(catalogue: Catalogue, known: NDArray[np.intp]) -> tuple[NDArray
     return chosen, np.load(path).astype(np.float32)
 
 
-def audit(catalogue: Catalogue, known: NDArray[np.intp]) -> dict[str, Any]:
+def audit(catalogue: Catalogue, known: NDArray[np.intp], asked: bool) -> dict[str, Any]:
     """Spearman's rho of each attribute with the catalog's values that tell of it, where no score has seen them.
 
-    Scores are read from title and description alone: the facts' semantic axes, and the language model's.
+    Scores are read from title and description alone: the facts' semantic axes, and, if `asked`, the language model's,
+    which takes long.
     """
-    known, by_model = asked_scores(catalogue, known)
+    known = sample(known)
     texts = TextEncoder().encode([catalogue.texts[it] for it in known])
     bare = product_block([str(it) for it in catalogue.products.product_ids[known]], texts, [[]] * len(known))
     blind = tuple(
         it.model_copy(update={"told_by": (), "told_against": (), "number": ""}) for it in catalogue.attributes
     )
     axes = ProductScorer.from_facts(bare, blind, lambda it: TextEncoder().encode(it), ScorerConfig(most_alike=1.1))
-    read = {"axes": axes.score(bare), "language_model": by_model}
+    read = {"axes": axes.score(bare)}
+    if asked:
+        read["language_model"] = asked_scores(catalogue, known)[1]
     values = catalogue.products.take(known).attributes
     found: dict[str, Any] = {}
     for n, attribute in enumerate(catalogue.attributes):
