@@ -391,6 +391,7 @@ def test_variants_differ_in_nothing_but_what_they_name():
     assert set(QUICK) <= set(VARIANTS)
 
 
+@pytest.mark.slow
 def test_gains_are_the_full_method_minus_the_other(bench):
     (bench.folders.bench / "score.py").write_text(SCORER)
     peers = bench.folders.bench / "peers" / "ml-100k" / "random-0" / "rating"
@@ -425,6 +426,7 @@ def test_the_picture_shows_every_comparison(tmp_path):
     assert not (tmp_path / "nothing.png").exists()
 
 
+@pytest.mark.slow
 def test_a_rerun_without_a_language_model_predicts_the_same_to_the_bit(bench, tmp_path):
     split = bench.split()
     word(split, ScriptedEngine(repeat_fact), bench.settings)

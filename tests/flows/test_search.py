@@ -54,6 +54,7 @@ def test_a_second_search_of_the_same_recipe_trains_nothing(shop, recipe, monkeyp
     assert search_recipe(shop.workspace, recipe, trials=2) == first
 
 
+@pytest.mark.slow
 def test_settings_go_to_the_model_they_were_found_for(recipe) -> None:
     found = {"lr_recsys": {"dropout": 0.5}, CONTROL: {"dropout": 0.1}, BASELINE: {"product_damping": 3.0}}
     chosen = {name: config for name, (_, config) in variants(with_settings(recipe, found)).items()}

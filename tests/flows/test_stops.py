@@ -54,6 +54,7 @@ def test_personal_data_in_answers_reaches_no_lake(workspace: Workspace, monkeypa
     assert not workspace.lake.has("facets")
 
 
+@pytest.mark.slow
 def test_what_is_refused_is_worded_by_the_template_and_counted(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -65,6 +66,7 @@ def test_what_is_refused_is_worded_by_the_template_and_counted(
     assert set(workspace.lake.read("facets")["model"]) == {"template"}
 
 
+@pytest.mark.slow
 def test_a_refused_line_is_asked_for_once_more_with_the_reason(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -82,6 +84,7 @@ def test_a_refused_line_is_asked_for_once_more_with_the_reason(
     assert result.written_by_model > 0
 
 
+@pytest.mark.slow
 def test_texts_rest_on_the_training_period_alone(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(explain, "open_engine", lambda settings: ScriptedEngine())
     explain.explain_entities(workspace, RECIPE)
@@ -90,6 +93,7 @@ def test_texts_rest_on_the_training_period_alone(workspace: Workspace, monkeypat
         assert (workspace.lake.read(table)["evidence_time"] < ingested.cut_valid).all()
 
 
+@pytest.mark.slow
 def test_a_second_run_asks_the_ledger_alone(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = ScriptedEngine()
     monkeypatch.setattr(explain, "open_engine", lambda settings: engine)

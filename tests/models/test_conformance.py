@@ -37,6 +37,11 @@ class TestBias(Conformance):
 class TestLRRecsys(Conformance):
     method, config = LRRecsys, TOY
 
+    @pytest.mark.slow
+    def test_checkerboard_is_learned(self) -> None:
+        """By far the slowest of all methods."""
+        super().test_checkerboard_is_learned()
+
 
 class TestLane(Conformance):
     method = Lane

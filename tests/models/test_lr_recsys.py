@@ -89,6 +89,7 @@ def test_all_variants_have_the_same_number_of_parameters():
     assert len(sizes) == 1
 
 
+@pytest.mark.slow
 def test_few_rows_are_learned_by_heart():
     train = rich_training_set(32)
     config = TOY.model_copy(update={"epochs": 150, "patience": 150, "explanation_dropout": 0.0, "id_dropout": 0.0})

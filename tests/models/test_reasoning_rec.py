@@ -108,6 +108,7 @@ def test_the_head_imitates_what_it_was_taught() -> None:
     assert np.corrcoef(method.imitate(test.batch), opinion(test))[0, 1] > 0.8
 
 
+@pytest.mark.slow
 def test_a_stopped_tuning_goes_on_and_gives_the_same_model(
     tiny_base: Path, tmp_path: Path, method: ReasoningRec
 ) -> None:

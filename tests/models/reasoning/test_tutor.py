@@ -47,6 +47,7 @@ def full(tiny_base: Path) -> Tutored:
     return tuned(tiny_base)
 
 
+@pytest.mark.slow
 def test_a_preference_that_only_descriptions_express_needs_descriptions(tiny_base: Path, full: Tutored) -> None:
     test = lesson(60, 3)
     assert auc(test.liked, full.decide(test.cases).soft) > 0.95
