@@ -69,8 +69,9 @@ def main(
                     run(corpus, variant, seed, base, kept, _shown(f"{variant.name} seed {seed}"))
         if head:
             _kept_head(corpus, base, kept)
+        peers = _kept_peers(corpus, seeds, kept)
         if write:
-            figures = _figures(corpus, _done(corpus, kept), _peers(corpus, seeds))
+            figures = _figures(corpus, _done(corpus, kept), peers)
             fast = json.loads(_head_path(corpus, kept).read_text()) if _head_path(corpus, kept).exists() else {}
             print(write_result(f"methods/reasoning_rec-{dataset}", {**figures, "head": fast}, commit))
 
@@ -95,6 +96,16 @@ def _kept_head(corpus: Corpus, base: Path, kept: Path) -> None:
         made = head_figures(corpus, base, path.with_suffix(".part"), _shown("head"))
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(made), encoding="utf-8")
+
+
+def _kept_peers(corpus: Corpus, seeds: int, kept: Path) -> dict[str, list[NDArray[np.float64]]]:
+    path = kept / corpus.name / f"peers-{seeds}-{code_hash()}.json"
+    if not path.exists():
+        made = _peers(corpus, seeds)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({name: [list(row) for row in rows] for name, rows in made.items()}), "utf-8")
+    found = json.loads(path.read_text(encoding="utf-8"))
+    return {name: [np.array(row) for row in rows] for name, rows in found.items()}
 
 
 def _peers(corpus: Corpus, seeds: int) -> dict[str, list[NDArray[np.float64]]]:

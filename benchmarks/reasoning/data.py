@@ -29,7 +29,7 @@ from models.reasoning.cases import Case, Described
 from models.reasoning.tutor import Lesson
 from models.reasoning.windows import PARTS, windows
 
-N_TEST, N_VALID = 400, 160
+N_TEST, N_VALID = 800, 320
 LIKED_FROM, WINDOW = 4, 4
 HISTORY, TARGETS, CONSUMERS_TRAINED = 10, 8, 2500
 N_LIKED = 150

@@ -21,8 +21,8 @@ from models.reasoning.tutor import Answer, Lesson, TutorConfig, Tutored, tutor, 
 
 CODE = ("models/lora", "models/reasoning", "benchmarks/reasoning")
 PROMPT = PromptConfig(history=3, profile_words=24, description_words=10, rationale_tokens=24)
-LORA = LoraConfig(modules=("q_proj", "k_proj", "v_proj", "o_proj"), layers=6, epochs=3, patience=2)
-N_CHECK = 48
+LORA = LoraConfig(modules=("q_proj", "k_proj", "v_proj", "o_proj"), layers=6, rate=2e-3, epochs=8, patience=3)
+N_CHECK = 100
 """Validation pairs that choose an epoch, the others are not scored."""
 N_WRITTEN = 20
 """Test pairs whose rationales are written out."""

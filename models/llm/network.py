@@ -15,7 +15,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -97,6 +97,16 @@ class Memory:
         self.stored[:, :, target, :, :length] = self.stored[:, :, source, :, :length]
 
 
+class LowRankChange(NamedTuple):
+    """A change of a weight that is kept apart from it: up @ down, its scale already in `up`.
+
+    In bf16 a small change would be lost by adding it: what is below half of a weight's last bit rounds away.
+    """
+
+    down: Tensor  # (r, in)
+    up: Tensor  # (out, r)
+
+
 class Product:
     """Multiplies by fixed weights (out, in), packed for the matrix units where torch offers it.
 
@@ -104,13 +114,20 @@ class Product:
     one core, all layers' weights in turn).
     """
 
-    def __init__(self, weight: Tensor) -> None:
+    def __init__(self, weight: Tensor, change: LowRankChange | None = None) -> None:
+        self.change = change
         self.packed = weight.device.type == "cpu" and weight.dtype is torch.bfloat16 and torch.backends.mkldnn.enabled
         mkldnn: Any = torch.ops.mkldnn
         self.weight: Tensor = mkldnn._reorder_linear_weight(weight, TYPICAL_ROWS) if self.packed else weight
 
     def __call__(self, x: Tensor) -> Tensor:
-        """x @ weight.T"""
+        """x @ weight.T, and what the change adds."""
+        product = self._product(x)
+        if self.change is None:
+            return product
+        return product + functional.linear(functional.linear(x, self.change.down), self.change.up)
+
+    def _product(self, x: Tensor) -> Tensor:
         if not self.packed:
             return functional.linear(x, self.weight)
         mkldnn: Any = torch.ops.mkldnn
@@ -154,23 +171,35 @@ class Network:
         device: where it runs.
         dtype: what it computes in.
         choices: the tokens that may be chosen; only these are scored, in this order.
+        changes: of linear layers, by their names in transformers, that are applied beside the weights.
     """
 
     def __init__(
-        self, shape: Shape, weights: Mapping[str, Tensor], device: torch.device, dtype: torch.dtype, choices: Tensor
+        self,
+        shape: Shape,
+        weights: Mapping[str, Tensor],
+        device: torch.device,
+        dtype: torch.dtype,
+        choices: Tensor,
+        changes: Mapping[str, LowRankChange] | None = None,
     ) -> None:
         self.shape, self.device = shape, device
 
         def tensor(*names: str) -> Tensor:
             return torch.cat([weights[f"model.{name}.weight"].to(device) for name in names]).to(dtype)
 
+        def product(*names: str) -> Product:
+            sizes = [len(weights[f"model.{name}.weight"]) for name in names]
+            parts = [(changes or {}).get(f"model.{name}") for name in names]
+            return Product(tensor(*names), _beside_each_other(parts, sizes, device, dtype))
+
         def layer(n: int) -> _Layer:
             attention, mlp = f"layers.{n}.self_attn", f"layers.{n}.mlp"
             return _Layer(
-                Product(tensor(*(f"{attention}.{part}_proj" for part in "qkv"))),
-                Product(tensor(f"{attention}.o_proj")),
-                Product(tensor(f"{mlp}.gate_proj", f"{mlp}.up_proj")),
-                Product(tensor(f"{mlp}.down_proj")),
+                product(*(f"{attention}.{part}_proj" for part in "qkv")),
+                product(f"{attention}.o_proj"),
+                product(f"{mlp}.gate_proj", f"{mlp}.up_proj"),
+                product(f"{mlp}.down_proj"),
                 tensor(f"layers.{n}.input_layernorm"),
                 tensor(f"layers.{n}.post_attention_layernorm"),
             )
@@ -262,6 +291,18 @@ class Network:
 
     def _normed(self, x: Tensor, weight: Tensor) -> Tensor:
         return functional.rms_norm(x, (self.shape.hidden,), weight, self.shape.epsilon)
+
+
+def _beside_each_other(
+    parts: Sequence[LowRankChange | None], sizes: Sequence[int], device: torch.device, dtype: torch.dtype
+) -> LowRankChange | None:
+    """The change of several layers that are one product: each part reaches the outputs of its own layer alone."""
+    known = [part for part in parts if part is not None]
+    if not known:
+        return None
+    ups = [torch.zeros(size, 0) if part is None else part.up.cpu() for part, size in zip(parts, sizes, strict=True)]
+    down, up = torch.cat([part.down for part in known]), torch.block_diag(*ups)  # type: ignore[no-untyped-call]
+    return LowRankChange(down.to(device, dtype), up.to(device, dtype))
 
 
 def _rotations(shape: Shape) -> tuple[Tensor, Tensor]:

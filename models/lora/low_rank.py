@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from features.errors import SettingError
 from models.llm.adapter import CONFIG, WEIGHTS
+from models.llm.network import LowRankChange
 
 
 class LoraConfig(BaseModel):
@@ -71,6 +72,11 @@ class LowRank(nn.Module):
         change = functional.linear(functional.linear(x, self.down.to(x.dtype)), self.up.to(x.dtype))
         return torch.add(y, change, alpha=self.scale)
 
+    @property
+    def change(self) -> LowRankChange:
+        """The change by itself."""
+        return LowRankChange(self.down.detach(), self.scale * self.up.detach())
+
     def merged(self) -> Tensor:
         """The weight with its change, in fp32."""
         return self.base.weight.float() + self.scale * (self.up @ self.down)
@@ -119,15 +125,21 @@ def untuned(changed: dict[str, LowRank]) -> Iterator[None]:
             layer.active = True
 
 
-def merged_weights(network: nn.Module, changed: dict[str, LowRank]) -> dict[str, Tensor]:
-    """All weights by their names before `attach`, with the changes in them."""
+def base_weights(network: nn.Module, changed: dict[str, LowRank]) -> dict[str, Tensor]:
+    """All weights by their names before `attach`, as they were."""
     parts = (".base.weight", ".base.bias", ".down", ".up")
     kept = {
         name: tensor
         for name, tensor in network.state_dict().items()
         if not (name.endswith(parts) and name.removesuffix(next(filter(name.endswith, parts))) in changed)
     }
-    return kept | {f"{name}.weight": layer.merged().detach() for name, layer in changed.items()}
+    return kept | {f"{name}.weight": layer.base.weight.detach() for name, layer in changed.items()}
+
+
+def merged_weights(network: nn.Module, changed: dict[str, LowRank]) -> dict[str, Tensor]:
+    """The same with the changes in them, these in fp32: rounded to bf16, small changes are lost."""
+    merged = {f"{name}.weight": layer.merged().detach() for name, layer in changed.items()}
+    return base_weights(network, changed) | merged
 
 
 def write_adapter(folder: Path, changed: dict[str, LowRank], config: LoraConfig, model: str) -> None:

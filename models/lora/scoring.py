@@ -1,6 +1,6 @@
 """A tuned model at work: decisions by one forward pass each, and greedy texts. Nothing here learns.
 
-Runs on the embedded model's own forward pass (`models/llm/network.py`) with the adapter merged: a beginning that
+Runs on the embedded model's own forward pass (`models/llm/network.py`), with the changes beside the weights: what
 prompts share is read once, and only the tokens that are asked about are scored.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from models.llm.network import Network, Shape
+from models.llm.network import LowRankChange, Network, Shape
 from models.lora.labels import Decisions, Labels, Prompt, by_shared, decisions
 
 READ_TOKENS = 2048
@@ -23,14 +23,23 @@ class LabelScorer:
 
     Args:
         shape: of the network.
-        weights: by their names in transformers, changes merged.
+        weights: by their names in transformers, without changes.
         labels: how answers begin; the lead is read after every prompt.
         dtype: what is computed in.
+        changes: of linear layers, applied beside the weights.
     """
 
-    def __init__(self, shape: Shape, weights: Mapping[str, Tensor], labels: Labels, dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        shape: Shape,
+        weights: Mapping[str, Tensor],
+        labels: Labels,
+        dtype: torch.dtype,
+        changes: Mapping[str, LowRankChange],
+    ) -> None:
         choices = torch.tensor([labels.yes, labels.no])
-        self._network, self._lead = Network(shape, weights, torch.device("cpu"), dtype, choices), labels.lead
+        self._network = Network(shape, weights, torch.device("cpu"), dtype, choices, changes)
+        self._lead = labels.lead
         self.n_tokens = 0
         """Read so far; what is shared counts once."""
 
@@ -54,13 +63,21 @@ class Writer:
     """Continues prompts greedily.
 
     Args:
-        shape, weights, dtype: as for `LabelScorer`.
+        shape, weights, dtype, changes: as for `LabelScorer`.
         end: the token that ends an answer.
     """
 
-    def __init__(self, shape: Shape, weights: Mapping[str, Tensor], dtype: torch.dtype, end: int) -> None:
+    def __init__(
+        self,
+        shape: Shape,
+        weights: Mapping[str, Tensor],
+        dtype: torch.dtype,
+        end: int,
+        changes: Mapping[str, LowRankChange],
+    ) -> None:
         choices = torch.arange(weights["model.embed_tokens.weight"].shape[0])
-        self._network, self._end = Network(shape, weights, torch.device("cpu"), dtype, choices), end
+        self._network = Network(shape, weights, torch.device("cpu"), dtype, choices, changes)
+        self._end = end
 
     def write(self, prompts: Sequence[Prompt], max_tokens: int) -> list[list[int]]:
         """New tokens after each prompt, up to the end's token (left out) or the limit.

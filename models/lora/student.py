@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.llm.network import Shape, best_dtype
+from models.llm.network import LowRankChange, Shape, best_dtype
 from models.llm.tokens import harmless
 from models.lora.labels import Decisions, Labels, decisions
-from models.lora.low_rank import LoraConfig, LowRank, attach, merged_weights, write_adapter
+from models.lora.low_rank import LoraConfig, LowRank, attach, base_weights, merged_weights, write_adapter
 from models.lora.rows import IGNORED, Row, padded
+from models.lora.scoring import LabelScorer, Writer
 
 KEPT_ROWS = 2048
 """Rows of which is kept what the frozen blocks below the changed ones make of them: about 1 kB a token."""
@@ -128,9 +129,22 @@ class Student:
         normed: Tensor = self.network.model.norm(x)
         return normed
 
+    def scorer(self, labels: Labels) -> LabelScorer:
+        """Decides as the student does now, quicker: what prompts share is read once."""
+        weights, changes = base_weights(self.network, self.changed), self._changes()
+        return LabelScorer(self.shape, weights, labels, self.dtype, changes)
+
+    def writer(self) -> Writer:
+        """Writes as the student does now."""
+        weights, changes = base_weights(self.network, self.changed), self._changes()
+        return Writer(self.shape, weights, self.dtype, self.end, changes)
+
     def weights(self) -> dict[str, Tensor]:
         """All weights with the changes merged, by their names in transformers."""
         return merged_weights(self.network, self.changed)
+
+    def _changes(self) -> dict[str, LowRankChange]:
+        return {name: layer.change for name, layer in self.changed.items()}
 
     def write(self, folder: Path, model: str) -> None:
         """Writes the adapter in peft's format."""

@@ -18,7 +18,6 @@ from pydantic import BaseModel, ConfigDict
 from models.base import Progress, silent
 from models.lora.labels import Decisions, with_prior
 from models.lora.low_rank import LoraConfig
-from models.lora.scoring import LabelScorer, Writer
 from models.lora.student import Student
 from models.lora.training import Trainer, TrainingReport
 from models.metrics.ranking import auc
@@ -65,7 +64,7 @@ class Tutored:
 
     def __init__(self, student: Student, prompter: Prompter, report: TrainingReport | None) -> None:
         self.student, self.prompter, self.report = student, prompter, report
-        self._scorer = LabelScorer(student.shape, student.weights(), prompter.labels, student.dtype)
+        self._scorer = student.scorer(prompter.labels)
 
     @property
     def n_tokens(self) -> int:
@@ -80,9 +79,8 @@ class Tutored:
     def write(self, cases: Sequence[Case]) -> list[Answer]:
         """What it writes by itself, decision and rationale, greedily."""
         student = self.student
-        writer = Writer(student.shape, student.weights(), student.dtype, student.end)
         prompts = [self.prompter.prompt(case) for case in cases]
-        written = writer.write(prompts, WRITTEN_LEAD + self.prompter.config.rationale_tokens)
+        written = student.writer().write(prompts, WRITTEN_LEAD + self.prompter.config.rationale_tokens)
         return [Answer(*read_answer(student.decode(tokens))) for tokens in written]
 
 

@@ -12,7 +12,6 @@ from features.errors import GenerationError
 from models.lora.labels import Labels, Prompt, decisions, with_prior
 from models.lora.low_rank import LoraConfig
 from models.lora.rows import Row
-from models.lora.scoring import LabelScorer, Writer
 from models.lora.student import Student
 from models.lora.training import Trainer
 
@@ -76,7 +75,7 @@ def test_the_prior_moves_the_mean_and_not_the_order() -> None:
 
 def test_reading_a_shared_beginning_once_gives_the_networks_own_scores(student: Student) -> None:
     labels, asked = Labels.find(student.encode), prompts(student, 10)
-    scorer = LabelScorer(student.shape, student.weights(), labels, torch.float32)
+    scorer = student.scorer(labels)
     soft = scorer.score(asked).soft
     for prompt, score in zip(asked, soft, strict=True):
         with torch.inference_mode():
@@ -91,10 +90,25 @@ def test_reading_a_shared_beginning_once_gives_the_networks_own_scores(student: 
 
 def test_a_forced_label_is_the_one_that_is_written(student: Student) -> None:
     labels, asked = Labels.find(student.encode), prompts(student, 100)
-    forced = LabelScorer(student.shape, student.weights(), labels, torch.float32).score(asked).hard
-    written = Writer(student.shape, student.weights(), torch.float32, student.end).write(asked, 8)
+    forced = student.scorer(labels).score(asked).hard
+    written = student.writer().write(asked, 8)
     texts = [student.decode(tokens) for tokens in written]
     assert np.mean([text.startswith("Prediction: ") for text in texts]) > 0.9
     assert 0.1 < forced.mean() < 0.9
     agree = [text == f"Prediction: {'Yes' if hard else 'No'}" for text, hard in zip(texts, forced, strict=True)]
     assert np.mean(agree) >= 0.99
+
+
+def test_in_bf16_the_scorer_decides_as_the_network_that_is_trained(tiny_base: Path) -> None:
+    """Changes stay beside the weights: added to bf16 weights, much of a small one would round away."""
+    student = Student(tiny_base, CONFIG, seed=1, dtype=torch.bfloat16)
+    labels, asked = Labels.find(student.encode), prompts(student, 8)
+    generator = torch.Generator().manual_seed(3)
+    for layer in student.changed.values():
+        layer.up.data.normal_(std=0.02, generator=generator)
+    rows = [Row([*p.tokens, *labels.lead, labels.yes], 1, len(p.tokens) + len(labels.lead)) for p in asked]
+    trained, scored = student.decide(rows, labels).soft, student.scorer(labels).score(asked).soft
+    assert np.abs(scored - trained).max() < 0.03
+    layer = next(iter(student.changed.values()))
+    lost = (layer.merged().bfloat16() - layer.merged()).norm() / (layer.merged() - layer.base.weight.float()).norm()
+    assert lost > 0.02
