@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from features.contracts.numbers import check_training_set
 from features.errors import SettingError
+from features.prompt_texts import prompt_texts
 from features.splits import SplitRule, split
 from features.types import Interactions
 from flows.artifacts import attach_plot, attach_table, in_run
@@ -22,7 +23,7 @@ from flows.quality import enforce
 from flows.recipe import Recipe
 from flows.stage import StageResult
 from flows.workspace import Workspace
-from models.base import FitReport, MethodConfig, Recommender, RunContext, find_method
+from models.base import FitReport, MethodConfig, Recommender, RunContext, TextGround, find_method
 
 if TYPE_CHECKING:
     from features.batch import TrainingSet
@@ -128,10 +129,23 @@ def fit_model(
     return recommender.fit_like(like, train, valid, run)
 
 
+def text_ground(workspace: Workspace) -> TextGround:
+    """The lake's texts, and the embedded model, for methods that tune a language model while they are fitted."""
+    from models.llm.gguf import converted
+
+    products, facets, pair_texts = (workspace.lake.read(name) for name in ("products", "facets", "pair_texts"))
+    settings = workspace.settings
+    return TextGround(
+        prompt_texts(products, facets, pair_texts),
+        lambda: converted(settings.models),
+        settings.home / "trained" / "student",
+    )
+
+
 def _train(workspace: Workspace, recipe: Recipe, ingested: IngestResult, made_from: str) -> TrainResult:
     train, valid = part_set(workspace, ingested, "train"), part_set(workspace, ingested, "valid")
     enforce(check_training_set(train, ingested.cut_valid), workspace)
-    run = RunContext(seed=recipe.method.seed, device=recipe.method.device, progress=workspace.progress)
+    run = RunContext(recipe.method.seed, recipe.method.device, workspace.progress, text_ground(workspace))
     fits, like = {}, None
     fit = fit_model if in_run() else fit_model.fn
     for name, (method, config) in variants(recipe).items():

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 from features.batch import FeatureBatch, ProductBlock, TrainingSet
 from features.errors import SettingError
+from features.prompt_texts import PromptTexts
 from features.types import RatingScale
 from models.held import Crossed, Held
 
@@ -37,12 +38,24 @@ def silent(what: str, done: int, total: int) -> None:
 
 
 @dataclass(frozen=True)
+class TextGround:
+    """What a method needs to tune a language model while it is fitted; none of it is there when it scores."""
+
+    texts: PromptTexts
+    base: Callable[[], Path]
+    """Makes ready the folder of the network that is tuned, and names it."""
+    state: Path | None = None
+    """Folder where a half-done tuning is kept, so that a stopped one goes on; None keeps none."""
+
+
+@dataclass(frozen=True)
 class RunContext:
-    """What is not a hyper-parameter: device, seed and who wants to see progress."""
+    """What is not a hyper-parameter: device, seed, who wants to see progress, and texts for those that read them."""
 
     seed: int = 0
     device: str = "cpu"
     progress: Progress = silent
+    ground: TextGround | None = None
 
 
 @dataclass(frozen=True)

@@ -155,6 +155,28 @@ def mean_with_interval(values: Column, groups: NDArray[Any], resamples: int = RE
     return _interval(mean(np.ones(len(names))), np.array([mean(draw) for draw in _draws(len(names), resamples)]))
 
 
+def auc_interval(consumers: NDArray[Any], liked: NDArray[Any], scores: NDArray[Any]) -> Interval:
+    """AUC of scores (N,), or the mean over seeds of (S, N), with the interval of a bootstrap over consumers."""
+    names, group = np.unique(consumers, return_inverse=True)
+    measure = _mean_auc(np.asarray(liked, float), scores, group)
+    return _interval(measure(np.ones(len(names))), np.array([measure(draw) for draw in _draws(len(names), RESAMPLES)]))
+
+
+def auc_difference(consumers: NDArray[Any], liked: NDArray[Any], a: NDArray[Any], b: NDArray[Any]) -> Interval:
+    """AUC of b minus that of a, each of (N,) or a mean over seeds of (S, N), on the same resamples of consumers."""
+    names, group = np.unique(consumers, return_inverse=True)
+    label = np.asarray(liked, float)
+    first, second = _mean_auc(label, a, group), _mean_auc(label, b, group)
+    resampled = np.array([second(draw) - first(draw) for draw in _draws(len(names), RESAMPLES)])
+    return _interval(second(np.ones(len(names))) - first(np.ones(len(names))), resampled)
+
+
+def _mean_auc(liked: Column, scores: NDArray[Any], group: NDArray[np.intp]) -> Statistic:
+    """The mean AUC of several scorings of the same rows."""
+    each = [_auc(liked, row, group) for row in np.atleast_2d(scores)]
+    return lambda weight: float(np.mean([measure(weight) for measure in each]))
+
+
 def _statistics(p: Predictions, group: NDArray[np.intp]) -> dict[str, Statistic]:
     """Every metric by name, as a function of how often each consumer counts."""
     stars, width = f"{p.scale.low:g}-{p.scale.high:g}", p.scale.high - p.scale.low

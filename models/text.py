@@ -65,6 +65,20 @@ class TextEncoder:
                 progress("encode", start + len(rows), len(order))
         return vectors
 
+    def token_vectors(self, texts: Sequence[str]) -> list[NDArray[np.float32]]:
+        """The vectors of each text's own tokens, (T, 384) of length 1, without the marks at both ends."""
+        import torch
+        from torch.nn import functional
+
+        tokenizer, model = self._load()
+        vectors = []
+        for text in texts:
+            tokens = tokenizer([text], truncation=True, max_length=MAX_TOKENS, return_tensors="pt").to(self.device)
+            with torch.inference_mode():
+                hidden = model(**tokens).last_hidden_state[0, 1:-1]
+            vectors.append(functional.normalize(hidden, dim=-1).cpu().numpy())
+        return vectors
+
     def _encode_batch(self, texts: list[str]) -> Tensor:  # (B, 384)
         import torch
         from torch.nn import functional

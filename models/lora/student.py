@@ -12,8 +12,12 @@ from torch.nn import functional
 
 from models.llm.network import Shape, best_dtype
 from models.llm.tokens import harmless
+from models.lora.labels import Decisions, Labels, decisions
 from models.lora.low_rank import LoraConfig, LowRank, attach, merged_weights, write_adapter
 from models.lora.rows import IGNORED, Row, padded
+
+KEPT_ROWS = 2048
+"""Rows of which is kept what the frozen blocks below the changed ones make of them: about 1 kB a token."""
 
 
 class Student:
@@ -35,6 +39,8 @@ class Student:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             self.changed: dict[str, LowRank] = attach(self.network, config)
+        self._first = min((int(name.split(".")[2]) for name in self.changed), default=0)
+        self._kept: dict[tuple[int, ...], Tensor] = {}
         self.trained: dict[str, nn.Parameter] = {
             name: parameter for name, parameter in self.network.named_parameters() if parameter.requires_grad
         }
@@ -73,7 +79,7 @@ class Student:
         weighted by `decision_share`. The head, a fifth of the work, sees only what is learned.
         """
         batch = padded(rows, self.end)
-        hidden = self.network.model(input_ids=batch.ids, use_cache=False).last_hidden_state[:, :-1]
+        hidden = self._hidden(rows)[:, :-1]
         learned = batch.labels[:, 1:] != IGNORED
         logits = self.network.lm_head(hidden[learned]).float()
         each = functional.cross_entropy(logits, batch.labels[:, 1:][learned], reduction="none")
@@ -82,6 +88,45 @@ class Student:
             return each.mean(), len(each)
         share = self.config.decision_share
         return share * each[decides].mean() + (1 - share) * each[~decides].mean(), len(each)
+
+    @torch.inference_mode()
+    def decide(self, rows: Sequence[Row], labels: Labels) -> Decisions:
+        """The decision of each row at its decision's place, by the network as it is being trained, dropout aside."""
+        self.network.eval()
+        logits, head = torch.zeros(len(rows), 2), self.network.lm_head.weight[[labels.yes, labels.no]]
+        for start in range(0, len(rows), self.config.batch_size):
+            chunk = rows[start : start + self.config.batch_size]
+            before = self._hidden(chunk)[range(len(chunk)), [row.decision - 1 for row in chunk]]
+            logits[start : start + len(chunk)] = functional.linear(before, head).float()
+        return decisions(logits.numpy())
+
+    def _hidden(self, rows: Sequence[Row]) -> Tensor:
+        """What the head is given, (B, L, d): rows of one length, filled up with zeros that nothing looks at."""
+        below = [self._below(tuple(row.tokens)) for row in rows]
+        return self._norm(self._through(torch.nn.utils.rnn.pad_sequence(below, batch_first=True), self._first, None))
+
+    def _below(self, tokens: tuple[int, ...]) -> Tensor:
+        """What the lowest changed block is given of one row, (L, d): no training changes it, so it is made once."""
+        if tokens not in self._kept:
+            with torch.no_grad():
+                read = self.network.model.embed_tokens(torch.tensor([tokens]))
+                made = self._through(read, 0, self._first)[0]
+            if len(self._kept) >= KEPT_ROWS or not self._first:
+                return made
+            self._kept[tokens] = made
+        return self._kept[tokens]
+
+    def _through(self, x: Tensor, first: int, end: int | None) -> Tensor:
+        """Some blocks, (B, L, d) to (B, L, d). Without a mask attention is causal."""
+        model, places = self.network.model, torch.arange(x.shape[1]).unsqueeze(0)
+        turned = model.rotary_emb(x, position_ids=places)
+        for block in model.layers[first:end]:
+            x = block(x, attention_mask=None, position_ids=places, position_embeddings=turned)
+        return x
+
+    def _norm(self, x: Tensor) -> Tensor:
+        normed: Tensor = self.network.model.norm(x)
+        return normed
 
     def weights(self) -> dict[str, Tensor]:
         """All weights with the changes merged, by their names in transformers."""

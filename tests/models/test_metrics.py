@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.metrics.bertscore import bertscore
 from models.metrics.ranking import auc, hit_rate, ndcg, user_auc
 from models.metrics.rating import ece, logloss, mae, rmse
 
@@ -40,3 +41,13 @@ def test_calibration_by_hand():
 def test_auc_of_negated_scores_is_its_complement(rows):
     liked, score = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
     assert auc(liked, score) == pytest.approx(1 - auc(liked, -score), nan_ok=True)
+
+
+def test_bertscore_by_hand():
+    east, north, between = [1.0, 0.0], [0.0, 1.0], [0.6, 0.8]
+    assert bertscore(np.array([east]), np.array([east])) == 1
+    assert bertscore(np.array([east]), np.array([east, north])) == pytest.approx(2 * 0.5 / 1.5)
+    recall = (0.6 + 1 + 1) / 3  # precision is 1: both tokens are in the reference
+    found = bertscore(np.array([between, north]), np.array([east, between, north]))
+    assert found == pytest.approx(2 * recall / (1 + recall))
+    assert bertscore(np.zeros((0, 2)), np.array([east])) == 0

@@ -83,6 +83,8 @@ def test_reading_a_shared_beginning_once_gives_the_networks_own_scores(student: 
             last = student.network(torch.tensor([[*prompt.tokens, *labels.lead]])).logits[0, -1]
         two = torch.stack([last[labels.yes], last[labels.no]]).softmax(0)
         assert score == pytest.approx(float(two[0]), abs=1e-3)
+        row = Row([*prompt.tokens, *labels.lead, labels.yes], 1, decision=len(prompt.tokens) + len(labels.lead))
+        assert student.decide([row], labels).soft[0] == pytest.approx(score, abs=1e-3)
     apart = sum(len(prompt.tokens) + len(labels.lead) for prompt in asked)
     assert scorer.n_tokens == apart - 7 * len(asked[0].shared)  # read for 3 consumers, not for 10 rows
 

@@ -37,12 +37,11 @@ def test_prompts_have_no_part_in_the_loss(tiny_base: Path) -> None:
     student = a_student(tiny_base)
     seen: list[torch.Tensor] = []
 
-    def keep(_module: object, _given: object, output: object) -> None:
-        hidden = output.last_hidden_state  # type: ignore[attr-defined]
+    def keep(_module: object, _given: object, hidden: torch.Tensor) -> None:
         hidden.retain_grad()
         seen.append(hidden)
 
-    student.network.model.register_forward_hook(keep)
+    student.network.model.norm.register_forward_hook(keep)
     row = rows(student, 1)[0]
     student.loss([row])[0].backward()
     gradient = seen[0].grad[0].abs().sum(-1)
@@ -57,6 +56,20 @@ def test_the_decision_weighs_as_much_as_is_set(tiny_base: Path) -> None:
     row = rows(half, 1)
     expected = (whole.loss(row)[0] + none.loss(row)[0]) / 2
     torch.testing.assert_close(half.loss(row)[0], expected)
+
+
+def test_what_lies_below_the_changed_blocks_is_made_once_and_changes_nothing(tiny_base: Path) -> None:
+    top = a_student(tiny_base, CONFIG.model_copy(update={"layers": 1, "dropout": 0.0}))
+    made = rows(top, 4)
+    first = top.loss(made)[0]
+    assert torch.equal(top.loss(made)[0], first)
+    with torch.inference_mode():
+        longest = max(len(row.tokens) for row in made)
+        ids = torch.tensor([[*row.tokens, *[0] * (longest - len(row.tokens))] for row in made])
+        whole = top.network.model(input_ids=ids, use_cache=False).last_hidden_state
+        kept = top._hidden(made)
+    for row, expected, found in zip(made, whole, kept, strict=True):
+        torch.testing.assert_close(found[: len(row.tokens)], expected[: len(row.tokens)], rtol=1e-4, atol=1e-4)
 
 
 def test_a_stopped_training_ends_in_the_same_adapter(tiny_base: Path, tmp_path: Path) -> None:
