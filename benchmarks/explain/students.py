@@ -11,8 +11,9 @@ import typer
 
 from benchmarks.explain.prompts import Prompts, load
 from benchmarks.reasoning.data import shots_of
-from benchmarks.reasoning.runs import LORA, Run, Variant, run
+from benchmarks.reasoning.runs import LORA, Run, Variant, kept_run, run
 from features.settings import BenchFolders, HostSettings
+from models.base import silent
 from models.evaluate import Interval, auc_difference, auc_interval
 from models.explain_rec.student import REASON_TOKENS, TALLREC
 from models.llm.gguf import converted
@@ -29,13 +30,8 @@ def variants() -> dict[str, Variant]:
     return {variant.name: variant for variant in found}
 
 
-def measured(wanted: dict[str, int], commit: str) -> dict[str, Any]:
-    """Runs what is missing, smallest first.
-
-    Args:
-        wanted: variant to how many seeds.
-        commit: of the code; runs of other code are made again.
-    """
+def measured(wanted: dict[str, int]) -> dict[str, Any]:
+    """Runs what is missing, of each variant so many seeds, the cheapest first."""
     data, settings = BenchFolders.from_environment().data, HostSettings.from_environment()
     corpora = {True: load(data, with_genres=True), False: load(data)}
     base, kept, known = converted(settings.models), settings.home / "explain_rec", variants()
@@ -43,13 +39,16 @@ def measured(wanted: dict[str, int], commit: str) -> dict[str, Any]:
     for seed in range(max(wanted.values())):
         for name in (name for name, seeds in wanted.items() if seed < seeds):
             started, corpus = time.perf_counter(), corpora[name.startswith("reasons")]
-            done[name].append(_run(corpus, known[name], seed, base, kept, commit))
+            done[name].append(_run(corpus, known[name], seed, base, kept))
             typer.echo(f"{name} seed {seed}: {time.perf_counter() - started:.0f} s", err=True)
     return _figures(corpora[False], done)
 
 
-def _run(corpus: Prompts, variant: Variant, seed: int, base: Path, kept: Path, commit: str) -> Run:
-    return run(corpus, variant, seed, base, kept, commit, lambda what, done, total: None)
+def _run(corpus: Prompts, variant: Variant, seed: int, base: Path, kept: Path) -> Run:
+    run(corpus, variant, seed, base, kept, silent)
+    made = kept_run(corpus, variant, seed, kept)
+    assert made is not None
+    return made
 
 
 def _figures(corpus: Prompts, done: dict[str, list[Run]]) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def students(
 
     wanted = {"zero-shot": 1, "tallrec-16": seeds, "tallrec-64": seeds}
     wanted |= {name: most_seeds for name in ("reasons-64", "tallrec-256") if most_seeds}
-    _write("students", lambda commit: measured(wanted, commit))
+    _write("students", lambda: measured(wanted))
 
 
 @app.command()
@@ -43,7 +43,7 @@ def parts(seeds: Seeds = 3) -> None:
     """ML-100K: all parts, none and each alone left out, on strangers, new products and everybody."""
     from benchmarks.explain.parts import measured
 
-    _write("parts", lambda _: measured(seeds))
+    _write("parts", lambda: measured(seeds))
 
 
 @app.command()
@@ -51,13 +51,13 @@ def looks(seeds: Seeds = 3) -> None:
     """ML latest-small: new films with looks, without, with others' looks, and with fewer and fewer."""
     from benchmarks.explain.looks import measured
 
-    _write("looks", lambda _: measured(seeds))
+    _write("looks", lambda: measured(seeds))
 
 
-def _write(what: str, measure: Callable[[str], dict[str, Any]]) -> None:
+def _write(what: str, measure: Callable[[], dict[str, Any]]) -> None:
     started, commit = time.perf_counter(), code_commit()
     with torch_threads(1):
-        figures = measure(commit)
+        figures = measure()
     figures["seconds"] = round(time.perf_counter() - started)
     typer.echo(write_result(f"methods/explain_rec-{what}", figures, commit))
 
