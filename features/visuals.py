@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from features.batch import Floats, Ids
 from features.errors import InputError
+from features.types import content_hash
 from features.vocabulary import UNKNOWN, Vocabulary
 
 
@@ -58,6 +60,11 @@ class VisualTable:
         """The same vectors given to other products of the table: what a gain must not survive."""
         order = np.random.default_rng(seed).permutation(len(self.values))
         return VisualTable(self.product_ids, self.values[order])
+
+    @cached_property
+    def content_hash(self) -> str:
+        """Changes with any id or value."""
+        return content_hash(self.product_ids, hashlib.sha256(self.values.tobytes()).hexdigest())
 
     @cached_property
     def _vocabulary(self) -> Vocabulary:

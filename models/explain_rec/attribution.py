@@ -94,6 +94,8 @@ class Attributed:
 
     reasons: tuple[Reason, ...]
     liked: bool
+    evidence: tuple[tuple[str, float], ...] = ()
+    """What each product of the history added to the logit over all its cells, the most in favour first."""
 
     @property
     def leaning(self) -> float:
@@ -124,7 +126,9 @@ def attributed(cells: Sequence[tuple[str, str, float]], ratings: float, liked: b
         liked: the decision.
     """
     groups: dict[tuple[str, int], list[tuple[float, str]]] = {}
+    products: dict[str, float] = {}
     for attribute, product, added in cells:
+        products[product] = products.get(product, 0.0) + added
         if added:
             groups.setdefault((attribute, 1 if added > 0 else -1), []).append((abs(added), product))
     total = abs(ratings) + sum(size for group in groups.values() for size, _ in group)
@@ -134,7 +138,8 @@ def attributed(cells: Sequence[tuple[str, str, float]], ratings: float, liked: b
     for (attribute, polarity), group in groups.items():
         evidence = tuple(product for _, product in sorted(group, reverse=True))
         reasons.append(Reason(attribute, evidence, polarity, sum(size for size, _ in group) / total))
-    return Attributed(tuple(sorted(reasons, key=lambda reason: -reason.weight)), liked)
+    strongest = tuple(sorted(products.items(), key=lambda item: -item[1]))
+    return Attributed(tuple(sorted(reasons, key=lambda reason: -reason.weight)), liked, strongest)
 
 
 def _worded(reason: Reason, evidence: Sequence[str]) -> str:

@@ -150,6 +150,17 @@ class Strangers(NamedTuple):
     knowledge: KnowledgeBase
 
 
+class Ground(NamedTuple):
+    """What the ratings of some training rows say: the part of a fit that variants share."""
+
+    collaborative: Collaborative
+    held_out: Belief
+    """Of the training rows, by models that did not see them."""
+    strangers: Strangers | None
+    rows: TrainingSet
+    made_with: tuple[object, ...]
+
+
 class Known(NamedTuple):
     """N rows with what is believed of them and what the student says."""
 
@@ -167,28 +178,35 @@ class ExplainRec(Recommender):
     def __init__(self, config: MethodConfig, scale: RatingScale) -> None:
         super().__init__(config, scale)
         self._fit: Fit | None = None
+        self._ground: Ground | None = None
 
     def fit(self, train: TrainingSet, valid: TrainingSet, run: RunContext) -> FitReport:
         """Tunes the student where there are texts, and fits the head to outcomes and to its decisions."""
+        return self.fit_like(None, train, valid, run)
+
+    def fit_like(self, other: Recommender | None, train: TrainingSet, valid: TrainingSet, run: RunContext) -> FitReport:
+        """As `fit`, with the other one's ground if that is of the same rows and settings."""
         if not len(train) or not len(valid):
             raise TrainingError(
                 f"There are {len(train)} training and {len(valid)} validation rows; both must have some.",
                 remedy="Check the split of the recipe.",
             )
-        train, valid = (replace(it, batch=self._told(it.batch)) for it in (train, valid))
+        known = other._ground if isinstance(other, ExplainRec) else None
+        if known is None or known.rows is not train or known.made_with != self._grounding:
+            known = None
+        train_rows, train, valid = train, *(replace(it, batch=self._told(it.batch)) for it in (train, valid))
+        ground = self._ground = self._grounded(known, train_rows, train, run)
         visuals = run.visuals if self.config.vision else None
         knowledge = KnowledgeBase.build(train, self.config.knowledge, run.seed) if self.config.knowledge_base else None
         taught = self._taught(train, valid, knowledge, run)
         preparation = Preparation.learn(train, self.scale)
+        strangers = ground.strangers if self.config.knowledge_base else None
+        # Prototypes rest on training rows, which therefore never ask them.
+        learn = self._examples(preparation, Known(train, ground.held_out, taught.train), None, visuals, strangers)
+        believed = Known(valid, ground.collaborative.believe(valid.batch), taught.valid)
+        check = self._examples(preparation, believed, knowledge, visuals, strangers)
         with seeded(run.seed):
-            collaborative, held_out = Collaborative.fit(train, self.config.collaborative, run)
-            strangers = self._strangers(train, run)
-            # Prototypes rest on training rows, which therefore never ask them.
-            learn = self._examples(preparation, Known(train, held_out, taught.train), None, visuals, strangers)
-            believed = Known(valid, collaborative.believe(valid.batch), taught.valid)
-            check = self._examples(preparation, believed, knowledge, visuals, strangers)
-            shelf = Shelf.of(preparation, train.batch.products, visuals)
-            network = self._network(preparation, shelf)
+            network = self._network(preparation, Shelf.of(preparation, train.batch.products, visuals))
             network.tutored.fill_(taught.record.tuned)
             report = fit_module(
                 network,
@@ -200,10 +218,22 @@ class ExplainRec(Recommender):
             )
             calibration = _calibrated(network, check, len(valid))
             cosines = self._task_cosines(network, learn)
-        n_hidden = len(learn.pairs) - len(train)
-        record = Record(taught.record, cosines, 0 if knowledge is None else len(knowledge), n_hidden)
-        self._fit = Fit(preparation, collaborative, network, calibration, knowledge, visuals, record)
+        n_prototypes = 0 if knowledge is None else len(knowledge)
+        record = Record(taught.record, cosines, n_prototypes, len(learn.pairs) - len(train))
+        self._fit = Fit(preparation, ground.collaborative, network, calibration, knowledge, visuals, record)
         return report
+
+    def seeing(self, looks: VisualTable) -> ExplainRec:
+        """The same model with other looks of products that training did not see, as when a catalog grows.
+
+        Raises TrainingError where there is no vision.
+        """
+        fit = self._fitted()
+        if fit.visuals is None:
+            raise TrainingError("This model was fitted without looks.", remedy="Fit it with vision and a visual table.")
+        other = ExplainRec(self.config, self.scale)
+        other._fit = fit._replace(visuals=looks)
+        return other
 
     @property
     def record(self) -> Record:
@@ -323,13 +353,37 @@ class ExplainRec(Recommender):
         asked = Questions(run.ground, self.scale, knowledge, self.config.attribution)
         return teach(train, valid, asked, self.config.student, run)
 
+    @property
+    def _grounding(self) -> tuple[object, ...]:
+        """Settings that a ground depends on."""
+        c = self.config
+        return c.collaborative, c.knowledge, c.protected, c.hidden_share
+
+    def _grounded(self, known: Ground | None, rows: TrainingSet, train: TrainingSet, run: RunContext) -> Ground:
+        """What ratings say, and where there is a knowledge base of strangers; what is known is taken over.
+
+        Args:
+            known: of the same rows and settings.
+            rows: as they were given, by which a ground is known again.
+            train: the same without protected attributes.
+            run: the seed.
+        """
+        if known is None:
+            with seeded(run.seed):
+                collaborative, held_out = Collaborative.fit(train, self.config.collaborative, run)
+            known = Ground(collaborative, held_out, None, rows, self._grounding)
+        if known.strangers is None and self.config.knowledge_base:
+            with seeded(run.seed):
+                known = known._replace(strangers=self._strangers(train, run))
+        return known
+
     def _strangers(self, train: TrainingSet, run: RunContext) -> Strangers | None:
-        """Hides a block of consumers; None where there is no knowledge base to learn from them."""
+        """Hides a block of consumers; None where the share is of nobody."""
         consumers = np.unique(train.batch.consumers.consumer_ids)
         n_hidden = int(self.config.hidden_share * len(consumers))
         hidden = np.random.default_rng(run.seed).permutation(consumers)[:n_hidden]
         rest = train.take(np.flatnonzero(~np.isin(train.batch.consumers.consumer_ids, hidden)))
-        if not self.config.knowledge_base or not n_hidden or not len(rest):
+        if not n_hidden or not len(rest):
             return None
         once = self.config.collaborative.model_copy(update={"folds": 2, "starts": self.config.collaborative.starts[:1]})
         collaborative, _ = Collaborative.fit(rest, once, run)
