@@ -106,6 +106,18 @@ class Shelf(nn.Module):
             self.register_buffer(name, torch.zeros(n_products, dtype=torch.bool))
         self.register_buffer("attributes", torch.zeros(n_products, n_attributes, dtype=torch.int64))
 
+    def share(self, products: Tensor, attributes: Tensor) -> Tensor:
+        """Whether each of the products (B, L) has each of the attributes (B, A): (B, L, A); none has attribute 0."""
+        base = int(self.attributes.max()) + 1 if self.attributes.numel() else 1
+        held = (torch.arange(len(self.attributes)).unsqueeze(1) * base + self.attributes)[self.attributes > 0]
+        codes = products.unsqueeze(2) * base + attributes.unsqueeze(1)
+        asked = (attributes > 0).unsqueeze(1) & (attributes < base).unsqueeze(1)
+        if not len(held):
+            return torch.zeros_like(codes, dtype=torch.bool)
+        held = held.sort().values
+        place = torch.searchsorted(held, codes).clamp(max=len(held) - 1)
+        return (held[place] == codes) & asked
+
     @classmethod
     def of(cls, preparation: Preparation, products: ProductBlock, visuals: VisualTable | None) -> Self:
         """From the targets of the training rows."""

@@ -128,9 +128,7 @@ class ExplainNetwork(nn.Module):
     ) -> Cells:
         if self.attribution is None:
             return Cells(target.new_zeros(*history.shape, 0))
-        of_events = self.shelf.attributes[history]  # (B, L, A')
-        same = of_events.unsqueeze(2) == attributes.unsqueeze(1).unsqueeze(3)  # (B, L, A, A')
-        shared = same.any(3) & (attributes > 0).unsqueeze(1)
+        shared = self.shelf.share(history, attributes)
         cells: Cells = self.attribution(target, events, opinion, known, attributes, shared)
         return cells
 
