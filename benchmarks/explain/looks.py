@@ -24,7 +24,7 @@ from models.base import RunContext
 from models.evaluate import auc_difference, auc_interval
 from models.methods.explain_rec import ExplainRec, ExplainRecConfig
 
-FULL = ExplainRecConfig(collaborative=LIGHT, knowledge_base=False, epochs=12, patience=3)
+FULL = ExplainRecConfig(collaborative=LIGHT, knowledge_base=False, epochs=8, patience=2)
 """Without prototypes: consumers are known here."""
 LEFT = (1.0, 0.75, 0.5, 0.25, 0.0)
 """Shares of the test films' looks that are left."""

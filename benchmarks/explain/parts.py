@@ -2,7 +2,7 @@
 
 - `strangers`: a block of consumers is taken out of training altogether; all their rows are predicted as those of
   consumers without id, history or number, of whom the catalog tells what is not protected.
-- `new products`: the fixed split `cold-item-0`.
+- `new-products`: the fixed split `cold-item-0`.
 - `everybody`: the fixed split `random-0`.
 
 The head's seeds differ; what ratings alone say is fitted once for each, on a share of the training rows, since variants
@@ -34,7 +34,7 @@ SHARE = 0.25
 """Of the training rows."""
 HIDDEN, HIDDEN_SEED = 0.15, 17
 LIGHT = CollaborativeConfig(chains=1, sweeps=60, burn_in=20, samples=12, folds=3, starts=(0.1,))
-FULL = ExplainRecConfig(collaborative=LIGHT, epochs=12, patience=3)
+FULL = ExplainRecConfig(collaborative=LIGHT, epochs=8, patience=2)
 OFF = {"attribution": False, "knowledge_base": False, "vision": False, "multi_task": False}
 VARIANTS: dict[str, dict[str, Any]] = {
     "full": {},
@@ -46,31 +46,24 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 ASKED = {
     "strangers": ("full", "none", "no-knowledge-base", "protected-allowed"),
-    "new products": ("full", "none"),
+    "new-products": ("full", "none"),
     "everybody": ("full", "none", "no-attribution", "no-multi-task"),
 }
 N_DELETED = 1500
 """Test rows of which evidence is deleted."""
 
 
-def measured(seeds: int) -> dict[str, Any]:
-    """All variants of all settings, each on so many seeds."""
-    settings = HostSettings.from_environment()
+def measured(setting: str, seeds: int) -> dict[str, Any]:
+    """All variants of a setting, each on so many seeds."""
+    split = load_split("ml-100k", "cold-item-0" if setting == "new-products" else "random-0")
+    split = (with_strangers(split) if setting == "strangers" else split).reduced(SHARE)
+    parts = examples(split, "none", HostSettings.from_environment())
     return {
+        "dataset": "ml-100k",
+        "split": split.key,
         "config": FULL.model_dump(mode="json"),
         "share_of_training_rows": SHARE,
-        "settings": {
-            name: _compared(name, split, examples(split, "none", settings), seeds) for name, split in _splits().items()
-        },
-    }
-
-
-def _splits() -> dict[str, BenchSplit]:
-    known = load_split("ml-100k", "random-0").reduced(SHARE)
-    return {
-        "strangers": with_strangers(load_split("ml-100k", "random-0")).reduced(SHARE),
-        "new products": load_split("ml-100k", "cold-item-0").reduced(SHARE),
-        "everybody": known,
+        **_compared(setting, split, parts, seeds),
     }
 
 

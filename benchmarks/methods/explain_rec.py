@@ -1,7 +1,7 @@
 """ExplainRec on real data: students on TALLRec's prompts, strangers and new products, and looks.
 
     COUNTERPOINT_DATA=DIR COUNTERPOINT_BENCH=DIR python -m benchmarks.methods.explain_rec students --seeds 3
-    ... python -m benchmarks.methods.explain_rec parts --seeds 3
+    ... python -m benchmarks.methods.explain_rec parts strangers --seeds 3
     ... python -m benchmarks.methods.explain_rec looks --seeds 3
 
 Runs of students are kept under COUNTERPOINT_HOME, so that a stopped benchmark goes on. Epochs are chosen on valid
@@ -39,11 +39,13 @@ def students(
 
 
 @app.command()
-def parts(seeds: Seeds = 3) -> None:
-    """ML-100K: all parts, none and each alone left out, on strangers, new products and everybody."""
+def parts(
+    setting: Annotated[str, typer.Argument(help="strangers, new-products or everybody.")], seeds: Seeds = 3
+) -> None:
+    """ML-100K: all parts, none, and one left out, where each part claims to help."""
     from benchmarks.explain.parts import measured
 
-    _write("parts", lambda: measured(seeds))
+    _write(setting, lambda: measured(setting, seeds))
 
 
 @app.command()
