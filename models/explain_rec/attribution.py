@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 from models.backbones.preparation import RATING_BUCKETS
 
-RATINGS, WHOLE = "ratings", "similar products"
-"""The parts that are no attribute: what ratings alone say of the pair, and products that resemble the target."""
+RATINGS, WHOLE, PRIOR = "ratings", "similar products", "consumers alike"
+"""The parts that are no attribute: what ratings alone say of the pair, products that resemble the target, and what
+prototypes say where a consumer has no history."""
 STRENGTH = 2.0
 """What evidence adds at the start if all of it is of the best rating."""
 
@@ -79,9 +80,9 @@ class Reason:
     """One part of an attribution."""
 
     attribute: str
-    """`name=value`, or `RATINGS` or `WHOLE`."""
+    """`name=value`, or `RATINGS`, `WHOLE` or `PRIOR`."""
     evidence: tuple[str, ...]
-    """Products of the history it rests on, the strongest first; none for `RATINGS`."""
+    """Products of the history it rests on, the strongest first; none for `RATINGS` and `PRIOR`."""
     polarity: int
     """+1 speaks for the target, -1 against."""
     weight: float
@@ -117,12 +118,12 @@ class Attributed:
         return f"{decision}: {'; '.join(parts)}." if parts else f"{decision}: nothing in your history speaks of it."
 
 
-def attributed(cells: Sequence[tuple[str, str, float]], ratings: float, liked: bool) -> Attributed:
+def attributed(cells: Sequence[tuple[str, str, float]], others: Mapping[str, float], liked: bool) -> Attributed:
     """Groups what was added by attribute and side.
 
     Args:
         cells: (attribute, product of the history, what it adds).
-        ratings: what ratings alone add.
+        others: what is added without evidence of the history: `RATINGS` always, `PRIOR` perhaps.
         liked: the decision.
     """
     groups: dict[tuple[str, int], list[tuple[float, str]]] = {}
@@ -131,10 +132,10 @@ def attributed(cells: Sequence[tuple[str, str, float]], ratings: float, liked: b
         products[product] = products.get(product, 0.0) + added
         if added:
             groups.setdefault((attribute, 1 if added > 0 else -1), []).append((abs(added), product))
-    total = abs(ratings) + sum(size for group in groups.values() for size, _ in group)
+    total = sum(map(abs, others.values())) + sum(size for group in groups.values() for size, _ in group)
     if not total:
         return Attributed((Reason(RATINGS, (), 1 if liked else -1, 1.0),), liked)
-    reasons = [Reason(RATINGS, (), 1 if ratings >= 0 else -1, abs(ratings) / total)]
+    reasons = [Reason(name, (), 1 if it > 0 else -1, abs(it) / total) for name, it in others.items() if it]
     for (attribute, polarity), group in groups.items():
         evidence = tuple(product for _, product in sorted(group, reverse=True))
         reasons.append(Reason(attribute, evidence, polarity, sum(size for size, _ in group) / total))
@@ -145,6 +146,8 @@ def attributed(cells: Sequence[tuple[str, str, float]], ratings: float, liked: b
 def _worded(reason: Reason, evidence: Sequence[str]) -> str:
     if reason.attribute == RATINGS:
         return f"ratings speak {'for' if reason.polarity > 0 else 'against'} it"
+    if reason.attribute == PRIOR:
+        return f"consumers like you prefer {'such' if reason.polarity > 0 else 'other'} products"
     felt = "you liked" if reason.polarity > 0 else "you did not like"
     examples = f" ({', '.join(evidence)})" if evidence else ""
     if reason.attribute == WHOLE:

@@ -36,11 +36,11 @@ class KnowledgeConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    prototypes: int = 64
+    prototypes: int = 32
     """n_k: at most so many."""
     top: int = 5
     """Prototypes that a lookup finds."""
-    shrink: float = 20.0
+    shrink: float = 50.0
     """Ratings of an attribute that count as much as the belief that members do not differ."""
     min_support: int = 5
     """Members below which a prototype is left out: few people must not be recognised in it."""

@@ -32,12 +32,13 @@ class Output(NamedTuple):
     click: Tensor  # (B,) logit
     opinion: Tensor  # (B,) logit: what the tuned language model would say
     ratings: Tensor  # (B,) what ratings alone add to `click`
+    prior: Tensor  # (B,) what prototypes add to `click`; 0 where a consumer has a history
     cells: Cells  # what each piece of evidence adds to `click`; no column without attribution
     attributes: Tensor  # (B, A) logits of preferring each attribute of the target; no column without multi-task
 
 
 class ExplainNetwork(nn.Module):
-    """Logit of liking = what ratings say + what evidence says + a remainder.
+    """Logit of liking = what ratings say + what evidence says + what prototypes say + a remainder.
 
     Args:
         shelf: what is known of products in histories.
@@ -63,7 +64,7 @@ class ExplainNetwork(nn.Module):
         self.shelf, self.parts = shelf, parts
         self.fusion = Fusion(d, shelf.visual.shape[1], modality_dropout)
         self.felt = nn.Parameter(torch.linspace(-1, 1, RATING_BUCKETS))
-        width = 3 * d + N_NUMERIC + (N_PRIOR if parts.knowledge_base else 0)
+        width = 3 * d + N_NUMERIC
         self.opinion = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, 1))
         width += N_BELIEF + 1 + int(parts.multi_task)
         self.trunk = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Dropout(dropout))
@@ -71,6 +72,9 @@ class ExplainNetwork(nn.Module):
         nn.init.normal_(self.heads.weight, std=0.01)
         nn.init.zeros_(self.heads.bias)
         self.trust, self.worth = nn.Parameter(torch.ones(2)), nn.Parameter(torch.zeros(2))
+        self.prior = nn.Linear(N_PRIOR, 1, bias=False) if parts.knowledge_base else None
+        if self.prior is not None:
+            nn.init.zeros_(self.prior.weight)
         self.tutored: Tensor
         self.register_buffer("tutored", torch.tensor(False))
         self.attribution = Attribution(d, n_attributes) if parts.attribution else None
@@ -88,7 +92,6 @@ class ExplainNetwork(nn.Module):
         felt = self.felt[inputs.history_rating] * known
         state = torch.einsum("bl,bld->bd", felt, events) / known.sum(1, keepdim=True).clamp(min=1)
         seen = [target, state, target * state, inputs.consumer_numeric, inputs.product_numeric]
-        seen += [pairs.prior] if self.parts.knowledge_base else []
         opinion: Tensor = self.opinion(torch.cat(seen, dim=1)).squeeze(1)
         told = (opinion.detach() * self.tutored).unsqueeze(1)  # outcomes say what it is worth, and do not change it
         attributes = inputs.table("attribute_row")  # (B, A)
@@ -99,10 +102,10 @@ class ExplainNetwork(nn.Module):
         rest = self.heads(self.trunk(torch.cat(seen, dim=1))) + self.worth * told  # (B, 2)
         ratings = self.trust * inputs.belief[:, :2]
         cells = self._cells(target, events, inputs.history, inputs.history_rating, known, attributes)
+        prior = torch.zeros_like(ratings[:, 1]) if self.prior is None else self.prior(pairs.prior).squeeze(1)
         stars = ratings[:, 0] + rest[:, 0] if self.parts.multi_task else inputs.belief[:, 0]
-        return Output(
-            stars.sigmoid(), ratings[:, 1] + cells.total + rest[:, 1], opinion, ratings[:, 1], cells, preferences
-        )
+        click = ratings[:, 1] + cells.total + prior + rest[:, 1]
+        return Output(stars.sigmoid(), click, opinion, ratings[:, 1], prior, cells, preferences)
 
     def alignment(self, products: Tensor) -> Tensor:
         """How little looks and text of known products belong together: () from distinct numbers (B,)."""

@@ -43,7 +43,7 @@ from models.backbones.collaborative import Collaborative, CollaborativeConfig
 from models.backbones.factorization import Belief, joined
 from models.backbones.preparation import Preparation, unit_rating
 from models.base import FitReport, MethodConfig, Recommender, RunContext, Scores, register
-from models.explain_rec.attribution import RATINGS, WHOLE, Attributed, attributed
+from models.explain_rec.attribution import PRIOR, RATINGS, WHOLE, Attributed, attributed
 from models.explain_rec.inputs import Pairs, Shelf, as_strangers, pairs_of, priors_of
 from models.explain_rec.knowledge import KnowledgeBase, KnowledgeConfig
 from models.explain_rec.network import ExplainNetwork, Output, Parts
@@ -87,7 +87,7 @@ class ExplainRecConfig(MethodConfig):
     """Weight of the stars beside liking."""
     lambda_attributes: float = 0.2
     """Weight of preferences for attributes beside liking."""
-    lambda_agree: float = 0.1
+    lambda_agree: float = 0.3
     """b: weight of the attribution's agreement with the decision (L_cons)."""
     lambda_align: float = 0.1
     """c: weight of bringing looks and text of a product together (L_align)."""
@@ -274,6 +274,7 @@ class ExplainRec(Recommender):
             names = np.array([*("", *fit.preparation.attributes.ids), WHOLE], object)
             added = torch.cat([it.cells.added for it in outputs]) * fit.calibration[0]
             ratings = self._calibrate(torch.cat([it.ratings for it in outputs]))
+            prior = torch.cat([it.prior for it in outputs]) * fit.calibration[0]
             liked = self._calibrate(torch.cat([it.click for it in outputs])) >= 0
         for row in range(len(batch)):
             named = names[[*numbers[row].tolist(), len(names) - 1]]
@@ -282,7 +283,8 @@ class ExplainRec(Recommender):
                 (str(named[a]), str(history[event]), float(added[row, event, a]))
                 for event, a in added[row].nonzero().tolist()
             ]
-            made.append(attributed(cells, float(ratings[row]), bool(liked[row])))
+            others = {RATINGS: float(ratings[row]), PRIOR: float(prior[row])}
+            made.append(attributed(cells, others, bool(liked[row])))
         return made
 
     def imitate(self, batch: FeatureBatch) -> NDArray[np.float32]:
@@ -439,7 +441,8 @@ class ExplainRec(Recommender):
         if parts.attribution:
             # The decision stands; what evidence and ratings add up to is moved to its side.
             decided = 2.0 * (output.click.detach() >= 0) - 1
-            losses["agree"] = functional.softplus(-decided * (output.cells.total + output.ratings)).mean()
+            reasons = output.ratings + output.cells.total + output.prior
+            losses["agree"] = functional.softplus(-decided * reasons).mean()
         if parts.vision:
             numbers = torch.unique(examples.pairs.inputs.product[rows])
             losses["align"] = network.alignment(numbers[numbers > 0])
@@ -481,11 +484,12 @@ class ExplainRec(Recommender):
 
     @property
     def _fields(self) -> tuple[str, ...]:
-        """Kinds of evidence: ratings, similar products, and the names of attributes."""
+        """Kinds of evidence: ratings, similar products, prototypes, and the names of attributes."""
         if not self.config.attribution:
             return ()
         ids = self._fitted().preparation.attributes.ids
-        return (RATINGS, WHOLE, *sorted({value.partition("=")[0] for value in ids}))
+        kinds = (RATINGS, WHOLE, PRIOR) if self.config.knowledge_base else (RATINGS, WHOLE)
+        return (*kinds, *sorted({value.partition("=")[0] for value in ids}))
 
     def _attention(self, output: Output, pairs: Pairs) -> Tensor:
         """(B, K) the share of each kind of evidence in all that was added, for and against."""
@@ -496,6 +500,8 @@ class ExplainRec(Recommender):
         weight = size.new_zeros(len(size), len(fields)).scatter_add_(1, kind, size[:, :-1])
         weight[:, 0] = self._calibrate(output.ratings).abs() + 1e-9
         weight[:, 1] = size[:, -1]
+        if self.config.knowledge_base:
+            weight[:, 2] = (output.prior * fit.calibration[0]).abs()
         return weight / weight.sum(1, keepdim=True)
 
     def _calibrate(self, logits: Tensor) -> Tensor:

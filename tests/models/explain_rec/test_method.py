@@ -15,7 +15,7 @@ from features.errors import TrainingError
 from features.visuals import VisualTable
 from models.backbones.collaborative import CollaborativeConfig
 from models.base import Recommender, RunContext, find_method
-from models.explain_rec.attribution import RATINGS, WHOLE
+from models.explain_rec.attribution import PRIOR, RATINGS, WHOLE
 from models.explain_rec.deletion import deletion_effects, without_products
 from models.explain_rec.inputs import as_strangers
 from models.explain_rec.knowledge import KnowledgeConfig
@@ -145,7 +145,7 @@ def test_item_4_weights_sum_to_one_and_cite_only_what_is_there(taught: ExplainRe
         history = {*batch.consumers.history_ids[row]} - {""}
         for reason in made.reasons:
             assert 0 <= reason.weight <= 1
-            assert reason.attribute in {RATINGS, WHOLE, *batch.products.attributes[row]}
+            assert reason.attribute in {RATINGS, WHOLE, PRIOR, *batch.products.attributes[row]}
             assert {*reason.evidence} <= history
 
 
@@ -165,10 +165,17 @@ def test_item_4_evidence_for_an_attribute_has_the_attribute(taught: ExplainRec, 
     assert all(genre[product] == attribute for attribute, product in cited)
 
 
-def test_item_4_without_history_only_ratings_speak(taught: ExplainRec, world) -> None:
+def test_item_4_without_history_ratings_and_prototypes_speak(taught: ExplainRec, world) -> None:
     for made in taught.attribute(world(2, history=False).batch):
-        assert [reason.attribute for reason in made.reasons] == [RATINGS]
+        assert {reason.attribute for reason in made.reasons} == {RATINGS, PRIOR}
         assert made.evidence == ()
+
+
+def test_item_4_with_history_prototypes_are_not_asked(taught: ExplainRec, world) -> None:
+    batch = world(2).batch
+    known = np.flatnonzero((batch.consumers.history_ids != "").any(1))
+    made = taught.attribute(batch.take(known))
+    assert not any(reason.attribute == PRIOR for it in made for reason in it.reasons)
 
 
 def test_item_4_top_evidence_is_worth_more_than_other_evidence(taught: ExplainRec, world) -> None:
@@ -196,7 +203,7 @@ def test_item_5_reasons_say_what_was_decided(taught: ExplainRec, world) -> None:
 def test_attention_is_the_weight_of_each_kind_of_evidence(taught: ExplainRec, world) -> None:
     batch = world(2).batch
     scores = taught.score(batch)
-    assert scores.fields == (RATINGS, WHOLE, "genre", "shelf")
+    assert scores.fields == (RATINGS, WHOLE, PRIOR, "genre", "shelf")
     for row, made in enumerate(taught.attribute(batch)):
         by_kind = dict.fromkeys(scores.fields, 0.0)
         for reason in made.reasons:
