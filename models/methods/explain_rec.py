@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from features.batch import FeatureBatch, TrainingSet
+from features.batch import FeatureBatch, ProductBlock, TrainingSet
 from features.errors import ReleaseError, TrainingError
 from features.types import RatingScale
 from features.visuals import VisualTable
@@ -44,12 +44,14 @@ from models.backbones.factorization import Belief, joined
 from models.backbones.preparation import Preparation, unit_rating
 from models.base import FitReport, MethodConfig, Recommender, RunContext, Scores, register
 from models.explain_rec.attribution import PRIOR, RATINGS, WHOLE, Attributed, attributed
+from models.explain_rec.held import Guessed
 from models.explain_rec.inputs import Pairs, Shelf, as_strangers, pairs_of, priors_of
 from models.explain_rec.knowledge import KnowledgeBase, KnowledgeConfig
 from models.explain_rec.network import ExplainNetwork, Output, Parts
 from models.explain_rec.privacy import PROTECTED, without_protected
 from models.explain_rec.student import Questions, StudentConfig, StudentRecord, Taught, teach
 from models.explain_rec.tasks import attribute_preferences, gradient_cosines, masked_cross_entropy
+from models.held import Held
 from models.threads import torch_threads
 from models.training import LoopSettings, fit_module, seeded
 
@@ -262,6 +264,10 @@ class ExplainRec(Recommender):
                 [self._attention(it, pairs.rows(chosen)) for it, chosen in zip(outputs, rows, strict=True)]
             )
             return Scores(rating.numpy(), click.numpy(), fields, attention.numpy())
+
+    def hold(self, products: ProductBlock) -> Held:
+        """Scored in full when asked for; what ratings alone say guesses which are worth it."""
+        return Guessed(self, products, self._fitted().collaborative)
 
     def attribute(self, batch: FeatureBatch) -> list[Attributed]:
         """Why each pair was decided as it was. Raises TrainingError where attribution is off."""

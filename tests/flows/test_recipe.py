@@ -7,13 +7,22 @@ from pathlib import Path
 import pytest
 
 from features.errors import SettingError
-from flows.recipe import choose_recipe, read_recipe
+from flows.recipe import RECIPES, choose_recipe, read_recipe
+from flows.train import config_of
+from models.base import find_method
 
 
 def test_a_shipped_recipe_reads() -> None:
     recipe = read_recipe("ml-100k/lr_recsys")
     assert recipe.data.layout == "movielens-100k"
     assert recipe.method.name == "lr_recsys"
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*/*.toml")), ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_settings_of_shipped_recipes_fit_their_method(path: Path) -> None:
+    section = read_recipe(str(path.relative_to(RECIPES).with_suffix(""))).method
+    method = find_method(section.name)
+    assert isinstance(config_of(method, section.config, "config"), method.config_type)
 
 
 def test_an_unknown_recipe_names_those_there_are() -> None:
