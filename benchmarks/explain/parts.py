@@ -42,10 +42,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "no-attribution": {"attribution": False},
     "no-knowledge-base": {"knowledge_base": False},
     "no-multi-task": {"multi_task": False},
-    "protected-allowed": {"protected": ()},
 }
 ASKED = {
-    "strangers": ("full", "none", "no-knowledge-base", "protected-allowed"),
+    "strangers": ("full", "none", "no-knowledge-base"),
     "new-products": ("full", "none"),
     "everybody": ("full", "none", "no-attribution", "no-multi-task"),
 }

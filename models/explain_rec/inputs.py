@@ -84,6 +84,21 @@ def as_strangers(batch: FeatureBatch, rows: NDArray[np.bool_]) -> FeatureBatch:
     )
 
 
+def as_new(batch: FeatureBatch, rows: NDArray[np.bool_]) -> FeatureBatch:
+    """The batch with the products of some rows (N,) as they come: described and looked at, and rated by nobody."""
+    what = batch.products
+    return replace(
+        batch,
+        products=replace(
+            what,
+            numeric=np.where(rows[:, None], np.nan, what.numeric).astype(np.float32),
+            facet_codes=_absent(what.facet_codes, rows),
+            facet_weights=_absent(what.facet_weights, rows),
+        ),
+        pairs=replace(batch.pairs, codes=_absent(batch.pairs.codes, rows)),
+    )
+
+
 def _absent(indexed: Indexed, rows: NDArray[np.bool_]) -> Indexed:
     return replace(indexed, index=np.where(rows, -1, indexed.index).astype(np.int32))
 

@@ -11,8 +11,8 @@ Deviations from the paper, all ours (no code and no equations of it are public):
 - the head starts from what ratings alone say (`models/backbones/collaborative.py`);
 - an attribution is a sum inside the decision, not a text beside it (`models/explain_rec/attribution.py`): its weights
   are what each piece of evidence added;
-- prototypes are learned by hiding a block of consumers: the head sees them only as strangers, asks prototypes and
-  beliefs that were made without them, and so learns what prototypes are worth;
+- what prototypes and looks are worth is learned by hiding a block of consumers and one of products: the head sees
+  their rows once more as those of strangers, with prototypes and beliefs that were made without them;
 - looks are vectors by product, kept in the artifact; products without them get a learned vector (the paper's image
   encoder and soft tokens are not built);
 - attributes of consumers that are protected are never read unless the config allows it.
@@ -45,7 +45,7 @@ from models.backbones.preparation import Preparation, unit_rating
 from models.base import FitReport, MethodConfig, Recommender, RunContext, Scores, register
 from models.explain_rec.attribution import PRIOR, RATINGS, WHOLE, Attributed, attributed
 from models.explain_rec.held import Guessed
-from models.explain_rec.inputs import Pairs, Shelf, as_strangers, pairs_of, priors_of
+from models.explain_rec.inputs import Pairs, Shelf, as_new, as_strangers, pairs_of, priors_of
 from models.explain_rec.knowledge import KnowledgeBase, KnowledgeConfig
 from models.explain_rec.network import ExplainNetwork, Output, Parts
 from models.explain_rec.privacy import PROTECTED, without_protected
@@ -80,7 +80,8 @@ class ExplainRecConfig(MethodConfig):
     protected: tuple[str, ...] = PROTECTED
     """Names of consumer attributes that are never read."""
     hidden_share: float = 0.15
-    """Share of the consumers that the head also sees as strangers, where there is a knowledge base."""
+    """Share of the consumers that the head also sees as strangers, and of the products that it also sees as new, where
+    there are prototypes or looks."""
     modality_dropout: float = 0.2
     """How often looks are taken for missing in training."""
     lambda_distil: float = 0.5
@@ -129,7 +130,7 @@ class Record:
     """Between the gradients of each two tasks; below 0 they pull apart."""
     n_prototypes: int = 0
     n_hidden: int = 0
-    """Rows that were learned as if their consumer were unknown."""
+    """Rows that were learned as if their consumer, or their product, were unknown."""
 
 
 class Fit(NamedTuple):
@@ -145,11 +146,18 @@ class Fit(NamedTuple):
 
 
 class Strangers(NamedTuple):
-    """A hidden block of consumers, and what those say who never saw them."""
+    """Hidden blocks of consumers and of products, and what those say who never saw them."""
 
     consumers: NDArray[np.object_]
+    products: NDArray[np.object_]
     collaborative: Collaborative
     knowledge: KnowledgeBase
+
+    def rows_of(self, batch: FeatureBatch) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Rows in which the consumer alone is hidden, and in which the product alone is."""
+        who = np.isin(batch.consumers.consumer_ids, self.consumers)
+        what = np.isin(batch.products.product_ids, self.products)
+        return np.flatnonzero(who & ~what), np.flatnonzero(what & ~who)
 
 
 class Ground(NamedTuple):
@@ -202,7 +210,7 @@ class ExplainRec(Recommender):
         knowledge = KnowledgeBase.build(train, self.config.knowledge, run.seed) if self.config.knowledge_base else None
         taught = self._taught(train, valid, knowledge, run)
         preparation = Preparation.learn(train, self.scale)
-        strangers = ground.strangers if self.config.knowledge_base else None
+        strangers = ground.strangers if self._hides else None
         # Prototypes rest on training rows, which therefore never ask them.
         learn = self._examples(preparation, Known(train, ground.held_out, taught.train), None, visuals, strangers)
         believed = Known(valid, ground.collaborative.believe(valid.batch), taught.valid)
@@ -367,6 +375,11 @@ class ExplainRec(Recommender):
         c = self.config
         return c.collaborative, c.knowledge, c.protected, c.hidden_share
 
+    @property
+    def _hides(self) -> bool:
+        """Whether the head learns from strangers: prototypes and looks are for them."""
+        return self.config.knowledge_base or self.config.vision
+
     def _grounded(self, known: Ground | None, rows: TrainingSet, train: TrainingSet, run: RunContext) -> Ground:
         """What ratings say, and where there is a knowledge base of strangers; what is known is taken over.
 
@@ -380,22 +393,22 @@ class ExplainRec(Recommender):
             with seeded(run.seed):
                 collaborative, held_out = Collaborative.fit(train, self.config.collaborative, run)
             known = Ground(collaborative, held_out, None, rows, self._grounding)
-        if known.strangers is None and self.config.knowledge_base:
+        if known.strangers is None and self._hides:
             with seeded(run.seed):
                 known = known._replace(strangers=self._strangers(train, run))
         return known
 
     def _strangers(self, train: TrainingSet, run: RunContext) -> Strangers | None:
-        """Hides a block of consumers; None where the share is of nobody."""
-        consumers = np.unique(train.batch.consumers.consumer_ids)
-        n_hidden = int(self.config.hidden_share * len(consumers))
-        hidden = np.random.default_rng(run.seed).permutation(consumers)[:n_hidden]
-        rest = train.take(np.flatnonzero(~np.isin(train.batch.consumers.consumer_ids, hidden)))
-        if not n_hidden or not len(rest):
+        """Hides a block of consumers and one of products; None where the share is of nobody."""
+        rng, share = np.random.default_rng(run.seed), self.config.hidden_share
+        ids = (train.batch.consumers.consumer_ids, train.batch.products.product_ids)
+        consumers, products = (rng.permutation(known)[: int(share * len(known))] for known in map(np.unique, ids))
+        rest = train.take(np.flatnonzero(~(np.isin(ids[0], consumers) | np.isin(ids[1], products))))
+        if not len(rest) or not len(consumers) + len(products):
             return None
         once = self.config.collaborative.model_copy(update={"folds": 2, "starts": self.config.collaborative.starts[:1]})
         collaborative, _ = Collaborative.fit(rest, once, run)
-        return Strangers(hidden, collaborative, KnowledgeBase.build(rest, self.config.knowledge, run.seed))
+        return Strangers(consumers, products, collaborative, KnowledgeBase.build(rest, self.config.knowledge, run.seed))
 
     def _examples(
         self,
@@ -405,20 +418,23 @@ class ExplainRec(Recommender):
         visuals: VisualTable | None,
         strangers: Strangers | None,
     ) -> Examples:
-        """Rows as they are, and behind them those of hidden consumers once more as strangers' rows.
+        """Rows as they are; behind them once more those of hidden consumers as strangers', of hidden products as new.
 
         `knowledge` is what the rows as they are may ask; it must not rest on them.
         """
         n, rows, belief = len(known.rows), known.rows, known.belief
         prior = priors_of(knowledge, rows.batch)
         if strangers is not None:
-            hidden = np.flatnonzero(np.isin(rows.batch.consumers.consumer_ids, strangers.consumers))
-            rows = rows.take(np.concatenate([np.arange(n), hidden]))
-            rows = replace(rows, batch=as_strangers(rows.batch, np.arange(len(rows)) >= n))
-            unknown = rows.batch.take(np.arange(n, len(rows)))
+            who, what = strangers.rows_of(rows.batch)
+            rows, place = rows.take(np.concatenate([np.arange(n), who, what])), np.arange(n + len(who) + len(what))
+            batch = as_strangers(rows.batch, (place >= n) & (place < n + len(who)))
+            rows = replace(rows, batch=as_new(batch, place >= n + len(who)))
+            unknown = rows.batch.take(place[n:])
             if len(unknown):
                 belief = joined([belief, strangers.collaborative.believe(unknown)])
-                prior = np.concatenate([prior, priors_of(strangers.knowledge, unknown)])
+                asked = priors_of(strangers.knowledge if self.config.knowledge_base else None, unknown)
+                asked[len(who) :] = 0  # consumers of new products' rows are known to the prototypes
+                prior = np.concatenate([prior, asked])
         pairs = pairs_of(preparation, rows.batch, belief, visuals, prior)
         taught = np.concatenate([known.taught, np.full(len(rows) - n, np.nan, np.float32)])
         return Examples(

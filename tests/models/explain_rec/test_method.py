@@ -17,7 +17,7 @@ from models.backbones.collaborative import CollaborativeConfig
 from models.base import Recommender, RunContext, find_method
 from models.explain_rec.attribution import PRIOR, RATINGS, WHOLE
 from models.explain_rec.deletion import deletion_effects, without_products
-from models.explain_rec.inputs import as_strangers
+from models.explain_rec.inputs import as_new, as_strangers
 from models.explain_rec.knowledge import KnowledgeConfig
 from models.methods.explain_rec import RECORD, ExplainRec, ExplainRecConfig
 from models.metrics.ranking import auc
@@ -103,8 +103,8 @@ def test_item_3_without_attribution_there_is_nothing_to_show(toy, world) -> None
         method.attribute(world(2).batch)
 
 
-def test_item_3_without_a_knowledge_base_nobody_is_hidden(toy, world) -> None:
-    method = fitted(toy.model_copy(update={"knowledge_base": False}), world(0), world(1))
+def test_item_3_without_prototypes_and_looks_nobody_is_hidden(toy, world) -> None:
+    method = fitted(toy.model_copy(update={"knowledge_base": False, "vision": False}), world(0), world(1))
     assert method.knowledge is None
     assert (method.record.n_prototypes, method.record.n_hidden) == (0, 0)
 
@@ -220,14 +220,16 @@ def test_item_6_strangers_are_told_apart_by_what_is_told_of_them(taught: Explain
     assert auc(strangers.liked, taught.score(strangers.batch).click) > 0.7
 
 
-def test_item_7_hidden_consumers_leave_no_trace_in_what_speaks_for_them(toy, world) -> None:
-    """Turning all their outcomes round changes neither prototypes nor beliefs of the block's episode."""
+def test_item_7_hidden_blocks_leave_no_trace_in_what_speaks_for_them(toy, world) -> None:
+    """Turning all their outcomes round changes neither prototypes nor beliefs of their episode."""
     train, method = world(0), ExplainRec(toy, SCALE)
     before = method._grounded(None, train, train, RunContext(seed=3)).strangers
-    hidden = np.isin(train.batch.consumers.consumer_ids, before.consumers)
-    turned = replace(train, rating=np.where(hidden, 6 - train.rating, train.rating).astype(np.float32))
+    who = np.isin(train.batch.consumers.consumer_ids, before.consumers)
+    what = np.isin(train.batch.products.product_ids, before.products)
+    assert 0 < who.sum() < len(train)
+    assert 0 < what.sum() < len(train)
+    turned = replace(train, rating=np.where(who | what, 6 - train.rating, train.rating).astype(np.float32))
     after = method._grounded(None, turned, turned, RunContext(seed=3)).strangers
-    assert 0 < hidden.sum() < len(train)
     np.testing.assert_array_equal(after.consumers, before.consumers)
     np.testing.assert_array_equal(after.knowledge.preferences, before.knowledge.preferences)
     np.testing.assert_array_equal(after.knowledge.keys, before.knowledge.keys)
@@ -235,6 +237,9 @@ def test_item_7_hidden_consumers_leave_no_trace_in_what_speaks_for_them(toy, wor
     np.testing.assert_array_equal(
         after.collaborative.believe(asked).mean.numpy(), before.collaborative.believe(asked).mean.numpy()
     )
+    for rows, mine, other in zip(before.rows_of(train.batch), (who, what), (what, who), strict=True):
+        assert mine[rows].all()
+        assert not other[rows].any()
 
 
 def test_item_7_validation_rows_leave_no_trace_in_the_knowledge_base(toy, world, taught: ExplainRec) -> None:
@@ -277,6 +282,15 @@ def test_a_stranger_is_known_by_what_is_told_alone(world) -> None:
     assert np.isnan(made.numeric[rows]).all()
     np.testing.assert_array_equal(made.attributes, batch.consumers.attributes)
     np.testing.assert_array_equal(made.history_ids[~rows], batch.consumers.history_ids[~rows])
+
+
+def test_a_new_product_is_described_and_rated_by_nobody(world) -> None:
+    batch = world(0).batch
+    rows = np.arange(len(batch)) % 2 == 1
+    made = as_new(batch, rows).products
+    assert np.isnan(made.numeric[rows]).all()
+    np.testing.assert_array_equal(made.product_ids, batch.products.product_ids)
+    np.testing.assert_array_equal(made.content.index, batch.products.content.index)
 
 
 # Item 8: looks that are missing.
