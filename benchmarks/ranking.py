@@ -95,13 +95,13 @@ def main(
     folder.mkdir(parents=True, exist_ok=True)
     scored = {}
     for name, scores in rankings.items():
-        _write(folder / f"{name}.csv.gz", events, scores, part)
-        scored[name] = _score(bench, data, dataset, task, folder / f"{name}.csv.gz")
+        write_lists(folder / f"{name}.csv.gz", events, scores, part)
+        scored[name] = bench_score(bench, data, dataset, task, folder / f"{name}.csv.gz")
     peers = sorted((bench / "peers" / dataset / SPLITS[task] / task).glob("*.csv.gz"))
     rivals = {path.name.removesuffix(".csv.gz"): path for path in peers}
     rivals |= {name: folder / f"{name}.csv.gz" for name in rankings if task == "cold" and name != "ranker"}
     own = folder / "ranker.csv.gz"
-    compared = {name: _score(bench, data, dataset, task, "--compare", path, own) for name, path in rivals.items()}
+    compared = {name: bench_score(bench, data, dataset, task, "--compare", path, own) for name, path in rivals.items()}
     figures |= {"scored": scored, "ranker_minus": {name: answer["compare"] for name, answer in compared.items()}}
     name = f"lr_recsys/{task}-{dataset}"
     typer.echo(write_result(name, {"dataset": dataset, "split": SPLITS[task], "task": task, **figures}).read_text())
@@ -187,7 +187,7 @@ def product_texts(dataset: str, data: Path) -> dict[str, str]:
     return {product: f"{title}. {named.get(product, '')}" for product, title in titles.items()}
 
 
-def _write(path: Path, events: Events, scores: Scores, part: str) -> None:
+def write_lists(path: Path, events: Events, scores: Scores, part: str) -> None:
     """The top 100 of every consumer with an event in the part, best first."""
     consumers = np.unique(events.targets(part)["consumer"])
     lists = scores[consumers]
@@ -202,7 +202,7 @@ def _write(path: Path, events: Events, scores: Scores, part: str) -> None:
     pd.DataFrame(columns).to_csv(path, index=False)
 
 
-def _score(bench: Path, data: Path, dataset: str, task: str, *arguments: str | Path) -> dict[str, Any]:
+def bench_score(bench: Path, data: Path, dataset: str, task: str, *arguments: str | Path) -> dict[str, Any]:
     """The answer of the benchmark's script."""
     command = [sys.executable, str(bench / "score.py"), "--dataset", dataset, "--split", SPLITS[task], "--task", task]
     command += ["--data", str(data), *map(str, arguments)]

@@ -2,9 +2,10 @@
 
     python -m benchmarks.serving [--home DIR]
 
-Without a home one is made (`benchmarks/large_catalog.py`). Stages are timed in this process, one request after the
-other; HTTP is timed against a server of its own, with requests on a fixed clock (`benchmarks/latency.py`), client and
-server on one machine. Writes `benchmarks/results/serving/serving.json` and `stages.png`.
+Without a home one is made (`benchmarks/large_catalog.py`). Stages are the service's own (`services/stages.py`), timed
+in this process, one request after the other; HTTP is timed against a server of its own, with requests on a fixed clock
+(`benchmarks/latency.py`), client and server on one machine. Writes `benchmarks/results/serving/serving.json` and
+`stages.png`.
 """
 
 from __future__ import annotations
@@ -13,18 +14,22 @@ import asyncio
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
+from pydantic import BaseModel
 
 from benchmarks.latency import Config, measure_endpoint
 from benchmarks.record import write_result
 from features.settings import HostSettings
+
+if TYPE_CHECKING:
+    from services.runtime import Runtime
 
 N_REQUESTS = 100
 CANDIDATES = 100
@@ -32,31 +37,42 @@ KEEPS = (100, 200, 300, 500, 1_000, 2_000)
 FOLDER = "serving"
 
 
-@dataclass
-class Stopwatch:
-    """Milliseconds of named stages, request by request, by the clock and of processor time.
+class Recorder:
+    """The service's own spans, request by request, while it answers in this process."""
 
-    The two differ where other work shares the machine.
-    """
+    def __init__(self) -> None:
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+        from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-    times: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+        self._spans, self.provider = InMemorySpanExporter(), TracerProvider()
+        self.provider.add_span_processor(SimpleSpanProcessor(self._spans))
 
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Times what happens inside."""
-        start, busy = time.perf_counter(), time.thread_time()
-        yield
-        took = (time.perf_counter() - start) * 1000, (time.thread_time() - busy) * 1000
-        self.times.setdefault(name, []).append(took)
+    def stages(self, requests: Sequence[Callable[[], BaseModel]]) -> dict[str, dict[str, float]]:
+        """Milliseconds of each stage, of writing the answer, and of the whole: median and 99th percentile.
 
-    def summary(self) -> dict[str, dict[str, float]]:
-        """Median and 99th percentile of each stage, and the median of its processor time."""
+        `processor_p50_ms` of the whole differs from its median where other work shares the machine.
+        """
+        times: dict[str, list[float]] = {}
+        busy = []
+        for request in requests:
+            self._spans.clear()
+            started, started_busy = time.perf_counter(), time.thread_time()
+            answer = request()
+            answered = time.perf_counter()
+            answer.model_dump_json()
+            taken = {"whole": time.perf_counter() - started, "serialisation": time.perf_counter() - answered}
+            busy.append((time.thread_time() - started_busy) * 1000)
+            for span in self._spans.get_finished_spans():
+                nanoseconds = (span.end_time or 0) - (span.start_time or 0)
+                taken[span.name] = taken.get(span.name, 0.0) + nanoseconds / 1e9
+            for name, seconds in taken.items():
+                times.setdefault(name, []).append(seconds * 1000)
         summary = {}
-        for name, taken in self.times.items():
-            clock, busy = np.array(taken).T
-            p50, p99 = np.percentile(clock, [50, 99])
-            figures = {"p50_ms": p50, "p99_ms": p99, "processor_p50_ms": np.percentile(busy, 50)}
-            summary[name] = {key: round(float(value), 2) for key, value in figures.items()}
+        for name, all_of in times.items():
+            p50, p99 = np.percentile(all_of, [50, 99])
+            summary[name] = {"p50_ms": round(float(p50), 2), "p99_ms": round(float(p99), 2)}
+        summary["whole"]["processor_p50_ms"] = round(float(np.median(busy)), 2)
         return summary
 
 
@@ -94,89 +110,64 @@ def _measured(settings: HostSettings, seconds: float) -> dict[str, Any]:
         "products": len(runtime.product_ids),
         "opened_seconds": opened,
         "load_before": round(os.getloadavg()[0], 2),
-        "stages": {
-            f"score {CANDIDATES}": _stages_of_scoring(runtime, consumer_ids),
-            "recommend 10": _stages_of_recommending(runtime, consumer_ids),
-        },
-        "alone_per_second": _alone(runtime, consumer_ids),
-        "shortlist": _shortlist(runtime, consumer_ids),
+        "stages": _stages(runtime, consumer_ids),
+        "alone_per_second": alone(runtime, consumer_ids),
+        "shortlist": shortlist_recall(runtime, consumer_ids),
         "http": _http(settings, runtime.product_ids, consumer_ids, seconds),
         "load_after": round(os.getloadavg()[0], 2),
     }
 
 
-def _stages_of_scoring(runtime: Any, consumer_ids: Sequence[str]) -> dict[str, Any]:
-    rows = np.arange(min(CANDIDATES, len(runtime.product_ids)))
-    watch = Stopwatch()
-    for consumer_id in (*consumer_ids[:5], *consumer_ids):
-        with watch.stage("whole"):
-            answer = runtime.score(consumer_id, runtime.product_ids[: len(rows)])
-        with watch.stage("store"):
-            visit = runtime._visitors.visit(consumer_id, None)
-        with watch.stage("model"):
-            runtime._score(visit, rows)
-        with watch.stage("serialisation"):
-            answer.model_dump_json()
-    return watch.summary()
+def _stages(runtime: Runtime, consumer_ids: Sequence[str]) -> dict[str, dict[str, dict[str, float]]]:
+    from opentelemetry import trace
 
-
-def _stages_of_recommending(runtime: Any, consumer_ids: Sequence[str]) -> dict[str, Any]:
-    from services.reranking import model_key, rerank
     from services.schemas import RecommendRequest
-    from services.wishes import Wishes
 
-    watch = Stopwatch()
-    for consumer_id in (*consumer_ids[:5], *consumer_ids):
-        request = RecommendRequest(consumer_id=consumer_id)
-        with watch.stage("whole"):
-            answer = runtime.recommend(request)
-        with watch.stage("store"):
-            visit = runtime._visitors.visit(consumer_id, None)
-        with watch.stage("candidates"):
-            rows = runtime._shelf.candidates(None, visit.seen)
-            wishes = Wishes.of(request, runtime._shelf, rows)
-        with watch.stage("shortlist"):
-            kept = runtime._shortlist(visit, rows, wishes, request.k)
-        with watch.stage("model"):
-            scores = runtime._score(visit, rows[kept])
-        with watch.stage("order"):
-            shown = rerank(model_key(scores), wishes.take(kept).boost, None, (), request.k)
-        with watch.stage("reasons"):
-            for it in shown:
-                runtime._reasons_of(visit, runtime._shelf.product_id(int(rows[kept][it.place])))
-        with watch.stage("serialisation"):
-            answer.model_dump_json()
-    return watch.summary()
+    recorder, product_ids = Recorder(), runtime.product_ids[:CANDIDATES]
+    trace.set_tracer_provider(recorder.provider)
+    asked: dict[str, Callable[[str], BaseModel]] = {
+        f"score {CANDIDATES}": lambda it: runtime.score(it, product_ids),
+        "recommend 10": lambda it: runtime.recommend(RecommendRequest(consumer_id=it)),
+    }
+    measured = {}
+    for name, ask in asked.items():
+        for it in consumer_ids[:5]:
+            ask(it)
+        measured[name] = recorder.stages([partial(ask, it) for it in consumer_ids])
+    return measured
 
 
-def _alone(runtime: Any, consumer_ids: Sequence[str]) -> dict[str, float]:
+def alone(runtime: Runtime, consumer_ids: Sequence[str], seconds: float = 3.0) -> dict[str, float]:
     """What the parts would do by themselves, on one core: reads of the store, scorings of 100 products."""
     visit = runtime._visitors.visit(consumer_ids[0], None)
     rows = np.arange(min(CANDIDATES, len(runtime.product_ids)))
     return {
-        "store_reads": _per_second(lambda n: runtime._features.consumer(consumer_ids[n % len(consumer_ids)])),
-        "model_calls": _per_second(lambda n: runtime._held.score(visit.consumer.block, rows, None, visit.answered_at)),
+        "store_reads": _per_second(lambda n: runtime._features.consumer(consumer_ids[n % len(consumer_ids)]), seconds),
+        "model_calls": _per_second(
+            lambda n: runtime._held.score(visit.consumer.block, rows, None, visit.answered_at), seconds
+        ),
     }
 
 
-def _per_second(do: Callable[[int], object]) -> float:
+def _per_second(do: Callable[[int], object], seconds: float) -> float:
     start, n = time.perf_counter(), 0
-    while time.perf_counter() - start < 3:
+    while time.perf_counter() - start < seconds:
         do(n)
         n += 1
     return round(n / (time.perf_counter() - start), 1)
 
 
-def _shortlist(runtime: Any, consumer_ids: Sequence[str]) -> list[dict[str, float]]:
-    """By how many products the guess keeps: how many of the exact 100 and 10 best are among them."""
+def shortlist_recall(runtime: Runtime, consumer_ids: Sequence[str]) -> list[dict[str, float]]:
+    """By how many products the guess keeps: how many of the exact 100 and 10 best are among them; no guess, no rows."""
     from services.reranking import best_first
     from services.shortlist import shortlist
 
     everything, found = np.arange(len(runtime.product_ids)), {keep: ([], []) for keep in KEEPS}  # type: ignore[var-annotated]
     for consumer_id in consumer_ids:
         visit = runtime._visitors.visit(consumer_id, None)
-        exact = best_first(runtime._score(visit, everything))
-        guess = runtime._held.guess(visit.consumer.block)
+        exact = best_first(runtime._held.score(visit.consumer.block, everything, None, visit.answered_at))
+        if (guess := runtime._held.guess(visit.consumer.block)) is None:
+            return []
         for keep, (hundred, ten) in found.items():
             kept = shortlist(guess, keep, (), 10)
             hundred.append(np.isin(exact[:100], kept).mean())

@@ -177,6 +177,8 @@ class ServeSettings:
     """COUNTERPOINT_DRAIN: seconds between /readyz saying 503 and the listener closing, after SIGTERM."""
     cors: tuple[str, ...] = ()
     """COUNTERPOINT_CORS: origins, separated by commas, whose pages may call the service; none by default."""
+    traces: str = ""
+    """COUNTERPOINT_TRACES: a file, or the URL of a collector, that is told what answers spend their time on."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> ServeSettings:
@@ -192,6 +194,7 @@ class ServeSettings:
             store_timeout=_number(env, "COUNTERPOINT_STORE_TIMEOUT", cls.store_timeout, above=0),
             drain=_number(env, "COUNTERPOINT_DRAIN", cls.drain, least=0),
             cors=tuple(origin for origin in origins if origin),
+            traces=env.get("COUNTERPOINT_TRACES", ""),
         )
 
 

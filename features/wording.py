@@ -12,12 +12,20 @@ from pydantic import BaseModel, ConfigDict
 from features.types import Fact, RatingScale
 
 CATALOG_TIME = datetime(1970, 1, 1, tzinfo=UTC)
-"""Evidence time of what the catalog alone says: true before any interaction."""
+"""Evidence time of what the catalog alone says: true before any interaction, and of no age."""
 FACTS_PER_POLARITY = 6
 """More than become facets: the others can still meet an attribute or a taste when a pair is composed."""
 SAME_SOURCE = 4
 """At most this many of an entity's facts of one polarity come from the same source."""
 NEUTRAL_FACTS = 8
+
+
+def is_current(evidence_time: datetime | None, oldest: datetime | None) -> bool:
+    """Whether a statement counts where evidence from before `oldest` (None: no limit) does not.
+
+    What the catalog says never ages; what rests on nothing does not count under any limit.
+    """
+    return oldest is None or (evidence_time is not None and (evidence_time == CATALOG_TIME or evidence_time >= oldest))
 
 
 class Wording(BaseModel):

@@ -8,10 +8,10 @@ from dataclasses import replace
 from datetime import datetime
 
 from features.types import Explanation, Fact
-from features.wording import CATALOG_TIME, Wording
+from features.wording import CATALOG_TIME, Wording, is_current
 from models.explanations.insights import Insights
 from models.explanations.live import LiveExplainer, Worded
-from models.explanations.published import Published, is_fresh
+from models.explanations.published import Published
 from models.release import ReleaseTexts
 from services.schemas import EXPIRED, NONE, FactOut, ProductArgument, Reason, TasteMet
 from services.sources import oldest
@@ -64,7 +64,7 @@ class Reasons:
         """As `of`, worded by the language model within so many seconds; failing that, as `of`, and why."""
         worded = self._live.explain(consumer_id, product_id, at, seconds) if self._live else Worded((), NOBODY)
         limit = oldest(at, self._text_days)
-        if worded.texts and not all(is_fresh(text, limit) for text in worded.texts):
+        if not all(is_current(text.evidence_time, limit) for text in worded.texts):
             return self.of(consumer_id, product_id, at), TOO_OLD
         if worded.texts:
             return tuple(self._reason(text, at) for text in worded.texts), None
@@ -83,7 +83,7 @@ class Reasons:
                 evidence_age_seconds=age_seconds(_dated(_latest(it.facts)), at),
             )
             for it in self._insights.arguments(product_id)
-            if limit is None or ((time := _latest(it.facts)) is not None and time >= limit)
+            if is_current(_latest(it.facts), limit)
         )
 
     def meetings(self, product_id: str) -> tuple[TasteMet, ...]:

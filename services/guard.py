@@ -25,6 +25,7 @@ from services.metrics import metrics
 from services.pages import MakePage, Page, metrics_page
 from services.pressure import Drain, Places, closing, seconds_for, too_late
 from services.problems import MEDIA_TYPE, Kind, Problem, Refusal, problem_of
+from services.stages import keep_traces, request_span
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ class Guard:
             pages: gives what a GET of some paths answers, in place of the service.
         """
         settings = settings or ServeSettings.from_environment()
+        keep_traces(settings.traces)
         self._app, self._deadline = app, settings.deadline
         self._pages = {"/metrics": metrics_page, **pages()}
         self._access = Access(KeyFile(settings.keys), settings.rate)
@@ -75,15 +77,17 @@ class Guard:
     async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
         route, started = route_of(scope["method"], scope["path"]), time.perf_counter()
         answer = _Answer(scope, send, self._drain)
-        try:
-            await self._pass(scope, receive, answer, route)
-        except Refusal as refusal:
-            await answer.problem(refusal.problem)
-        except Exception:
-            logger.exception("a request met an exception")
-            await answer.problem(problem_of(HTTPStatus.INTERNAL_SERVER_ERROR, b""))
-        finally:
-            _account(scope, route, answer, time.perf_counter() - started)
+        with request_span(route.path, route.method or "other") as span:
+            try:
+                await self._pass(scope, receive, answer, route)
+            except Refusal as refusal:
+                await answer.problem(refusal.problem)
+            except Exception:
+                logger.exception("a request met an exception")
+                await answer.problem(problem_of(HTTPStatus.INTERNAL_SERVER_ERROR, b""))
+            finally:
+                span.set_attribute("http.response.status_code", answer.status)
+                _account(route, answer, time.perf_counter() - started)
 
     async def _pass(self, scope: Scope, receive: Receive, answer: _Answer, route: Route) -> None:
         self._access.admit(scope, route)
@@ -166,7 +170,7 @@ class _Answer:
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
 
-def _account(scope: Scope, route: Route, answer: _Answer, seconds: float) -> None:
+def _account(route: Route, answer: _Answer, seconds: float) -> None:
     """Counts a request and writes its line; the log names the route, since a path may hold a consumer's id."""
     count, method = metrics(), route.method or "other"
     count.requests.labels(route.path, method, str(answer.status)).inc()

@@ -23,6 +23,7 @@ class Metrics:
 
     requests: Counter
     seconds: Histogram
+    stage_seconds: Histogram
     in_work: Gauge
     refusals: Counter
     store_reads: Counter
@@ -39,6 +40,9 @@ def metrics() -> Metrics:
     return Metrics(
         requests=Counter("counterpoint_requests_total", "Requests answered.", ("route", "method", "status")),
         seconds=Histogram("counterpoint_request_seconds", "From header to answer.", ("route",), buckets=SECONDS),
+        stage_seconds=Histogram(
+            "counterpoint_stage_seconds", "Of an answer, by what they went into.", ("stage",), buckets=SECONDS
+        ),
         in_work=Gauge("counterpoint_requests_in_work", "Requests in work now.", multiprocess_mode="livesum"),
         refusals=Counter("counterpoint_refusals_total", "Requests answered by a problem.", ("kind",)),
         store_reads=Counter("counterpoint_store_reads_total", "Reads of the online store.", ("outcome",)),

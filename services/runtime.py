@@ -8,6 +8,7 @@ online store fails; popularity if the model fails; no reasons if they fail. Each
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -50,6 +51,7 @@ from services.schemas import (
 from services.shelf import Shelf
 from services.shortlist import shortlist
 from services.sources import OnlineFeatures
+from services.stages import stage
 from services.visit import Visit
 from services.visitors import FeatureSource, Visitors
 from services.wishes import Wishes
@@ -129,13 +131,16 @@ class Runtime:
     def answer(self, visit: Visit, request: RecommendRequest) -> RecommendResponse:
         """As `recommend`, for someone who is known already."""
         left_out = {*request.exclude_ids, *(visit.seen if request.exclude_seen else ())}
-        rows = self._shelf.candidates(request.filter, left_out)
-        wishes = Wishes.of(request, self._shelf, rows)
-        kept = self._shortlist(visit, rows, wishes, request.k)
+        with stage("candidates"):
+            rows = self._shelf.candidates(request.filter, left_out)
+            wishes = Wishes.of(request, self._shelf, rows)
+        with stage("shortlist"):
+            kept = self._shortlist(visit, rows, wishes, request.k)
         considered, rows, wishes = len(rows), rows[kept], wishes.take(kept)
         pairs = self._pairs(visit, rows)
         scores = self._score(visit, rows, pairs)
-        shown = rerank(model_key(scores), wishes.boost, wishes.spread, wishes.pins, request.k)
+        with stage("order"):
+            shown = rerank(model_key(scores), wishes.boost, wishes.spread, wishes.pins, request.k)
         added = self._contributions(visit, rows, pairs, [it.place for it in shown]) if request.contributions else ()
         items = tuple(
             Recommended(
@@ -200,11 +205,13 @@ class Runtime:
         """Scores and both reasons of one pair; a live answer that does not come falls back on the release's."""
         visit = self._visitors.visit(request.consumer_id, None)
         (item,) = self._items(visit, [request.product_id])
-        reasons, note = self._reasons_of(visit, request.product_id), None
+        note = None
         if request.explanations == "live":
             reasons, note = self._reasons.worded_now(
                 visit.consumer_id, request.product_id, visit.answered_at, request.seconds
             )
+        else:
+            reasons = self._reasons_of(visit, request.product_id)
         return ExplainResponse(item=item, reasons=reasons, note=note, **visit.about(self.release))
 
     def feedback(self, request: FeedbackRequest) -> FeedbackResponse:
@@ -276,7 +283,8 @@ class Runtime:
         if not len(rows):
             return Scores(none, none)
         try:
-            return self._held.score(visit.consumer.block, rows, pairs, visit.answered_at)
+            with stage("model"):
+                return self._held.score(visit.consumer.block, rows, pairs, visit.answered_at)
         except Exception:  # a broken model must not leave a page without products
             visit.failed("the model failed; products are in order of popularity")
             return Scores(none, none)
@@ -301,7 +309,8 @@ class Runtime:
         try:
             places = np.array(shown, np.intp)
             batch = self._batch(visit, rows[places], None if pairs is None else pairs.take(places))
-            added = contributions(self._recommender, batch)
+            with stage("contributions"):
+                added = contributions(self._recommender, batch)
         except Exception:  # as for the scores
             visit.failed("the contributions could not be computed")
             return ()
@@ -318,7 +327,8 @@ class Runtime:
             return None
         product_ids = [self._shelf.product_id(rows[n]) for n in places]
         try:
-            found = self._features.pairs(visit.consumer_id, product_ids)
+            with stage("store"):
+                found = self._features.pairs(visit.consumer_id, product_ids)
         except Exception:  # as for the consumer's features
             visit.failed("the online store did not give the codes of the pair texts")
             return None
@@ -327,20 +337,22 @@ class Runtime:
         return PairBlock(replace(found.codes, index=index))
 
     def _product_score(self, scores: Scores, n: int, row: int) -> ProductScore:
-        product_id = self._shelf.product_id(row)
-        attention = zip(scores.fields, scores.attention[n], strict=True) if scores.fields else ()
-        return ProductScore(
+        # What is made here is valid; checking it again would cost as much as the model does.
+        product_id, click = self._shelf.product_id(row), _number(scores.click[n])
+        shares = zip(scores.fields, scores.attention[n].tolist(), strict=True) if scores.fields else ()
+        return ProductScore.model_construct(
             product_id=product_id,
             title=self._shelf.titles[product_id],
             rating=_number(scores.rating[n]),
-            click=_number(scores.click[n]),
-            attention=tuple(FieldAttention(field=name, share=float(share)) for name, share in attention),
-            note="no score" if np.isnan(scores.click[n]) else None,
+            click=click,
+            attention=tuple(FieldAttention.model_construct(field=name, share=share) for name, share in shares),
+            note="no score" if click is None else None,
         )
 
     def _reasons_of(self, visit: Visit, product_id: str) -> tuple[Reason, ...]:
         try:
-            return self._reasons.of(visit.consumer_id, product_id, visit.answered_at)
+            with stage("reasons"):
+                return self._reasons.of(visit.consumer_id, product_id, visit.answered_at)
         except Exception:  # a ranking without reasons is still a ranking
             visit.failed("the reasons could not be composed")
             return ()
@@ -363,4 +375,4 @@ def _live(settings: HostSettings) -> Callable[[Published], LiveExplainer]:
 
 
 def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
+    return float(value) if math.isfinite(value) else None

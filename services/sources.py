@@ -24,6 +24,7 @@ from features.batch import (
 )
 from features.settings import HostSettings
 from features.types import STANCES, RatingScale
+from features.wording import CATALOG_TIME
 from models.release import Release
 from services.schemas import PastRating
 
@@ -114,8 +115,8 @@ class AgeLimits:
         return _since(rows, oldest(now, self.feature_days))
 
     def texts(self, rows: ViewRows, now: datetime) -> ViewRows:
-        """Rows of what texts became."""
-        return _since(rows, oldest(now, self.text_days))
+        """Rows of what texts became; those that rest on the catalog alone have no age."""
+        return _since(rows, oldest(now, self.text_days), timeless=CATALOG_TIME)
 
 
 def oldest(now: datetime, days: float) -> datetime | None:
@@ -123,11 +124,17 @@ def oldest(now: datetime, days: float) -> datetime | None:
     return None if math.isinf(days) else now - timedelta(days=days)
 
 
-def _since(rows: ViewRows, time: datetime | None) -> ViewRows:
+def _since(rows: ViewRows, time: datetime | None, timeless: datetime | None = None) -> ViewRows:
     if time is None:
         return rows
-    first = np.datetime64(time.astimezone(UTC).replace(tzinfo=None), "us")
-    return replace(rows, index=np.where(rows.event_time >= first, rows.index, -1).astype(np.int32))
+    current = rows.event_time >= _naive(time)
+    if timeless is not None:
+        current |= rows.event_time == _naive(timeless)
+    return replace(rows, index=np.where(current, rows.index, -1).astype(np.int32))
+
+
+def _naive(time: datetime) -> np.datetime64:
+    return np.datetime64(time.astimezone(UTC).replace(tzinfo=None), "us")
 
 
 def absent_consumer(consumer_id: str) -> ConsumerBlock:

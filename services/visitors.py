@@ -13,6 +13,7 @@ from features.inbox import Feedback, Inbox
 from features.types import RatingScale
 from services.schemas import FeedbackRequest, PastRating
 from services.sources import ConsumerNow, absent_consumer, nobody, visitor
+from services.stages import stage
 from services.visit import Visit
 
 
@@ -40,6 +41,10 @@ class Visitors:
 
     def visit(self, consumer_id: str | None, history: Sequence[PastRating] | None) -> Visit:
         """A request of a known consumer, of an unknown one, or of one known by the ratings of the request alone."""
+        with stage("store"):
+            return self._visit(consumer_id, history)
+
+    def _visit(self, consumer_id: str | None, history: Sequence[PastRating] | None) -> Visit:
         if consumer_id is None:
             consumer = visitor(history or (), self._scale)
             return Visit(consumer, consumer.cold)

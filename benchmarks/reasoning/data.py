@@ -2,7 +2,8 @@
 
 - `amazon-beauty`: windows as published (`models/reasoning/windows.py`); a like is 4 stars or more. Descriptions and the
   profiles of 160 consumers were written by a large model; which reviews it saw is not known, so it may have seen tested
-  ones. Many consumers repeat another's whole sequence, labels included, which flatters whatever remembers.
+  ones. Many consumers repeat another's whole sequence, labels included, which flatters whatever remembers. Of pairs
+  that a consumer repeats, the latest counts.
 - `ml-1m`: the test part of the split that was made with the consumers' profiles, which draw on none of its pairs. It
   has no times. A consumer's pairs are shuffled; the first are the labelled history, others are targets. Consumers of
   train, valid and test differ. One-sentence summaries of all films were written by a large model from memory.
@@ -17,6 +18,7 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -86,17 +88,14 @@ class Corpus:
         known = [liked for consumer, liked in labels.items() if consumer != without]
         return sum(known), len(known)
 
-    @property
+    @cached_property
     def _labels(self) -> Mapping[str, Mapping[str, bool]]:
         """By product and consumer, what the training pairs and their histories say."""
-        if not hasattr(self, "_known"):
-            known: dict[str, dict[str, bool]] = defaultdict(dict)
-            for pair in self.train:
-                for product, liked in (*pair.history, (pair.product, pair.liked)):
-                    known[product][pair.consumer] = liked
-            object.__setattr__(self, "_known", known)
-        found: Mapping[str, Mapping[str, bool]] = self._known  # type: ignore[attr-defined]
-        return found
+        known: dict[str, dict[str, bool]] = defaultdict(dict)
+        for pair in self.train:
+            for product, liked in (*pair.history, (pair.product, pair.liked)):
+                known[product][pair.consumer] = liked
+        return known
 
 
 def load(name: str, data: Path) -> Corpus:
@@ -153,13 +152,18 @@ def _with_all_of_the_rarer(pairs: list[Pair]) -> list[Pair]:
 
 
 def _windows(path: Path) -> list[list[Pair]]:
-    """Pairs of train, valid and test: each consumer's third last, second last and last event, after those before it."""
-    events: dict[str, list[tuple[str, bool]]] = defaultdict(list)
+    """Pairs of train, valid and test: each consumer's third last, second last and last event, after those before it.
+
+    Of a repeated pair the latest event counts, or a tested pair would be among those that are learned from.
+    """
+    events: dict[str, dict[str, bool]] = defaultdict(dict)
     with path.open(encoding="utf-8") as file:
         for row in csv.DictReader(file):  # by consumer and time
-            events[row["user"]].append((row["item"], float(row["rating"]) >= LIKED_FROM))
+            events[row["user"]].pop(row["item"], None)
+            events[row["user"]][row["item"]] = float(row["rating"]) >= LIKED_FROM
     made: dict[str, list[Pair]] = {part: [] for part in PARTS}
-    for consumer, seen in events.items():
+    for consumer, labels in events.items():
+        seen = list(labels.items())
         for part, window in windows(len(seen), WINDOW).items():
             history = tuple(seen[place] for place in window.history)
             made[part].append(Pair(consumer, history, *seen[window.target]))

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.reasoning.data import Corpus, shots_of
+from benchmarks.reasoning.data import Corpus, Pair, shots_of
 from features.types import content_hash
 from models.base import Progress
 from models.lora.low_rank import LoraConfig
@@ -24,7 +24,7 @@ PROMPT = PromptConfig(history=3, profile_words=24, description_words=10, rationa
 LORA = LoraConfig(modules=("q_proj", "k_proj", "v_proj", "o_proj"), layers=6, epochs=3, patience=2)
 N_CHECK = 48
 """Validation pairs that choose an epoch, the others are not scored."""
-N_WRITTEN = 24
+N_WRITTEN = 20
 """Test pairs whose rationales are written out."""
 
 
@@ -131,7 +131,7 @@ def _made(corpus: Corpus, variant: Variant, seed: int, base: Path, part: Path, p
     )
 
 
-def checked(corpus: Corpus) -> list[Any]:
+def checked(corpus: Corpus) -> list[Pair]:
     """The validation pairs that choose epochs: all of the rarer kind, up to half, and others."""
     liked = shots_of(corpus.valid)
     n = min(N_CHECK, most_shots(liked))

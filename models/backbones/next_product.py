@@ -25,7 +25,7 @@ from models.backbones.blend import Blend, BlendConfig, Lists
 from models.backbones.experts import ByPlace, ByTime, Content, Expert, Popularity, Unseen
 from models.backbones.histories import Histories, Scores
 from models.backbones.neighbours import AlikeConsumers, Ease, Transitions
-from models.backbones.sequence import Sequence, SequenceConfig
+from models.backbones.sequences.expert import Sequence, SequenceConfig
 from models.base import MethodConfig, RunContext
 
 DAY = 86_400.0

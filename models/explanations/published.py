@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from features.records import from_frame
 from features.types import STANCES, EntityKind, Explanation, Facet, Fact, Stance
-from features.wording import Wording
+from features.wording import Wording, is_current
 from models.explanations.compose import ComposeConfig, Side, compose
 from models.explanations.fewshot import template
 from models.explanations.gates import TEMPLATE
@@ -43,8 +43,9 @@ class _Described:
         """The same without facets and opinions that rest on older evidence; what something is does not age."""
         if oldest is None:
             return self
-        kept = [n for n, facet in enumerate(self.side.facets) if facet.evidence_time >= oldest]
-        facts = {it.fact_id: it for it in self.side.facts.values() if it.evidence_time >= oldest or it.polarity == 0}
+        kept = [n for n, facet in enumerate(self.side.facets) if is_current(facet.evidence_time, oldest)]
+        known = (it for it in self.side.facts.values() if it.polarity == 0 or is_current(it.evidence_time, oldest))
+        facts = {fact.fact_id: fact for fact in known}
         side = replace(self.side, facets=tuple(self.side.facets[n] for n in kept), facts=facts)
         return _Described(side, None if self.vectors is None else self.vectors[kept])
 
@@ -86,7 +87,7 @@ class Published:
         `oldest`: what rests on evidence from before does not count; None sets no limit.
         """
         of_pair = self._written.get(consumer_id, {}).get(product_id, {})
-        written = {stance: text for stance, text in of_pair.items() if is_fresh(text, oldest)}
+        written = {stance: text for stance, text in of_pair.items() if is_current(text.evidence_time, oldest)}
         composed: tuple[Explanation, ...] = ()
         if len(written) < len(STANCES):
             composed = self._composed(consumer_id, product_id, oldest)
@@ -105,11 +106,6 @@ def in_template_words(texts: ReleaseTexts, wording: Wording) -> ReleaseTexts:
     facts = {fact.fact_id: fact for fact in from_frame(texts.facts, Fact)}
     said = [template(facts[ids[0]], wording) for ids in texts.facets["fact_ids"]]
     return replace(texts, facets=texts.facets.assign(text=said, model=TEMPLATE), pair_texts=texts.pair_texts.iloc[:0])
-
-
-def is_fresh(text: Explanation, oldest: datetime | None) -> bool:
-    """Whether a text rests on evidence that is known to be recent enough."""
-    return oldest is None or (text.evidence_time is not None and text.evidence_time >= oldest)
 
 
 def _described(texts: ReleaseTexts, facts: list[Fact]) -> dict[tuple[EntityKind, str], _Described]:
@@ -134,8 +130,8 @@ def _facets(frame: pd.DataFrame) -> dict[tuple[EntityKind, str], tuple[tuple[Fac
         return {}
     vectors = np.stack([np.asarray(vector, np.float32) for vector in frame["vector"]])
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
-    found = {}
-    for (kind, entity_id), rows in frame.reset_index(drop=True).groupby(["entity_kind", "entity_id"], sort=False):
-        facets = tuple(from_frame(rows, Facet))
-        found[EntityKind(str(kind)), str(entity_id)] = (facets, vectors[rows.index.to_numpy()])
-    return found
+    facets = from_frame(frame, Facet)
+    places: dict[tuple[EntityKind, str], list[int]] = {}
+    for place, facet in enumerate(facets):
+        places.setdefault((facet.entity_kind, facet.entity_id), []).append(place)
+    return {entity: (tuple(facets[n] for n in own), vectors[own]) for entity, own in places.items()}

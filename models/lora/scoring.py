@@ -63,12 +63,20 @@ class Writer:
         self._network, self._end = Network(shape, weights, torch.device("cpu"), dtype, choices), end
 
     def write(self, prompts: Sequence[Prompt], max_tokens: int) -> list[list[int]]:
-        """New tokens after each prompt, up to the end's token (left out) or the limit."""
+        """New tokens after each prompt, up to the end's token (left out) or the limit.
+
+        What all prompts begin with is read once, and rows go on together: a step reads all weights, however few the
+        rows.
+        """
         written: list[list[int]] = [[] for _ in prompts]
-        for shared, rows in by_shared(prompts).items():
-            prefix, ids = self._network.prefix(shared), {row: list(prompts[row].own) for row in rows}
-            for chunk in _chunks(sorted(rows, key=lambda row: len(ids[row])), ids):
-                self._continue(chunk, ids, prefix, written, max_tokens)
+        if not prompts:
+            return written
+        texts = [prompt.tokens for prompt in prompts]
+        n_same = min([_n_common(texts), *(len(text) - 1 for text in texts)])
+        prefix = self._network.prefix(texts[0][:n_same])
+        ids = {row: text[n_same:] for row, text in enumerate(texts)}
+        for chunk in _chunks(sorted(ids, key=lambda row: len(ids[row])), ids):
+            self._continue(chunk, ids, prefix, written, max_tokens)
         return written
 
     def _continue(
@@ -92,6 +100,11 @@ class Writer:
             if all(ended):
                 return
             feed = [[token] for token in chosen]
+
+
+def _n_common(texts: Sequence[Sequence[int]]) -> int:
+    """How many first tokens all texts share."""
+    return next((n for n, column in enumerate(zip(*texts, strict=False)) if len(set(column)) > 1), min(map(len, texts)))
 
 
 def _chunks(rows: Sequence[int], ids: Mapping[int, Sequence[int]]) -> list[list[int]]:

@@ -89,7 +89,7 @@ class Student:
         share = self.config.decision_share
         return share * each[decides].mean() + (1 - share) * each[~decides].mean(), len(each)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def decide(self, rows: Sequence[Row], labels: Labels) -> Decisions:
         """The decision of each row at its decision's place, by the network as it is being trained, dropout aside."""
         self.network.eval()

@@ -94,7 +94,7 @@ class Trainer:
         """Mean loss per answer token of some rows, nothing learned."""
         network, size = self.student.network, self.student.config.batch_size
         network.eval()
-        with torch.inference_mode():
+        with torch.no_grad():  # what is kept of rows below the changed blocks may be trained on later
             parts = [self.student.loss(rows[n : n + size]) for n in range(0, len(rows), size)]
         network.train()
         return sum(float(loss) * count for loss, count in parts) / sum(count for _, count in parts)

@@ -99,3 +99,24 @@ def test_members_differ_in_what_dropout_leaves_out():
     members, rows = Members(network, 2), torch.ones(100, 1)
     assert not torch.equal(*members.train()(rows))
     assert torch.equal(*members.eval()(rows))
+
+
+def test_members_answer_alone_as_they_do_in_training_and_after_each_change():
+    members, (x, _) = Members(make, 3), problem()
+    for weight in (0.5, 2.0):
+        members.train()
+        with torch.no_grad():
+            members.get_parameter("0/weight").mul_(weight)
+        with torch.enable_grad():
+            expected = members(x).detach()
+        members.eval()
+        with torch.inference_mode():
+            assert torch.equal(members(x), expected)
+    members.load_state_dict({name: value * 3 for name, value in members.state_dict().items()})
+    with torch.no_grad():
+        loaded = members(x)
+    with torch.enable_grad():
+        assert torch.equal(loaded, members(x))
+    members.double()
+    with torch.no_grad():
+        assert members(x.double()).dtype == torch.float64

@@ -12,7 +12,7 @@ from models.backbones.blend import Blend, BlendConfig
 from models.backbones.experts import Expert
 from models.backbones.histories import Histories, Scores
 from models.backbones.next_product import NextProduct, NextProductConfig, already_had, standard_experts
-from models.backbones.sequence import SequenceConfig
+from models.backbones.sequences.expert import SequenceConfig
 from models.base import RunContext
 
 SMALL = NextProductConfig(

@@ -8,11 +8,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 
 from features.rows import EVENT_TIMESTAMP, ViewRows
 from features.settings import HostSettings
+from features.wording import CATALOG_TIME
 from models.release import ReleaseStore, ReleaseTexts
 from services.explain import Reasons
 from services.runtime import Runtime
@@ -35,6 +37,25 @@ def test_a_row_is_absent_from_the_moment_it_is_past_its_limit() -> None:
     assert kept(3) == [[0, 1, -1, 0], [0, 1, -1, 0]]
     assert kept(3, 1) == [[-1, 1, -1, -1], [0, 1, -1, 0]]
     assert kept(6) == [[-1, -1, -1, -1], [-1, 1, -1, -1]]
+
+
+def test_what_the_catalog_says_has_no_age(texts: ReleaseTexts) -> None:
+    rows = ViewRows(
+        pa.table({EVENT_TIMESTAMP: pa.array([datetime(1970, 1, 1)], pa.timestamp("us"))}), np.zeros(1, np.int32)
+    )
+    limits = AgeLimits(feature_days=2, text_days=4)
+    assert limits.texts(rows, NOW).index.tolist() == [0]
+    assert limits.features(rows, NOW).index.tolist() == [-1]
+    catalog = replace(
+        texts,
+        facts=texts.facts.assign(evidence_time=pd.Timestamp(CATALOG_TIME)),
+        facets=texts.facets.assign(evidence_time=pd.Timestamp(CATALOG_TIME)),
+        pair_texts=texts.pair_texts.assign(evidence_time=pd.Timestamp(CATALOG_TIME)),
+    )
+    limited, unlimited = Reasons(catalog, text_days=9), Reasons(catalog)
+    for pair in (("c1", "p2"), ("c1", "p1"), ("stranger", "p1")):
+        assert limited.of(*pair, NOW) == unlimited.of(*pair, NOW)
+    assert limited.arguments("p1", NOW) == unlimited.arguments("p1", NOW) != ()
 
 
 @pytest.mark.parametrize("pair", [("c1", "p2"), ("c1", "p1"), ("stranger", "p1")])

@@ -1,0 +1,84 @@
+"""Histories as the rows a sequence model reads: what is asked of it, and the stretches it learns from.
+
+Product numbers are shifted by 1, so that 0 is "nothing"; the latest event is at the right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.backbones.histories import Histories, Numbers
+
+MASK = -1
+"""Stands in a history for a product that is asked for (bidirectional encoders)."""
+
+
+class Asked(NamedTuple):
+    """B histories to be continued."""
+
+    history: Tensor  # (B, T) product numbers + 1; 0 where there is none, MASK where it is asked for
+    consumer: Tensor  # (B,) whose
+    events: Tensor  # (B,) how many events of the consumer are in or before the last column
+
+    def to(self, device: str) -> Asked:
+        """The same on a device."""
+        return Asked(*(part.to(device) for part in self))
+
+    @property
+    def known_events(self) -> Tensor:
+        """(B, T): how many events of the consumer are in or before each column."""
+        length = self.history.shape[1]
+        return self.events.unsqueeze(1) - torch.arange(length - 1, -1, -1, device=self.events.device)
+
+
+def asked(histories: Histories, length: int) -> Asked:
+    """The last `length` events of every consumer."""
+    sizes = np.diff(histories.start)
+    rows, consumer = histories.padded(length), np.arange(len(histories))
+    return Asked(torch.from_numpy(rows), torch.from_numpy(consumer), torch.from_numpy(sizes))
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """W stretches of histories, each of at least two events."""
+
+    rows: Numbers  # (W, length + 1)
+    consumer: Numbers  # (W,)
+    events: Numbers  # (W,) as in `Asked`
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @classmethod
+    def of(cls, histories: Histories, length: int, random: np.random.Generator) -> Self:
+        """The last events of each consumer, and earlier stretches.
+
+        Earlier stretches end at a random place and follow each other without a gap, so that over the epochs every event
+        is predicted from every distance to the window's start.
+        """
+        first, last = histories.start[:-1], histories.start[1:]
+        ends, consumers = [last], [np.arange(len(histories))]
+        end = last - random.integers(1, length + 1, len(histories))
+        while (open_ := np.flatnonzero(end - first > 1)).size:
+            ends.append(end[open_])
+            consumers.append(open_)
+            end = end - length
+        end, consumer = np.concatenate(ends), np.concatenate(consumers)
+        event = end[:, None] + np.arange(-length - 1, 0)
+        inside = event >= first[consumer][:, None]
+        rows = np.where(inside, np.append(histories.product, 0)[np.maximum(event, 0)] + 1, 0)
+        kept = inside.sum(1) > 1
+        return cls(rows[kept], consumer[kept], (end - first[consumer])[kept])
+
+    def batches(self, size: int) -> Iterator[Asked]:
+        """All windows in an order drawn from torch's generator; columns that all of a batch lack are left out."""
+        rows, consumer, events = map(torch.from_numpy, (self.rows, self.consumer, self.events))
+        for chosen in torch.split(torch.randperm(len(self)), size):
+            own = rows[chosen]
+            yield Asked(own[:, -int((own > 0).sum(1).max()) :], consumer[chosen], events[chosen])
