@@ -90,8 +90,8 @@ class ExplainRecConfig(MethodConfig):
     """Weight of the stars beside liking."""
     lambda_attributes: float = 0.2
     """Weight of preferences for attributes beside liking."""
-    lambda_agree: float = 0.3
-    """b: weight of the attribution's agreement with the decision (L_cons)."""
+    lambda_agree: float = 1.0
+    """b: weight of the cross-entropy of what the reasons alone say against the decision (L_cons)."""
     lambda_align: float = 0.1
     """c: weight of bringing looks and text of a product together (L_align)."""
     embedding_size: int = 32
@@ -461,10 +461,9 @@ class ExplainRec(Recommender):
             losses["rating"] = (output.rating - examples.rating[rows]).square().mean()
             losses["attributes"] = masked_cross_entropy(output.attributes, examples.preferred[rows])
         if parts.attribution:
-            # The decision stands; what evidence and ratings add up to is moved to its side.
-            decided = 2.0 * (output.click.detach() >= 0) - 1
+            # The decision stands; what the reasons alone add up to is moved to it, until no remainder is needed.
             reasons = output.ratings + output.cells.total + output.prior
-            losses["agree"] = functional.softplus(-decided * reasons).mean()
+            losses["agree"] = functional.binary_cross_entropy_with_logits(reasons, output.click.detach().sigmoid())
         if parts.vision:
             numbers = torch.unique(examples.pairs.inputs.product[rows])
             losses["align"] = network.alignment(numbers[numbers > 0])
