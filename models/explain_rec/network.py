@@ -14,6 +14,8 @@ from models.explain_rec.knowledge import N_PRIOR
 from models.explain_rec.vision import Fusion
 
 N_NUMERIC = 20
+BOUND = 0.9
+"""Where reasons are shown, how much of them a remainder without reasons may take away or add: it never turns them."""
 
 
 class Parts(NamedTuple):
@@ -38,7 +40,7 @@ class Output(NamedTuple):
 
 
 class ExplainNetwork(nn.Module):
-    """Logit of liking = what ratings say + what evidence says + what prototypes say + a remainder.
+    """Logit of liking = what ratings say + what evidence says + what prototypes say + a remainder; where reasons are shown, a bounded one.
 
     Args:
         shelf: what is known of products in histories.
@@ -104,7 +106,10 @@ class ExplainNetwork(nn.Module):
         cells = self._cells(target, events, inputs.history, inputs.history_rating, known, attributes)
         prior = torch.zeros_like(ratings[:, 1]) if self.prior is None else self.prior(pairs.prior).squeeze(1)
         stars = ratings[:, 0] + rest[:, 0] if self.parts.multi_task else inputs.belief[:, 0]
-        click = ratings[:, 1] + cells.total + prior + rest[:, 1]
+        reasons, remainder = ratings[:, 1] + cells.total + prior, rest[:, 1]
+        if self.parts.attribution:
+            remainder = BOUND * reasons.abs() * remainder.tanh()
+        click = reasons + remainder
         return Output(stars.sigmoid(), click, opinion, ratings[:, 1], prior, cells, preferences)
 
     def alignment(self, products: Tensor) -> Tensor:

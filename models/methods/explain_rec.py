@@ -90,7 +90,7 @@ class ExplainRecConfig(MethodConfig):
     """Weight of the stars beside liking."""
     lambda_attributes: float = 0.2
     """Weight of preferences for attributes beside liking."""
-    lambda_agree: float = 1.0
+    lambda_agree: float = 0.1
     """b: weight of the cross-entropy of what the reasons alone say against the decision (L_cons)."""
     lambda_align: float = 0.1
     """c: weight of bringing looks and text of a product together (L_align)."""
