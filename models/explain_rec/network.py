@@ -40,7 +40,9 @@ class Output(NamedTuple):
 
 
 class ExplainNetwork(nn.Module):
-    """Logit of liking = what ratings say + what evidence says + what prototypes say + a remainder; where reasons are shown, a bounded one.
+    """Logit of liking = what ratings say + what evidence adds + what prototypes add + a remainder.
+
+    Where reasons are shown, the remainder is bounded by them.
 
     Args:
         shelf: what is known of products in histories.

@@ -32,7 +32,7 @@ def toy() -> ExplainRecConfig:
     return ExplainRecConfig(
         hidden=16, embedding_size=8, dropout=0.0, batch_size=128, learning_rate=2e-2, epochs=8, patience=8,
         knowledge=KnowledgeConfig(prototypes=4, min_support=2, shrink=5.0),
-        collaborative=CollaborativeConfig(rank=2, chains=1, sweeps=40, burn_in=15, samples=8, folds=2, starts=(0.3,)),
+        collaborative=CollaborativeConfig(rank=2, chains=1, sweeps=20, burn_in=8, samples=6, folds=2, starts=(0.3,)),
     )  # fmt: skip
 
 

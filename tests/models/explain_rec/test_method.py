@@ -26,7 +26,7 @@ from models.testing import SCALE, Conformance, rich_batch, rich_training_set
 TOY = ExplainRecConfig(
     hidden=16, embedding_size=8, dropout=0.0, batch_size=128, learning_rate=1e-2, epochs=6, patience=6,
     knowledge=KnowledgeConfig(prototypes=4, min_support=2),
-    collaborative=CollaborativeConfig(rank=4, chains=1, sweeps=60, burn_in=20, samples=10, folds=2, starts=(0.3,)),
+    collaborative=CollaborativeConfig(rank=4, chains=1, sweeps=40, burn_in=15, samples=8, folds=2, starts=(0.3,)),
 )  # fmt: skip
 OFF = {"attribution": False, "knowledge_base": False, "vision": False, "multi_task": False}
 LOOKS = VisualTable(
