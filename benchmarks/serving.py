@@ -80,6 +80,7 @@ def main(
     home: Annotated[str, typer.Option(help="A home with a live release; by default one is made.")] = "",
     products: Annotated[int, typer.Option(help="Of the home that is made.")] = 10_000,
     seconds: Annotated[float, typer.Option(help="Of each HTTP measurement.")] = 20.0,
+    workers: Annotated[int, typer.Option(help="Processes of the service that is asked over HTTP.")] = 2,
 ) -> None:
     """Measures and writes the files."""
     from flows.workspace import prepare_environment
@@ -92,13 +93,13 @@ def main(
             from benchmarks.large_catalog import CatalogSize, build_home
 
             build_home(settings, CatalogSize(products=products))
-        result = _measured(settings, seconds)
+        result = _measured(settings, seconds, workers)
     path = write_result(f"{FOLDER}/serving", result)
     _draw(result["stages"], path.with_name("stages.png"))
     typer.echo(path.read_text(encoding="utf-8"))
 
 
-def _measured(settings: HostSettings, seconds: float) -> dict[str, Any]:
+def _measured(settings: HostSettings, seconds: float, workers: int) -> dict[str, Any]:
     from features.lake import Lake
     from services.recommend import open_live
 
@@ -113,7 +114,7 @@ def _measured(settings: HostSettings, seconds: float) -> dict[str, Any]:
         "stages": _stages(runtime, consumer_ids),
         "alone_per_second": alone(runtime, consumer_ids),
         "shortlist": shortlist_recall(runtime, consumer_ids),
-        "http": _http(settings, runtime.product_ids, consumer_ids, seconds),
+        "http": {str(n): _http(settings, runtime.product_ids, consumer_ids, seconds, n) for n in sorted({1, workers})},
         "load_after": round(os.getloadavg()[0], 2),
     }
 
@@ -179,7 +180,7 @@ def shortlist_recall(runtime: Runtime, consumer_ids: Sequence[str]) -> list[dict
 
 
 def _http(
-    settings: HostSettings, product_ids: Sequence[str], consumer_ids: Sequence[str], seconds: float
+    settings: HostSettings, product_ids: Sequence[str], consumer_ids: Sequence[str], seconds: float, workers: int
 ) -> list[dict[str, Any]]:
     """Latencies at a rate of requests a second. A service that falls behind shows it: see `benchmarks/latency.py`."""
     import httpx
@@ -203,7 +204,7 @@ def _http(
                 measured.append({"rate": rate, "explanations": bodies[0].get("explanations", ""), **asdict(latency)})
         return measured
 
-    with running_service(settings, settings.home / "serving.log") as url:
+    with running_service(settings, settings.home / "serving.log", workers=workers) as url:
         return asyncio.run(measure(url))
 
 

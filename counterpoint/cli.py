@@ -286,11 +286,12 @@ def rollback(as_json: JsonOption = False) -> None:
 def serve(
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 3000,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    workers: Annotated[int, typer.Option(min=1, help="Processes that answer, each with the products in memory.")] = 1,
 ) -> None:
     """Serve the live release over HTTP; on other than loopback addresses only once there are API keys."""
     from counterpoint.server import serve_here
 
-    serve_here(open_settings(), host, port)
+    serve_here(open_settings(), host, port, workers)
 
 
 @app.command()
@@ -346,13 +347,15 @@ def score(
 @app.command()
 def status(as_json: JsonOption = False) -> None:
     """What was done, what it cost, and which release is live."""
-    from counterpoint.status import read_status, show_status
+    from counterpoint.status import show_status
+    from models.status import read_status
 
-    state = read_status(open_settings())
+    settings = open_settings()
+    state = read_status(settings)
     if as_json:
         typer.echo(state.model_dump_json(indent=1))
     else:
-        show_status(state)
+        show_status(state, settings.home)
 
 
 @app.command()

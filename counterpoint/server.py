@@ -18,8 +18,14 @@ SERVICE = "services.recommend:RecommendService"
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def serve_here(settings: HostSettings, host: str, port: int) -> None:
+def serve_here(settings: HostSettings, host: str, port: int, workers: int = 1) -> None:
     """Replaces this process by the server.
+
+    Args:
+        settings: of the home whose live release is served.
+        host: address to listen on.
+        port: to listen on.
+        workers: processes that answer, each with the products in its own memory.
 
     Raises:
         ReleaseError: nothing was released yet.
@@ -29,11 +35,11 @@ def serve_here(settings: HostSettings, host: str, port: int) -> None:
     _require_release(settings)
     os.chdir(ROOT)
     command = _command(host, port)
-    os.execvpe(command[0], command, _environment(settings))
+    os.execvpe(command[0], command, _environment(settings, workers))
 
 
 @contextmanager
-def running_service(settings: HostSettings, log: Path, patience: float = 90.0) -> Iterator[str]:
+def running_service(settings: HostSettings, log: Path, patience: float = 90.0, workers: int = 1) -> Iterator[str]:
     """Runs the service on a free port for the duration of a `with` block; gives its base URL.
 
     Raises CounterpointError if it is not ready in time, naming the log file.
@@ -45,7 +51,7 @@ def running_service(settings: HostSettings, log: Path, patience: float = 90.0) -
         process = subprocess.Popen(
             _command("127.0.0.1", port),
             cwd=ROOT,
-            env=_environment(settings),
+            env=_environment(settings, workers),
             stdout=output,
             stderr=subprocess.STDOUT,
         )
@@ -86,9 +92,12 @@ def _command(host: str, port: int) -> list[str]:
     return [sys.executable, "-m", "bentoml", "serve", SERVICE, "--host", host, "--port", str(port)]
 
 
-def _environment(settings: HostSettings) -> dict[str, str]:
+def _environment(settings: HostSettings, workers: int) -> dict[str, str]:
+    given = os.environ.get("BENTOML_CONFIG_OPTIONS", "")
+    options = f"{given} services.counterpoint.workers={workers}".strip() if workers > 1 else given
     return {
         **os.environ,
+        **({"BENTOML_CONFIG_OPTIONS": options} if options else {}),
         "COUNTERPOINT_HOME": str(settings.home),
         "COUNTERPOINT_ONLINE_STORE": settings.online_store,
         "COUNTERPOINT_REDIS": settings.redis_url,

@@ -20,6 +20,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from features.stage_records import StageRecord, read_record
 from features.types import content_hash
 
 logger = logging.getLogger(__name__)
@@ -34,24 +35,6 @@ class StageResult(BaseModel):
     """Base of what stages return: small, typed, kept as JSON."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class StageRecord(BaseModel):
-    """What is remembered of a finished stage."""
-
-    model_config = ConfigDict(frozen=True)
-
-    stage: str
-    made_from: str
-    seconds: float
-    peak_memory_mb: float
-    """Peak resident memory of the process up to the stage's end."""
-    finished_at: datetime
-    commit: str = ""
-    """Of the code that did the work (`code_commit`)."""
-    skipped: bool = False
-    """Whether the last run found it done."""
-    result: dict[str, object]
 
 
 @cache
@@ -81,10 +64,7 @@ class StageLog:
 
     def read(self, stage: str) -> StageRecord | None:
         """The record of a stage, or None if it never finished."""
-        try:
-            return StageRecord.model_validate_json((self.folder / f"{stage}.json").read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValidationError):
-            return None
+        return read_record(self.folder, stage)
 
     def write(self, record: StageRecord) -> None:
         """Replaces a stage's record atomically."""

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Self
@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from features.batch import FeatureBatch, ProductBlock, TrainingSet
-from features.errors import SettingError
+from features.batch import ConsumerBlock, FeatureBatch, ProductBlock, TrainingSet
+from features.errors import InputError, SettingError
 from features.prompt_texts import PromptTexts
 from features.types import RatingScale
 from features.visuals import VisualTable
@@ -85,6 +85,15 @@ class Scores:
     """(N, K): how much each of the K `fields` was attended to; rows sum to 1. Empty if there is none."""
 
 
+@dataclass(frozen=True)
+class AttributeLevel:
+    """How much one consumer cares for one attribute, 1 to 10."""
+
+    name: str
+    description: str
+    level: float
+
+
 class Recommender(ABC):
     """A method: made from its config, fitted once, then only scored."""
 
@@ -111,6 +120,27 @@ class Recommender(ABC):
     def hold(self, products: ProductBlock) -> Held:
         """The products made ready to be scored for one consumer after the other."""
         return Crossed(self, products)
+
+    def additive(self, batch: FeatureBatch) -> Mapping[str, NDArray[np.float32]] | None:
+        """Parts (N,) of the log odds of liking, by name, that add up to them exactly; None if the method is no sum."""
+        return None
+
+    def levels(self, consumer: ConsumerBlock) -> tuple[AttributeLevel, ...]:
+        """Of one consumer, how much each attribute counts; empty for a method without attributes."""
+        return ()
+
+    def adjusted(self, levels: Mapping[str, float]) -> Self:
+        """The same method with attributes of every consumer at these levels; the others stay where they are.
+
+        Raises:
+            InputError: there is no such attribute, or the level is off the scale.
+        """
+        if levels:
+            raise InputError(
+                f"The attribute {min(levels)!r} was set, but the method {self.name} has no attributes.",
+                remedy="Leave attributes out, or release a method that has some, such as guided.",
+            )
+        return self
 
     @abstractmethod
     def save(self, folder: Path) -> None:

@@ -1,14 +1,15 @@
 """What each part of the input contributes to a score: the score, less the score with that part missing.
 
-Missing is what training made a normal case of: an unknown id, an absent number, an empty history, no facet. The
-contributions of one pair do not add up to its score, since parts overlap and work together; attention weights, which
-do add up, say what the network looked at and not what it made of it.
+A method that is a sum says so itself (`Recommender.additive`): its parts are exact, and add up. For the others, missing
+is what training made a normal case of: an unknown id, an absent number, an empty history, no facet. The contributions
+of one pair then do not add up to its score, since parts overlap and work together; attention weights, which do add up,
+say what the network looked at and not what it made of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +20,31 @@ from models.base import Recommender
 from models.metrics.deletion import filled_slots, without
 
 
-def contributions(recommender: Recommender, batch: FeatureBatch) -> dict[str, NDArray[np.float32]]:
-    """Of each part, how much higher the probability of liking is with it than without: (N,) each.
+@dataclass(frozen=True, eq=False)
+class Added:
+    """What one part adds to the scores of N pairs."""
 
-    Where a method gives no probability, stars take its place. All variants are scored in one batch.
-    """
+    click: NDArray[np.float32]
+    """(N,) the probability of liking, less that without the part; stars where a method gives no probability."""
+    log_odds: NDArray[np.float32] | None = None
+    """(N,) the part's exact share of the log odds, where the method is a sum."""
+
+
+def contributions(recommender: Recommender, batch: FeatureBatch) -> dict[str, Added]:
+    """What each part adds, by name: a sum's own parts, else the parts of the input."""
+    parts = recommender.additive(batch)
+    if parts is None:
+        return {name: Added(values) for name, values in _left_out(recommender, batch).items()}
+    whole = np.sum(list(parts.values()), axis=0)
+    return {name: Added(_chance(whole) - _chance(whole - part), part) for name, part in parts.items()}
+
+
+def _chance(odds: NDArray[np.float32]) -> NDArray[np.float32]:
+    return (1 / (1 + np.exp(-odds.astype(np.float64)))).astype(np.float32)
+
+
+def _left_out(recommender: Recommender, batch: FeatureBatch) -> dict[str, NDArray[np.float32]]:
+    """Scores less the scores with a part missing; all variants are scored in one batch."""
     n = len(batch)
     tiled = batch.take(np.tile(np.arange(n), len(PARTS) + 1))
     for number, remove in enumerate(PARTS.values(), start=1):

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from features.types import Explanation, Fact
+from features.batch import ConsumerBlock
+from features.types import STANCES, EntityKind, Explanation, Fact
 from features.wording import CATALOG_TIME, Wording, is_current
 from models.explanations.insights import Insights
 from models.explanations.live import LiveExplainer, Worded
 from models.explanations.published import Published
+from models.explanations.reweighing import reweighed
 from models.release import ReleaseTexts
-from services.schemas import EXPIRED, NONE, FactOut, ProductArgument, Reason, TasteMet
+from services.schemas import EXPIRED, NONE, FactOut, ProductArgument, Reason, Taste, TasteMet
 from services.sources import oldest
 
 NOBODY = "there is no language model here"
@@ -46,17 +48,31 @@ class Reasons:
         """Products for which a text was written for exactly this consumer."""
         return self._published.written_for(consumer_id)
 
-    def of(self, consumer_id: str, product_id: str, at: datetime) -> tuple[Reason, ...]:
-        """The reasons for and against, with the facts they rest on; `at`: when they are asked for."""
+    def of(
+        self, consumer_id: str, product_id: str, at: datetime, left_out: Collection[str] | None = None
+    ) -> tuple[Reason, ...]:
+        """The reasons for and against, with the facts they rest on.
+
+        Args:
+            consumer_id: anybody.
+            product_id: any product.
+            at: when they are asked for.
+            left_out: as in `Published.of`.
+        """
         limit = oldest(at, self._text_days)
-        said: tuple[Explanation, ...] = self._published.of(consumer_id, product_id, limit)
+        said: tuple[Explanation, ...] = self._published.of(consumer_id, product_id, limit, left_out)
         if limit is not None and any(text.granularity == NONE for text in said):
-            unlimited = self._published.of(consumer_id, product_id)
+            unlimited = self._published.of(consumer_id, product_id, left_out=left_out)
             said = tuple(
                 replace(text, text="", granularity=EXPIRED) if was.granularity != text.granularity == NONE else text
                 for text, was in zip(said, unlimited, strict=True)
             )
         return tuple(self._reason(text, at) for text in said)
+
+    def reweighed(self, block: ConsumerBlock, weights: Mapping[str, float]) -> ConsumerBlock:
+        """A consumer's features after some of their facets got other weights. Raises InputError on an unknown one."""
+        side = self._published.side(EntityKind.CONSUMER, str(block.consumer_ids[0]))
+        return reweighed(block, side.facets, weights)
 
     def worded_now(
         self, consumer_id: str, product_id: str, at: datetime, seconds: float
@@ -84,6 +100,28 @@ class Reasons:
             )
             for it in self._insights.arguments(product_id)
             if is_current(_latest(it.facts), limit)
+        )
+
+    def consumers(self, starting: str) -> list[str]:
+        """Ids, in order, of all consumers of whom something is said and whose id begins so."""
+        sides = self._published.sides(EntityKind.CONSUMER)
+        return sorted(side.entity_id for side in sides if side.entity_id.startswith(starting))
+
+    def tastes(self, consumer_id: str, at: datetime) -> tuple[Taste, ...]:
+        """The facets of a consumer that are recent enough: attractors first, each stance in its order."""
+        limit, side = oldest(at, self._text_days), self._published.side(EntityKind.CONSUMER, consumer_id)
+        current = [facet for facet in side.facets if is_current(facet.evidence_time, limit)]
+        return tuple(
+            Taste(
+                facet_id=facet.facet_id,
+                stance=facet.stance,
+                text=facet.text,
+                weight=facet.weight,
+                model=facet.model,
+                facts=tuple(_fact_out(side.facts[it]) for it in facet.fact_ids if it in side.facts),
+                evidence_age_seconds=age_seconds(_dated(facet.evidence_time), at),
+            )
+            for facet in sorted(current, key=lambda facet: (STANCES.index(facet.stance), facet.rank))
         )
 
     def meetings(self, product_id: str) -> tuple[TasteMet, ...]:

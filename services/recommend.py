@@ -19,10 +19,11 @@ from bentoml.models import BentoModel
 from features.errors import CounterpointError, InputError, ReleaseError
 from features.settings import HostSettings, ServeSettings
 from models.release import ARTIFACT_FOLDER, ARTIFACT_NAME, ReleaseStore
+from models.status import Status, read_status
 from services.breaker import SparedFeatures
 from services.guard import Guard
 from services.live import LiveRuntime
-from services.openapi import document, endpoint_of
+from services.openapi import Endpoint, document, endpoint_of
 from services.pages import MakePage, Page, console_pages
 from services.releases import RELEASES, released
 from services.resources import RESOURCES, Resources
@@ -64,6 +65,7 @@ def artifact_folder(tag: str) -> Path:
 
 
 resources = Resources()
+STATUS = Endpoint("GET", "/v1/status", "What the home's last run did, what it cost, and what is live.", None, Status)
 
 
 def open_live(patience: float | None = None) -> Runtime:
@@ -145,7 +147,7 @@ class RecommendService:
 
 def _docs() -> Page:
     endpoints = [endpoint_of(api.route, api.func) for api in RecommendService.apis.values()]  # type: ignore[attr-defined]
-    return Page(json.dumps(document([*endpoints, *RESOURCES, RELEASES])).encode(), "application/json")
+    return Page(json.dumps(document([*endpoints, *RESOURCES, RELEASES, STATUS])).encode(), "application/json")
 
 
 def _releases() -> Page:
@@ -153,8 +155,12 @@ def _releases() -> Page:
     return Page(found.model_dump_json().encode(), "application/json")
 
 
+def _status() -> Page:
+    return Page(read_status(HostSettings.from_environment()).model_dump_json().encode(), "application/json")
+
+
 def _pages() -> dict[str, MakePage]:
-    return {**console_pages(), "/docs.json": cache(_docs), "/v1/releases": _releases}
+    return {**console_pages(), "/docs.json": cache(_docs), "/v1/releases": _releases, "/v1/status": _status}
 
 
 RecommendService.mount_asgi_app(resources.app)  # type: ignore[attr-defined]  # the decorator makes it a Service

@@ -14,10 +14,19 @@ from starlette.routing import Route
 from features.errors import CounterpointError, InputError
 from services.openapi import Endpoint
 from services.runtime import Runtime
-from services.schemas import ForgetResponse, InsightsResponse
+from services.schemas import ConsumerResponse, ConsumersResponse, ForgetResponse, InsightsResponse
 
 INSIGHTS, CONSUMER = "/v1/products/{product_id}/insights", "/v1/consumers/{consumer_id}"
+CONSUMERS = "/v1/consumers"
 RESOURCES = (
+    Endpoint(
+        "GET",
+        CONSUMERS,
+        "Consumers of whom something is said, by how their id begins (`?starting=`).",
+        None,
+        ConsumersResponse,
+    ),
+    Endpoint("GET", CONSUMER, "What is known of a consumer.", None, ConsumerResponse),
     Endpoint("GET", INSIGHTS, "What speaks for and against a product over all consumers.", None, InsightsResponse),
     Endpoint("DELETE", CONSUMER, "Forget a consumer, from the next answer on.", None, ForgetResponse),
 )
@@ -30,6 +39,8 @@ class Resources:
         self.app = Starlette(
             routes=[
                 Route(INSIGHTS, self._insights, methods=["GET"]),
+                Route(CONSUMERS, self._consumers, methods=["GET"]),
+                Route(CONSUMER, self._consumer, methods=["GET"]),
                 Route(CONSUMER, self._forget, methods=["DELETE"]),
             ]
         )
@@ -40,7 +51,13 @@ class Resources:
         self._runtime = runtime
 
     def _insights(self, request: Request) -> Response:
-        return self._answer(lambda runtime: runtime.insights(request.path_params["product_id"]))
+        return self._answer(lambda runtime: runtime.profiles.insights(request.path_params["product_id"]))
+
+    def _consumers(self, request: Request) -> Response:
+        return self._answer(lambda runtime: runtime.profiles.consumers(request.query_params.get("starting", "")))
+
+    def _consumer(self, request: Request) -> Response:
+        return self._answer(lambda runtime: runtime.profiles.consumer(request.path_params["consumer_id"]))
 
     def _forget(self, request: Request) -> Response:
         return self._answer(lambda runtime: runtime.forget(request.path_params["consumer_id"]))

@@ -8,7 +8,6 @@ online store fails; popularity if the model fails; no reasons if they fail. Each
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -23,16 +22,19 @@ from features.errors import InputError, ReleaseError, StoreError
 from features.inbox import Inbox
 from features.settings import HostSettings, ShortlistSettings
 from models.base import Recommender, Scores
-from models.contributions import contributions
+from models.contributions import Added, contributions
 from models.explanations.live import LiveExplainer
 from models.explanations.published import Published
+from models.held import Held
 from models.llm.client import TextEngine
 from models.release import Release, ReleaseStore, ReleaseTexts
 from models.released import open_artifact
 from services.audit import Audit, Record
 from services.explain import Reasons
+from services.profiles import Profiles
 from services.reranking import Places, model_key, rerank
 from services.schemas import (
+    AttributeOut,
     Contribution,
     ExplainRequest,
     ExplainResponse,
@@ -40,13 +42,13 @@ from services.schemas import (
     FeedbackResponse,
     FieldAttention,
     ForgetResponse,
-    InsightsResponse,
     ProductScore,
     Reason,
     Recommended,
     RecommendRequest,
     RecommendResponse,
     ScoreResponse,
+    number,
 )
 from services.shelf import Shelf
 from services.shortlist import shortlist
@@ -87,6 +89,7 @@ class Runtime:
         self._visitors = Visitors(features, inbox, release.scale)
         self._shelf = Shelf(features.products(list(titles)), titles)
         self._held = recommender.hold(self._shelf.products)
+        self.profiles = Profiles(release, self._shelf, reasons, self._visitors)
         self._shortlists, self._audit = shortlists or ShortlistSettings(), audit
 
     @classmethod
@@ -124,24 +127,29 @@ class Runtime:
         """The k best products with the reasons for and against each, best first.
 
         Raises:
-            InputError: a rule names an attribute that no product has.
+            InputError: a rule names an attribute that no product has, a weight a facet that the consumer has not, or an
+                attribute is set that the method does not know.
         """
         return self.answer(self._visitors.visit(request.consumer_id, request.history), request)
 
     def answer(self, visit: Visit, request: RecommendRequest) -> RecommendResponse:
         """As `recommend`, for someone who is known already."""
+        self._reweigh(visit, request)
+        recommender = self._recommender.adjusted(request.attributes)
+        held = self._held if recommender is self._recommender else recommender.hold(self._shelf.products)
         left_out = {*request.exclude_ids, *(visit.seen if request.exclude_seen else ())}
         with stage("candidates"):
             rows = self._shelf.candidates(request.filter, left_out)
             wishes = Wishes.of(request, self._shelf, rows)
         with stage("shortlist"):
-            kept = self._shortlist(visit, rows, wishes, request.k)
+            kept = self._shortlist(visit, rows, wishes, request.k, held)
         considered, rows, wishes = len(rows), rows[kept], wishes.take(kept)
         pairs = self._pairs(visit, rows)
-        scores = self._score(visit, rows, pairs)
+        scores = self._score(visit, rows, pairs, held)
         with stage("order"):
             shown = rerank(model_key(scores), wishes.boost, wishes.spread, wishes.pins, request.k)
-        added = self._contributions(visit, rows, pairs, [it.place for it in shown]) if request.contributions else ()
+        places = [it.place for it in shown]
+        added = self._contributions(visit, rows, pairs, places, recommender) if request.contributions else ()
         items = tuple(
             Recommended(
                 **dict(self._product_score(scores, it.place, int(rows[it.place]))),
@@ -160,11 +168,22 @@ class Runtime:
             considered=considered,
             ranked=len(rows),
             unmatched=wishes.unmatched,
+            attributes=self._levels(visit, recommender),
             **visit.about(self.release),
         )
         if self._audit and len(rows) and not answer.degraded and self._audit.wants_one():
             self._record(self._batch(visit, rows, pairs), request, answer)
         return answer
+
+    def _reweigh(self, visit: Visit, request: RecommendRequest) -> None:
+        """Gives the consumer's facets the weights that the request asks for."""
+        if not request.facets:
+            return
+        weights = {it.facet_id: it.weight for it in request.facets}
+        visit.left_out = frozenset(facet_id for facet_id, weight in weights.items() if weight == 0)
+        if not visit.causes:  # else nothing is known whose facets they could be
+            block = self._reasons.reweighed(visit.consumer.block, weights)
+            visit.consumer = replace(visit.consumer, block=block)
 
     def score(self, consumer_id: str, product_ids: Sequence[str]) -> ScoreResponse:
         """Scores of the products in the order given; an unknown product has none and says so."""
@@ -193,7 +212,7 @@ class Runtime:
         visit = self._visitors.visit(consumer_id, None)
         visit.answered_at = at
         rows = np.array([self._shelf.row[product_id] for product_id in product_ids], np.intp)
-        scores = self._score(visit, rows, self._pairs(visit, rows))
+        scores = self._score(visit, rows, self._pairs(visit, rows), self._held)
         if visit.causes:
             raise StoreError(
                 f"The consumer {consumer_id!r} could not be scored: {'; '.join(visit.causes)}.",
@@ -230,23 +249,6 @@ class Runtime:
         stored = self._visitors.keep(request)
         return FeedbackResponse(feedback_id=request.feedback_id, stored=stored, release_id=self.release.release_id)
 
-    def insights(self, product_id: str) -> InsightsResponse:
-        """What speaks for and against a product over all consumers. Raises InputError if it is unknown."""
-        row = self._shelf.row.get(product_id)
-        if row is None:
-            raise InputError(f"The product {product_id!r} is not in the release {self.release.release_id}.")
-        count, mean = self._shelf.ratings(row)
-        return InsightsResponse(
-            product_id=product_id,
-            title=self._shelf.titles[product_id],
-            release_id=self.release.release_id,
-            as_of=self.release.as_of,
-            ratings=count,
-            mean_rating=mean,
-            arguments=self._reasons.arguments(product_id, datetime.now(UTC)),
-            tastes=self._reasons.meetings(product_id),
-        )
-
     def forget(self, consumer_id: str) -> ForgetResponse:
         """Deletes the consumer's feedback and uses nothing of them any more. Raises StoreError."""
         self._visitors.forget(consumer_id)
@@ -257,19 +259,19 @@ class Runtime:
     def _items(self, visit: Visit, product_ids: Sequence[str]) -> tuple[ProductScore, ...]:
         known = [n for n, product_id in enumerate(product_ids) if product_id in self._shelf.row]
         rows = np.array([self._shelf.row[product_ids[n]] for n in known], np.intp)
-        scores = self._score(visit, rows, self._pairs(visit, rows))
+        scores = self._score(visit, rows, self._pairs(visit, rows), self._held)
         items = [ProductScore(product_id=it, rating=None, click=None, note=UNKNOWN_PRODUCT) for it in product_ids]
         for place, n in enumerate(known):
             items[n] = self._product_score(scores, place, int(rows[place]))
         return tuple(items)
 
-    def _shortlist(self, visit: Visit, rows: NDArray[np.intp], wishes: Wishes, k: int) -> Places:
+    def _shortlist(self, visit: Visit, rows: NDArray[np.intp], wishes: Wishes, k: int, held: Held) -> Places:
         """Places of the candidates that the model scores: all, unless there are many and it has a cheap guess."""
         everyone = np.arange(len(rows))
         if len(rows) <= self._shortlists.above:
             return everyone
         try:
-            guess = self._held.guess(visit.consumer.block)
+            guess = held.guess(visit.consumer.block)
         except Exception:  # as for the scores
             visit.failed("the model failed; products are in order of popularity")
             return everyone[: self._shortlists.keep]
@@ -277,14 +279,14 @@ class Runtime:
             return everyone
         return shortlist(guess[rows], max(self._shortlists.keep, k), wishes.groups, k)
 
-    def _score(self, visit: Visit, rows: NDArray[np.intp], pairs: PairBlock | None) -> Scores:
+    def _score(self, visit: Visit, rows: NDArray[np.intp], pairs: PairBlock | None, held: Held) -> Scores:
         """The model's scores, or NaN for all if it fails."""
         none = np.full(len(rows), np.nan, np.float32)
         if not len(rows):
             return Scores(none, none)
         try:
             with stage("model"):
-                return self._held.score(visit.consumer.block, rows, pairs, visit.answered_at)
+                return held.score(visit.consumer.block, rows, pairs, visit.answered_at)
         except Exception:  # a broken model must not leave a page without products
             visit.failed("the model failed; products are in order of popularity")
             return Scores(none, none)
@@ -300,8 +302,22 @@ class Runtime:
         except StoreError:
             logger.exception("an answer could not be recorded")
 
+    def _levels(self, visit: Visit, recommender: Recommender) -> tuple[AttributeOut, ...]:
+        """How much each attribute counts for this consumer."""
+        try:
+            levels = recommender.levels(visit.consumer.block)
+        except Exception:  # as for the scores
+            visit.failed("the levels of attributes could not be computed")
+            return ()
+        return tuple(AttributeOut(name=it.name, description=it.description, level=it.level) for it in levels)
+
     def _contributions(
-        self, visit: Visit, rows: NDArray[np.intp], pairs: PairBlock | None, shown: Sequence[int]
+        self,
+        visit: Visit,
+        rows: NDArray[np.intp],
+        pairs: PairBlock | None,
+        shown: Sequence[int],
+        recommender: Recommender,
     ) -> tuple[tuple[Contribution, ...], ...]:
         """Of each shown candidate, what each part of the input adds to its score."""
         if not shown:
@@ -310,18 +326,15 @@ class Runtime:
             places = np.array(shown, np.intp)
             batch = self._batch(visit, rows[places], None if pairs is None else pairs.take(places))
             with stage("contributions"):
-                added = contributions(self._recommender, batch)
+                added = contributions(recommender, batch)
         except Exception:  # as for the scores
             visit.failed("the contributions could not be computed")
             return ()
-        return tuple(
-            tuple(Contribution(part=part, click=float(values[n])) for part, values in added.items())
-            for n in range(len(shown))
-        )
+        return tuple(tuple(_contribution(part, it, n) for part, it in added.items()) for n in range(len(shown)))
 
     def _pairs(self, visit: Visit, rows: NDArray[np.intp]) -> PairBlock | None:
         """Codes of the pairs that have texts of their own; the store is asked for those only."""
-        written = self._reasons.written_for(visit.consumer_id)
+        written = self._reasons.written_for(visit.consumer_id) if visit.left_out is None else ()
         places = [n for n, row in enumerate(rows) if self._shelf.product_id(row) in written] if written else []
         if not places:
             return None
@@ -338,12 +351,12 @@ class Runtime:
 
     def _product_score(self, scores: Scores, n: int, row: int) -> ProductScore:
         # What is made here is valid; checking it again would cost as much as the model does.
-        product_id, click = self._shelf.product_id(row), _number(scores.click[n])
+        product_id, click = self._shelf.product_id(row), number(scores.click[n])
         shares = zip(scores.fields, scores.attention[n].tolist(), strict=True) if scores.fields else ()
         return ProductScore.model_construct(
             product_id=product_id,
             title=self._shelf.titles[product_id],
-            rating=_number(scores.rating[n]),
+            rating=number(scores.rating[n]),
             click=click,
             attention=tuple(FieldAttention.model_construct(field=name, share=share) for name, share in shares),
             note="no score" if click is None else None,
@@ -352,7 +365,7 @@ class Runtime:
     def _reasons_of(self, visit: Visit, product_id: str) -> tuple[Reason, ...]:
         try:
             with stage("reasons"):
-                return self._reasons.of(visit.consumer_id, product_id, visit.answered_at)
+                return self._reasons.of(visit.consumer_id, product_id, visit.answered_at, visit.left_out)
         except Exception:  # a ranking without reasons is still a ranking
             visit.failed("the reasons could not be composed")
             return ()
@@ -374,5 +387,7 @@ def _live(settings: HostSettings) -> Callable[[Published], LiveExplainer]:
     return lambda published: LiveExplainer(published, engine, settings.ledger_url)
 
 
-def _number(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
+def _contribution(part: str, added: Added, n: int) -> Contribution:
+    """What a part adds to the scores of the n-th pair."""
+    odds = None if added.log_odds is None else float(added.log_odds[n])
+    return Contribution(part=part, click=float(added.click[n]), log_odds=odds)

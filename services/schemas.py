@@ -5,12 +5,13 @@ BentoML's OpenAPI writer takes `example` of a model, not `examples` (a TypeError
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from features.batch import HISTORY_LENGTH
+from features.batch import HISTORY_LENGTH, N_FACETS
 from features.types import Stance
 from services.rules import Name, Rule
 
@@ -27,6 +28,11 @@ MAX_SECONDS = 8.0
 """Of a live explanation; less than the service's own deadline."""
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+
+
+def number(value: float) -> float | None:
+    """JSON has no NaN: null stands for it."""
+    return float(value) if math.isfinite(value) else None
 
 
 class _Request(BaseModel):
@@ -83,6 +89,13 @@ class Diversity(_Request):
     by: Name = Field(default=CONTENT, description="`content`: likeness of the texts. Else an attribute of the catalog.")
 
 
+class FacetWeight(_Request):
+    """How much one of a consumer's facets counts."""
+
+    facet_id: Id
+    weight: float = Field(ge=0, le=1, description="0 leaves it out of scores and reasons.")
+
+
 class RecommendRequest(_Request):
     """Asks for the k best products, for a known consumer or for an anonymous history."""
 
@@ -111,16 +124,32 @@ class RecommendRequest(_Request):
     boosts: tuple[Boost, ...] = Field(default=(), max_length=MAX_CHOICES)
     pins: tuple[Pin, ...] = Field(default=(), max_length=MAX_CHOICES)
     diversity: Diversity | None = None
+    facets: tuple[FacetWeight, ...] = Field(
+        default=(),
+        max_length=2 * N_FACETS,
+        description="What if some facets of the consumer (`GET /v1/consumers/{id}`) had these weights? For this answer "
+        "alone; texts written for a pair, which rest on all facets, then do not count.",
+    )
     explanations: Literal["none", "stored"] = Field(
         default="stored", description="`stored`: what the release says. `none`: no reasons."
     )
     contributions: bool = Field(default=False, description="Say what each part of the input adds to each score.")
+    attributes: dict[Id, float] = Field(
+        default_factory=dict,
+        max_length=MAX_CHOICES,
+        description="Levels, 1 to 10, that take the place of the consumer's own, by name; in this request only. "
+        "Refused where the release's method has no attributes.",
+    )
 
     @model_validator(mode="after")
     def one_source(self) -> RecommendRequest:
         """A stored and a given history would contradict each other."""
         if self.consumer_id is not None and self.history is not None:
             raise ValueError("give a consumer_id or a history, not both")
+        if self.facets and self.consumer_id is None:
+            raise ValueError("facets are those of a consumer_id")
+        if len({it.facet_id for it in self.facets}) < len(self.facets):
+            raise ValueError("a facet has one weight")
         return self
 
 
@@ -170,6 +199,13 @@ class FeedbackResponse(_Response):
     release_id: str
 
 
+class ConsumersResponse(_Response):
+    """Consumers of whom the release says something."""
+
+    consumer_ids: tuple[str, ...]
+    more: bool = Field(description="Whether there are others that begin so.")
+
+
 class ForgetResponse(_Response):
     """What was done about a consumer who wants to be forgotten."""
 
@@ -202,6 +238,38 @@ class Reason(_Response):
     model: str
 
 
+class Taste(_Response):
+    """A facet of a consumer: an attractor (`for`) or an aversion (`against`)."""
+
+    facet_id: str
+    stance: Stance
+    text: str
+    weight: float
+    model: str
+    facts: tuple[FactOut, ...]
+    evidence_age_seconds: float | None
+
+
+class Had(_Response):
+    """A product of the consumer's history."""
+
+    product_id: str
+    title: str | None
+    rating: float | None
+
+
+class ConsumerResponse(_Response):
+    """What is known of one consumer."""
+
+    consumer_id: str
+    release_id: str
+    as_of: AwareDatetime
+    interactions: int = Field(description="How many are known.")
+    mean_rating: float | None
+    history: tuple[Had, ...] = Field(description=f"The last {HISTORY_LENGTH}, latest first.")
+    tastes: tuple[Taste, ...] = Field(description="Attractors, then aversions.")
+
+
 class FieldAttention(_Response):
     """How much of the ranker's attention one input field got; over all fields it adds up to 1."""
 
@@ -212,11 +280,22 @@ class FieldAttention(_Response):
 class Contribution(_Response):
     """What a part of the input adds to the probability of liking: the score, less the score with the part missing.
 
-    Parts work together, so that contributions do not add up to the score.
+    Parts work together, so that contributions do not add up to the score. Of a method that is a sum, `log_odds` do.
     """
 
     part: str
     click: float
+    log_odds: float | None = Field(
+        default=None, description="The part's exact share of the log-odds of liking; null where the method is no sum."
+    )
+
+
+class AttributeOut(_Response):
+    """How much one attribute of products counts for the consumer."""
+
+    name: str
+    description: str = Field(description="What the level says, after `how`.")
+    level: float = Field(description="1 to 10: the level asked for, or the consumer's own.")
 
 
 class ProductScore(_Response):
@@ -262,6 +341,9 @@ class RecommendResponse(Answer):
 
     items: tuple[Recommended, ...]
     considered: int = Field(description="Products that could have been shown.")
+    attributes: tuple[AttributeOut, ...] = Field(
+        default=(), description="Levels that the answer rests on; empty if the method has no attributes."
+    )
     ranked: int = Field(description="Of those, what the model scored: the best by a cheap guess where there are many.")
     unmatched: tuple[str, ...] = Field(
         default=(), description="Boosts and pins that found no product, such as `pins[0]`: filtered, seen or unknown."

@@ -27,6 +27,8 @@ class Visit:
     causes: list[str] = field(default_factory=list)
     answered_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     recommendation_id: str = ""
+    left_out: frozenset[str] | None = None
+    """Facets that do not count in this answer; None where the consumer's facets are as they were stored."""
 
     def __post_init__(self) -> None:
         self.recommendation_id = self.recommendation_id or new_id(self.answered_at)

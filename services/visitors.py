@@ -67,6 +67,10 @@ class Visitors:
         visit.cold = visit.consumer.cold and not visit.causes
         return visit
 
+    def is_forgotten(self, consumer_id: str) -> bool:
+        """Whether a consumer asked to be forgotten. Raises StoreError."""
+        return self._inbox.is_forgotten(consumer_id)
+
     def keep(self, request: FeedbackRequest) -> bool:
         """Keeps a rating; False if it is there already. Raises InputError, StoreError."""
         return self._inbox.add(

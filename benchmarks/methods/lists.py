@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import resource
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 
 from benchmarks.ranking import Events, bench_score, write_lists
 from features.settings import BenchFolders, HostSettings
+from flows.stage import code_commit
 from models.backbones.histories import Scores
 from models.backbones.next_product import already_had
 from models.base import FitReport
@@ -40,7 +42,16 @@ class Judge:
         self.output.mkdir(parents=True, exist_ok=True)
         self._had = already_had(events.histories("train", "valid"))
 
-    def row(self, ranked: Ranked) -> dict[str, Any]:
+    def kept(self, variant: str, seed: int, made_from: str, make: Callable[[], Ranked]) -> dict[str, Any]:
+        """The row of a variant and seed: read if it was made from the same before, so that a stopped proof goes on."""
+        path = self.path(variant, seed).with_suffix("").with_suffix(".json")
+        if path.exists() and (row := json.loads(path.read_text()))["made_from"] == made_from:
+            return dict(row)
+        row = {**self._row(make()), "made_from": made_from, "commit": code_commit()}
+        path.write_text(json.dumps(row))
+        return row
+
+    def _row(self, ranked: Ranked) -> dict[str, Any]:
         """The metrics of a variant and seed, and what fitting took."""
         lists = np.where(self._had, -np.inf, ranked.scores)
         path = self.path(ranked.variant, ranked.seed)
@@ -54,7 +65,7 @@ class Judge:
             "interval95": {f"{name}/full": answer["interval95"][name] for name in REPORTED},
             "coverage@10": answer["coverage@10"],
             **sampled(lists, self.events),
-            "valid_ndcg@10/full": round(1 - min(ranked.fit.valid_loss), 6),
+            "valid_ndcg@10/full": round(1 - min(ranked.fit.valid_loss), 6) if ranked.fit.valid_loss else None,
             "epochs": ranked.fit.epochs,
             "best_epoch": ranked.fit.best_epoch,
             "parameters": ranked.fit.n_parameters,
@@ -82,12 +93,21 @@ class Judge:
         return bench_score(self.folders.bench, self.folders.data, self.dataset, TASK, *arguments)
 
 
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """Rows as lines of text, for runs of some variants that write no file."""
+    return "\n".join(
+        f"{row['variant']:20} {row['seed']} {row['ndcg@10/full']:.4f} {row['hr@10/full']:.4f}" for row in rows
+    )
+
+
 def means(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
     """By variant, the mean over seeds of each metric."""
     found: dict[str, dict[str, float]] = {}
     for variant in dict.fromkeys(row["variant"] for row in rows):
         own = [row for row in rows if row["variant"] == variant]
-        names = [name for name in own[0] if "@" in name or name.startswith("mrr")]
+        names = [
+            name for name, value in own[0].items() if ("@" in name or name.startswith("mrr")) and value is not None
+        ]
         found[variant] = {name: round(float(np.mean([row[name] for row in own])), 6) for name in names}
     return found
 

@@ -1,4 +1,4 @@
-"""Probabilities that mean what they say: Platt scaling of logits.
+"""Probabilities that mean what they say: Platt scaling of logits, and logistic regression on a few numbers.
 
 Source: Platt, "Probabilistic outputs for support vector machines", 1999.
 """
@@ -10,21 +10,31 @@ from torch import Tensor
 
 _STEPS = 50
 _RIDGE = 1e-3
-"""Pull of the scale towards 1 and of the shift towards 0, in rows: what few or one-sided rows fall back to."""
+"""Pull towards rest, in rows: what few or one-sided rows fall back to."""
 
 
 def platt(logits: Tensor, liked: Tensor) -> Tensor:
     """Scale a and shift b (2,) under which sigmoid(a logit + b) fits what happened best.
 
-    Newton's method on the cross-entropy, with a pull towards a = 1 and b = 0 that matters on few rows only.
-
     Args:
         logits: (N,).
         liked: (N,) 0 or 1.
     """
-    design = torch.stack([logits, torch.ones_like(logits)], dim=1).double()
-    at_rest = torch.tensor([1.0, 0.0], dtype=torch.float64)
-    value, pull = at_rest.clone(), torch.eye(2, dtype=torch.float64) * max(1.0, _RIDGE * len(logits))
+    return logistic(torch.stack([logits, torch.ones_like(logits)], dim=1), liked, torch.tensor([1.0, 0.0]))
+
+
+def logistic(design: Tensor, liked: Tensor, at_rest: Tensor) -> Tensor:
+    """Weights (K,) under which sigmoid(design w) fits what happened best.
+
+    Newton's method on the cross-entropy, with a pull towards `at_rest` (K,) that matters on few or one-sided rows only.
+
+    Args:
+        design: (N, K).
+        liked: (N,) 0 or 1.
+        at_rest: what the weights are without rows.
+    """
+    design, at_rest = design.double(), at_rest.double()
+    value, pull = at_rest.clone(), torch.eye(len(at_rest), dtype=torch.float64) * max(1.0, _RIDGE * len(liked))
     for _ in range(_STEPS):
         chance = (design @ value).sigmoid()
         gradient = design.T @ (chance - liked) + pull @ (value - at_rest)

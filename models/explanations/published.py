@@ -7,7 +7,7 @@ explanations, and `counterpoint evaluate-explanations` judges them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -46,8 +46,19 @@ class _Described:
         kept = [n for n, facet in enumerate(self.side.facets) if is_current(facet.evidence_time, oldest)]
         known = (it for it in self.side.facts.values() if it.polarity == 0 or is_current(it.evidence_time, oldest))
         facts = {fact.fact_id: fact for fact in known}
-        side = replace(self.side, facets=tuple(self.side.facets[n] for n in kept), facts=facts)
-        return _Described(side, None if self.vectors is None else self.vectors[kept])
+        return self._kept(kept, facts)
+
+    def without(self, left_out: Collection[str]) -> _Described:
+        """The same without these facets and the facts they rest on."""
+        if not left_out:
+            return self
+        kept = [n for n, facet in enumerate(self.side.facets) if facet.facet_id not in left_out]
+        gone = {it for facet in self.side.facets if facet.facet_id in left_out for it in facet.fact_ids}
+        return self._kept(kept, {it: fact for it, fact in self.side.facts.items() if it not in gone})
+
+    def _kept(self, places: list[int], facts: dict[str, Fact]) -> _Described:
+        side = replace(self.side, facets=tuple(self.side.facets[n] for n in places), facts=facts)
+        return _Described(side, None if self.vectors is None else self.vectors[places])
 
 
 class Published:
@@ -81,23 +92,36 @@ class Published:
         """Products for which a text was written for exactly this consumer."""
         return frozenset(self._written.get(consumer_id, ()))
 
-    def of(self, consumer_id: str, product_id: str, oldest: datetime | None = None) -> tuple[Explanation, Explanation]:
+    def of(
+        self,
+        consumer_id: str,
+        product_id: str,
+        oldest: datetime | None = None,
+        left_out: Collection[str] | None = None,
+    ) -> tuple[Explanation, Explanation]:
         """Why this consumer would like this product, and why not, in the order of `STANCES`.
 
-        `oldest`: what rests on evidence from before does not count; None sets no limit.
+        Args:
+            consumer_id: anybody.
+            product_id: any product.
+            oldest: what rests on evidence from before does not count; None sets no limit.
+            left_out: facets of the consumer that do not count, nor then do texts written for the pair, which rest on
+                all of them; None leaves everything as it is.
         """
-        of_pair = self._written.get(consumer_id, {}).get(product_id, {})
+        of_pair = self._written.get(consumer_id, {}).get(product_id, {}) if left_out is None else {}
         written = {stance: text for stance, text in of_pair.items() if is_current(text.evidence_time, oldest)}
         composed: tuple[Explanation, ...] = ()
         if len(written) < len(STANCES):
-            composed = self._composed(consumer_id, product_id, oldest)
+            composed = self._composed(consumer_id, product_id, oldest, left_out or ())
         by_stance = {**{text.stance: text for text in composed}, **written}
         return by_stance[Stance.FOR], by_stance[Stance.AGAINST]
 
-    def _composed(self, consumer_id: str, product_id: str, oldest: datetime | None) -> tuple[Explanation, Explanation]:
+    def _composed(
+        self, consumer_id: str, product_id: str, oldest: datetime | None, left_out: Collection[str]
+    ) -> tuple[Explanation, Explanation]:
         consumer = self._described.get((EntityKind.CONSUMER, consumer_id), _Described(Side(consumer_id)))
         product = self._described.get((EntityKind.PRODUCT, product_id), _Described(Side(product_id)))
-        consumer, product = consumer.since(oldest), product.since(oldest)
+        consumer, product = consumer.since(oldest).without(left_out), product.since(oldest)
         return compose(consumer.side, product.side, consumer.similarity(product), self._config)
 
 

@@ -5,10 +5,12 @@ import { fill, make } from "./dom.js";
 import { product } from "./products.js";
 import { recommendations } from "./recommendations.js";
 import { releases } from "./releases.js";
+import { runs } from "./runs.js";
 
 const main = document.getElementById("main");
 const status = document.getElementById("status");
 const key = document.getElementById("key");
+const PAGES = { releases, runs };
 
 function tell(text) {
   status.textContent = text;
@@ -31,14 +33,14 @@ function decoded(part) {
 
 function show() {
   const [, name, id = "", count = ""] = location.hash.split("/");
-  const isReleases = name === "releases";
+  const page = name in PAGES ? name : "recommendations";
   for (const link of document.querySelectorAll("nav a")) {
-    const here = link.dataset.page === (isReleases ? "releases" : "recommendations");
+    const here = link.dataset.page === page;
     if (here) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
   tell("");
-  if (isReleases) releases(main, tell, fail);
+  if (page in PAGES) PAGES[page](main, tell, fail);
   else if (name === "product") product(main, tell, fail, decoded(id));
   else recommendations(main, tell, fail, name === "consumer" ? decoded(id) : "", Number(count) || 10);
 }

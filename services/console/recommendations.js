@@ -1,7 +1,9 @@
 // A consumer's ranked products, each with what speaks for it and against it, and what the score rests on.
 
-import { ask } from "./api.js";
+import { Problem, ask } from "./api.js";
+import { sliders } from "./attributes.js";
 import { bar, evidence, fill, make, pair } from "./dom.js";
+import { tastes } from "./tastes.js";
 import { aged, ago, day, minute, percent, plain } from "./words.js";
 
 const COUNTS = [5, 10, 20, 50];
@@ -14,12 +16,15 @@ const KINDS = {
 
 /** The page; `consumer` is shown at once if it is given. */
 export function recommendations(main, tell, fail, consumer, count) {
-  const id = make("input", { id: "consumer", type: "search", maxlength: 256, value: consumer, autocomplete: "off", spellcheck: "false" });
+  const known = make("datalist", { id: "known" });
+  const id = make("input", { id: "consumer", type: "search", maxlength: 256, value: consumer, list: "known", autocomplete: "off", spellcheck: "false" });
+  id.addEventListener("input", () => suggest(id.value, known));
   const many = make("select", { id: "count" }, COUNTS.map((n) => make("option", { value: n, selected: n === count }, String(n))));
   const show = (event) => {
     event.preventDefault();
     location.hash = `#/consumer/${encodeURIComponent(id.value)}/${many.value}`;
   };
+  const profile = make("section", { "aria-label": "Consumer" });
   const results = make("section", { "aria-label": "Recommendations" });
   fill(
     main,
@@ -27,28 +32,57 @@ export function recommendations(main, tell, fail, consumer, count) {
     make(
       "form",
       { class: "ask", onsubmit: show },
-      make("p", {}, make("label", { for: "consumer" }, "Consumer"), id),
+      make("p", {}, make("label", { for: "consumer" }, "Consumer"), id, known),
       make("p", {}, make("label", { for: "count" }, "Products"), many),
       make("button", {}, "Show"),
     ),
+    profile,
     results,
   );
+  suggest(consumer, known);
   if (!consumer) {
     fill(results, make("p", { class: "note" }, "Give a consumer's id. An id nobody knows is answered too: as a newcomer."));
     id.focus();
     return;
   }
-  tell("Asking …");
-  ask("/v1/recommend", { consumer_id: consumer, k: count })
-    .then((answer) => {
-      fill(results, about(answer), make("ol", { class: "products" }, answer.items.map((item) => product(item, answer))));
-      tell(`${answer.items.length} products for ${consumer}.`);
-    })
-    .catch((problem) => fail(results, problem));
+  const levels = make("div");
+  const about = make("div");
+  const list = make("ol", { class: "products" });
+  const wishes = { facets: [], attributes: {} };
+  let latest = 0;
+  const rank = (change) => {
+    Object.assign(wishes, change);
+    const mine = ++latest; // an answer that was overtaken is not shown
+    tell("Asking …");
+    ask("/v1/recommend", { consumer_id: consumer, k: count, contributions: true, ...wishes })
+      .then((answer) => {
+        if (mine !== latest) return;
+        fill(about, told(answer, wishes.facets.length));
+        fill(list, answer.items.map((item) => product(item, answer)));
+        if (!levels.hasChildNodes() && (answer.attributes || []).length) {
+          fill(levels, sliders(answer.attributes, (attributes) => rank({ attributes })));
+        }
+        fill(results, about, levels, list);
+        tell(`${answer.items.length} products for ${consumer}.`);
+      })
+      .catch((problem) => mine === latest && fail(results, problem));
+  };
+  rank({});
+  tastes(profile, consumer, (facets) => rank({ facets }));
+}
+
+/** Offers the ids that begin as what was typed; without an answer there is nothing to offer. */
+function suggest(typed, list) {
+  ask(`/v1/consumers?starting=${encodeURIComponent(typed)}`)
+    .then((answer) => fill(list, answer.consumer_ids.map((it) => make("option", {}, it))))
+    .catch((problem) => {
+      if (!(problem instanceof Problem)) throw problem;
+      fill(list);
+    });
 }
 
 /** What the answer says about itself. */
-function about(answer) {
+function told(answer, changed) {
   const known = answer.evidence_time
     ? `last heard of ${ago(answer.evidence_time, answer.answered_at)} (${day(answer.evidence_time)})`
     : "nothing known of this consumer";
@@ -56,6 +90,7 @@ function about(answer) {
     "div",
     {},
     answer.degraded ? make("p", { class: "note bad" }, make("strong", {}, "Less than usual: "), answer.cause || "something failed", ".") : null,
+    changed ? make("p", { class: "note" }, make("strong", {}, "What if: "), `ranked with ${changed} ${changed === 1 ? "taste" : "tastes"} other than stored.`) : null,
     answer.cold ? make("p", { class: "note" }, make("strong", {}, "A newcomer: "), "ranked by the products' side and popularity.") : null,
     make(
       "dl",

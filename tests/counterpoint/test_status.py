@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from counterpoint.status import Status, read_status, show_status
+from counterpoint.status import show_status
 from features.errors import SettingError
 from features.ledger import Ledger
 from features.settings import HostSettings, TokenPrice
 from features.types import Claim, Completion, FinishReason, ModelIdentity, Slot, TextRequest
+from models.status import Status, read_status
 
 MODEL = ModelIdentity("model", "1")
 FAILURES = {1: (FinishReason.MALFORMED, "1 lines for 2 slots"), 2: (FinishReason.REFUSED, "[b]no[/b]: I will not")}
@@ -38,7 +39,7 @@ def read(environment: dict[str, str]) -> Status:
 
 def shown(state: Status) -> str:
     console = Console(file=io.StringIO(), width=100)
-    show_status(state, console)
+    show_status(state, Path("home"), console)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 

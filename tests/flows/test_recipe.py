@@ -25,6 +25,13 @@ def test_settings_of_shipped_recipes_fit_their_method(path: Path) -> None:
     assert isinstance(config_of(method, section.config, "config"), method.config_type)
 
 
+@pytest.mark.parametrize("dataset", sorted(path.parent.name for path in RECIPES.glob("*/guided.toml")))
+def test_recipes_of_guided_refinement_name_a_domain_and_hold_its_list(dataset: str) -> None:
+    section = read_recipe(f"{dataset}/guided").method
+    config = config_of(find_method(section.name), section.config, "config")
+    assert len(config.model_dump()["attributes"]) >= 8
+
+
 def test_an_unknown_recipe_names_those_there_are() -> None:
     with pytest.raises(SettingError, match="world/demo"):
         read_recipe("no/such")

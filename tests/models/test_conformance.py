@@ -5,6 +5,7 @@ import torch
 
 from models.backbones.collaborative import CollaborativeConfig
 from models.methods.bias import Bias, BiasConfig
+from models.methods.lane import Lane, LaneConfig
 from models.methods.lr_recsys import LRRecsys, LRRecsysConfig
 from models.methods.popularity import Popularity, PopularityConfig
 from models.testing import Conformance
@@ -35,3 +36,11 @@ class TestBias(Conformance):
 
 class TestLRRecsys(Conformance):
     method, config = LRRecsys, TOY
+
+
+class TestLane(Conformance):
+    method = Lane
+    config = LaneConfig(
+        embedding_size=16, n_layers=1, n_heads=2, dropout=0.1, attention_heads=2, learning_rate=1e-2, epochs=30,
+        patience=30, batch_size=8,
+    )  # fmt: skip

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from features.batch import FeatureBatch
-from models.base import Scores
+from models.base import Recommender, Scores
 from models.contributions import PARTS, contributions
 from models.testing import rich_batch
 
@@ -27,6 +27,7 @@ class Adding:
     """Adds a known amount for each part that is there."""
 
     batches: list[FeatureBatch] = field(default_factory=list)
+    additive = Recommender.additive
 
     def score(self, batch: FeatureBatch) -> Scores:
         self.batches.append(batch)
@@ -61,8 +62,9 @@ def test_a_part_contributes_what_the_score_loses_without_it() -> None:
     batch = rich_batch(40)
     added, there = contributions(Adding(), batch), parts_of(batch)  # type: ignore[arg-type]
     assert set(added) == set(PARTS) == set(WORTH)
-    for name, values in added.items():  # what is missing already contributes nothing
-        np.testing.assert_allclose(values, WORTH[name] * there[name], atol=1e-6, err_msg=name)
+    for name, part in added.items():  # what is missing already contributes nothing
+        assert part.log_odds is None
+        np.testing.assert_allclose(part.click, WORTH[name] * there[name], atol=1e-6, err_msg=name)
     assert all(there[name].sum() > 0 for name in PARTS)
 
 
@@ -81,5 +83,5 @@ def test_stars_take_the_place_of_a_probability_that_is_not_given() -> None:
             return Scores(scores.click, scores.rating)
 
     batch = rich_batch(9)
-    expected = contributions(Adding(), batch)["content"]  # type: ignore[arg-type]
-    np.testing.assert_array_equal(contributions(Stars(), batch)["content"], expected)  # type: ignore[arg-type]
+    expected = contributions(Adding(), batch)["content"].click  # type: ignore[arg-type]
+    np.testing.assert_array_equal(contributions(Stars(), batch)["content"].click, expected)  # type: ignore[arg-type]

@@ -46,7 +46,7 @@ from features.types import (
     Snapshot,
     Stance,
 )
-from models.base import RunContext, Scores
+from models.base import Recommender, RunContext, Scores
 from models.held import Crossed
 from models.release import ARTIFACT_FOLDER, ARTIFACT_NAME, Release, ReleaseStore, ReleaseTexts
 from services.explain import Reasons
@@ -186,6 +186,9 @@ class FakeFeatures:
 @dataclass
 class FakeModel:
     """p3 before p1 before p2; a known consumer adds half a star, a pair text a tenth. `broken` makes it fail."""
+
+    name = "fake"
+    additive, levels, adjusted = Recommender.additive, Recommender.levels, Recommender.adjusted
 
     broken: bool = False
     batches: list[FeatureBatch] = field(default_factory=list)

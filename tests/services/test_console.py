@@ -6,7 +6,6 @@ import asyncio
 import html
 import json
 import re
-import shutil
 import socket
 import subprocess
 import threading
@@ -21,8 +20,8 @@ import pytest
 from features.settings import ServeSettings
 from services.guard import Guard
 from services.pages import CONSOLE, POLICY, Page, console_pages
+from tests.services.browser import CHROMIUM, opened
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FILES = sorted(CONSOLE.iterdir())
 PER_PAGE = 50
 
@@ -116,6 +115,10 @@ class Shop:
         if scope["path"].startswith("/v1/products/"):
             first = int(scope["path"].split("/")[3])
             body, status = json.dumps(insights(PAYLOADS[first : first + PER_PAGE])).encode(), 200
+        if scope["path"].startswith("/v1/consumers"):
+            first = int(scope["path"].split("/")[3]) if scope["path"] != "/v1/consumers" else 0
+            told = profile if scope["path"] != "/v1/consumers" else found
+            body, status = json.dumps(told(PAYLOADS[first : first + PER_PAGE])).encode(), 200
         await send(
             {"type": "http.response.start", "status": status, "headers": [(b"content-type", b"application/json")]}
         )
@@ -134,7 +137,8 @@ def answer(payloads: tuple[str, ...]) -> dict[str, Any]:
         about = {"product_id": text, "title": text, "note": text, "rating": 4.0, "click": 0.5, "attention": shares}
         items.append({**about, "rank": rank, "reasons": sides})
     about = {"release_id": payloads[0], "method": payloads[0], "as_of": now, "evidence_time": now, "answered_at": now}
-    return {**about, "degraded": True, "cause": payloads[0], "cold": True, "items": items}
+    attributes = [{"name": text, "description": text, "level": 5.0} for text in payloads]
+    return {**about, "degraded": True, "cause": payloads[0], "cold": True, "items": items, "attributes": attributes}
 
 
 def insights(payloads: tuple[str, ...]) -> dict[str, Any]:
@@ -146,6 +150,22 @@ def insights(payloads: tuple[str, ...]) -> dict[str, Any]:
     tastes = [{"aspect": text, "attracted": 3, "repelled": 2} for text in payloads]
     about = {"product_id": payloads[0], "title": payloads[0], "release_id": payloads[0], "as_of": now}
     return {**about, "ratings": 5, "mean_rating": 4.0, "arguments": arguments, "tastes": tastes}
+
+
+def profile(payloads: tuple[str, ...]) -> dict[str, Any]:
+    """A consumer whose tastes and products are payloads."""
+    tastes = []
+    for text in payloads:
+        facts = [{"fact_id": text, "text": text, "source": text, "evidence_time": "2026-01-01T00:00:00Z"}]
+        tastes.append({"facet_id": text, "stance": "for", "text": text, "weight": 0.5, "facts": facts})
+    tastes = [{**taste, "evidence_age_seconds": 9.0} for taste in tastes]
+    history = [{"product_id": text, "title": text, "rating": 4.0} for text in payloads]
+    return {"consumer_id": payloads[0], "interactions": 50, "tastes": tastes, "history": history}
+
+
+def found(payloads: tuple[str, ...]) -> dict[str, Any]:
+    """Consumers whose ids are payloads."""
+    return {"consumer_ids": payloads, "more": False}
 
 
 @pytest.fixture(scope="module")
@@ -177,13 +197,13 @@ fetch('/v1/recommend', {method: 'POST', headers: {'content-type': 'application/j
 
 def seen(url: str, folder: Path) -> str:
     """The document as a browser has it when the scripts are done."""
-    assert BROWSER is not None
-    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}"]
+    assert CHROMIUM is not None
+    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}"]
     command += ["--virtual-time-budget=8000", "--dump-dom", url]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
 
 
-needs_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium; apt-get install chromium")
+needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium; apt-get install chromium")
 
 
 @pytest.mark.slow
@@ -228,3 +248,43 @@ def test_five_hundred_payloads_stay_text(shop: tuple[str, Shop], tmp_path: Path,
 def shown(text: str) -> str:
     """Text without the white space that a browser may change."""
     return re.sub(r"\s", "", text)
+
+
+@pytest.mark.slow
+@needs_browser
+def test_a_consumer_is_ranked_and_their_tastes_are_moved_by_keyboard_alone(
+    shop: tuple[str, Shop], tmp_path: Path
+) -> None:
+    url, app = shop
+    app.asked.clear()
+    with opened(url, tmp_path) as tab:
+        tab.until("document.activeElement?.id === 'consumer'")
+        tab.press("7", "Enter")
+        tab.until("document.querySelectorAll('.product').length === 50")
+        tab.until("document.querySelector('.profile') !== null")
+        tab.tab_to(".profile > summary")
+        tab.press("Enter")
+        tab.tab_to("input[type=range]")
+        tab.press("Home")
+        tab.until("document.querySelector('main').textContent.includes('What if: ranked with 1 taste')")
+        tab.tab_to("button.plain")
+        tab.press("Enter")
+        tab.until("!document.querySelector('main').textContent.includes('What if')")
+    first = PAYLOADS[7]
+    assert [it["facets"] for it in app.asked] == [[], [{"facet_id": first, "weight": 0}], []]
+
+
+@pytest.mark.slow
+@needs_browser
+def test_a_product_and_the_releases_are_reached_by_mouse(shop: tuple[str, Shop], tmp_path: Path) -> None:
+    url, app = shop
+    with opened(f"{url}/#/consumer/0/10", tmp_path) as tab:
+        tab.until("document.querySelectorAll('.product').length === 50")
+        tab.click(".product .parts > summary")
+        assert tab.value("document.querySelector('.product .parts').open")
+        tab.send("Page.navigate", url=f"{url}/#/product/0")
+        tab.until("document.querySelectorAll('.argument').length === 50")
+        tab.click("nav a[data-page=releases]")
+        tab.until("document.querySelector('h1').textContent === 'Releases'")
+        tab.until("document.querySelector('main [role=alert]')?.textContent")  # this shop has none
+    assert app.pwned == []

@@ -97,6 +97,15 @@ def test_readiness_ends_before_the_listener_closes_and_what_is_in_work_is_finish
     assert 503 in ready
 
 
+def test_several_processes_answer_as_one_service(keys: KeyFile, tiny_release: HostSettings, log: Path) -> None:
+    with running_service(tiny_release, log, workers=2) as url:
+        for _ in range(20):  # a new connection each, which the processes share
+            assert httpx.post(f"{url}/v1/recommend", json={"k": 1}, timeout=30).status_code == 200
+        counted = httpx.get(f"{url}/metrics", timeout=30).text
+    assert 'counterpoint_requests_total{method="POST",route="/v1/recommend",status="200"} 20.0' in counted
+    assert log.read_text().count("serving release tiny-1") == log.read_text().count("draining: not ready") == 2
+
+
 def test_five_hundred_hostile_requests_break_nothing(
     tiny_release: HostSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

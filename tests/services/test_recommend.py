@@ -245,6 +245,7 @@ def test_long_bodies_and_wrong_methods_and_paths_are_refused(client: httpx.Clien
 def test_health_metrics_and_documentation_are_there(client: httpx.Client) -> None:
     assert client.get("/livez").status_code == client.get("/readyz").status_code == 200
     assert "counterpoint_requests_total" in client.get("/metrics").text
+    assert client.get("/v1/status").json()["live_release"] == "tiny-1"
     paths = client.get("/docs.json").json()["paths"]
     assert {"/v1/recommend", "/v1/score", "/v1/explain"} <= set(paths)
 
@@ -276,9 +277,11 @@ def shown_paths(shown: Any, at: str = "") -> Iterator[str]:
 def test_every_endpoint_has_an_example_on_the_page() -> None:
     page = PAGE.read_text(encoding="utf-8")
     assert len(page_examples()) == page.count("```http") == page.count("```json")
-    routes = {(str(it.values[0]), re.sub(r"[pc]\d+", "{}", str(it.values[1]))) for it in page_examples()}
+    paths = {(str(it.values[0]), str(it.values[1]).partition("?")[0]) for it in page_examples()}
+    routes = {(method, re.sub(r"[pc]\d+", "{}", path)) for method, path in paths}
     posts = {("POST", f"/v1/{name}") for name in ("recommend", "score", "explain", "feedback")}
-    assert routes == posts | {("GET", "/v1/products/{}/insights"), ("DELETE", "/v1/consumers/{}")}
+    consumers = {("GET", "/v1/consumers"), ("GET", "/v1/consumers/{}"), ("DELETE", "/v1/consumers/{}")}
+    assert routes == posts | consumers | {("GET", "/v1/products/{}/insights")}
 
 
 @pytest.mark.parametrize(("method", "path", "body", "shown"), page_examples())

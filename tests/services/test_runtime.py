@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from features.batch import ConsumerBlock, ProductBlock
+from features.batch import CODE_WIDTH, N_FACETS, ConsumerBlock, Indexed, ProductBlock
 from features.errors import InputError
 from features.inbox import Inbox
 from features.settings import ShortlistSettings
@@ -362,10 +362,72 @@ def test_without_the_inbox_nothing_of_a_consumer_is_used(runtime: Runtime, inbox
 
 
 def test_insights_say_what_speaks_for_and_against_a_product(runtime: Runtime) -> None:
-    answer = runtime.insights("p1")
+    answer = runtime.profiles.insights("p1")
     assert [(it.stance, it.text) for it in answer.arguments[:1]] == [("for", "p1 for 0")]
     assert {it.stance for it in answer.arguments} == {"for", "against"}
     assert [fact.fact_id for fact in answer.arguments[0].facts] == ["f1"]
     assert (answer.title, answer.ratings) == ("Title p1", 5)
     with pytest.raises(InputError, match="'nothing' is not in the release"):
-        runtime.insights("nothing")
+        runtime.profiles.insights("nothing")
+
+
+def test_a_consumers_profile_is_what_is_known_of_them(runtime: Runtime) -> None:
+    answer = runtime.profiles.consumer("c1")
+    assert (answer.interactions, answer.mean_rating) == (2, 2.0)
+    assert [(it.product_id, it.title, it.rating) for it in answer.history] == [("p1", "Title p1", 5.0)]
+    assert [(it.stance, it.text, it.facet_id) for it in answer.tastes] == [("for", "c1 for 0", "consumer-c1-for-0")]
+    with pytest.raises(InputError, match="Nothing is known of the consumer 'stranger'"):
+        runtime.profiles.consumer("stranger")
+
+
+def test_consumers_are_found_by_how_their_id_begins(runtime: Runtime) -> None:
+    assert runtime.profiles.consumers("c").consumer_ids == ("c1",)
+    assert not runtime.profiles.consumers("c").more
+    assert runtime.profiles.consumers("x").consumer_ids == ()
+
+
+def test_a_forgotten_consumer_has_no_profile_and_is_not_found(runtime: Runtime) -> None:
+    runtime.forget("c1")
+    assert runtime.profiles.consumers("").consumer_ids == ()
+    with pytest.raises(InputError, match="Nothing is known"):
+        runtime.profiles.consumer("c1")
+
+
+def test_a_facet_without_weight_leaves_the_reasons_and_texts_written_for_the_pair(runtime: Runtime) -> None:
+    before = {it.product_id: it for it in ask(runtime, "c1").items}["p2"].reasons[0]
+    assert (before.granularity, before.text) == ("pair", "Written for c1 and p2.")
+    after = ask(runtime, "c1", facets=[{"facet_id": "consumer-c1-for-0", "weight": 0}])
+    reason = {it.product_id: it for it in after.items}["p2"].reasons[0]
+    assert reason.granularity != "pair"
+    assert "f2" not in reason.fact_ids
+
+
+def test_weights_of_facets_reach_the_model(
+    make_runtime_on: Callable[[Any], Runtime], features: Any, model: Any
+) -> None:
+    seen = []
+    known = features.consumer("c1")
+    weights = np.zeros((1, 2, N_FACETS), np.float32)
+    weights[0, 0, 0] = 1.0
+    codes = np.ones((1, 2, N_FACETS, CODE_WIDTH), np.float32)
+    first = np.zeros(1, np.int32)
+    block = replace(known.block, facet_codes=Indexed(codes, first), facet_weights=Indexed(weights, first))
+    features.consumer = lambda consumer_id: replace(known, block=block)
+    scored = model.score
+    model.score = lambda batch: seen.append(batch.consumers.facet_weights) or scored(batch)
+    runtime = make_runtime_on(features)
+    ask(runtime, "c1", facets=[{"facet_id": "consumer-c1-for-0", "weight": 0.25}])
+    assert seen[-1].table[seen[-1].index[0]][0, 0] == pytest.approx(0.25)
+    with pytest.raises(InputError, match="no facet 'other'"):
+        ask(runtime, "c1", facets=[{"facet_id": "other", "weight": 1}])
+
+
+@pytest.mark.parametrize(
+    "facets",
+    [[{"facet_id": "a", "weight": 1.5}], [{"facet_id": "a", "weight": 1}, {"facet_id": "a", "weight": 0}]],
+)
+def test_a_facet_has_one_weight_from_0_to_1(facets: list[dict[str, Any]]) -> None:
+    with pytest.raises(ValidationError):
+        RecommendRequest(consumer_id="c1", facets=facets)
+    with pytest.raises(ValidationError, match="facets are those of a consumer_id"):
+        RecommendRequest(facets=[{"facet_id": "a", "weight": 1}])

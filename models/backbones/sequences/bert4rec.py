@@ -19,7 +19,7 @@ class BERT4Rec(Encoder):
     masked = True
 
     def __init__(self, config: EncoderConfig) -> None:
-        super().__init__()
+        super().__init__(config)
         d = config.embedding_size
         self.mask = nn.Parameter(torch.randn(d) * 0.02)
         self.transformer = Transformer(config)

@@ -31,6 +31,10 @@ class Encoder(nn.Module, ABC):
     masked: ClassVar[bool] = False
     """Whether it says which product stands at a masked place, instead of which comes after one that is there."""
 
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.length = config.length
+
     @abstractmethod
     def forward(self, vectors: Tensor, history: Tensor) -> Tensor:
         """Features (B, T, d).

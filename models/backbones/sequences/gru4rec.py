@@ -16,7 +16,7 @@ class GRU4Rec(Encoder):
     """The state after each event."""
 
     def __init__(self, config: EncoderConfig) -> None:
-        super().__init__()
+        super().__init__(config)
         d, between = config.embedding_size, config.dropout if config.n_layers > 1 else 0.0
         self.dropout = nn.Dropout(config.dropout)
         self.gru = nn.GRU(d, d, config.n_layers, batch_first=True, dropout=between)

@@ -68,24 +68,34 @@ class SequenceNetwork(nn.Module):
         """(B, T, d): what products are compared with. Here the features alone."""
         return self.features(asked.history)
 
+    def lesson(self, asked: Asked, wanted: Tensor) -> tuple[Tensor, Tensor]:
+        """States (N, d) at the places wanted (B, T) to learn from, and what is added to their loss: here nothing."""
+        states = self.states(asked)[wanted]
+        return states, states.new_zeros(())
+
     def logits(self, states: Tensor, products: Tensor) -> Tensor:
         """(N, K) of K products (numbers from 0) from states (N, d)."""
         return states @ self.table(products + 1).T + self.bias[products]
 
     def last(self, asked: Asked) -> Tensor:
         """(B, d): the state from which the next product is chosen."""
-        return self.states(continued(asked) if self.encoder.masked else asked)[:, -1]
+        return self.states(self.question(asked))[:, -1]
+
+    def question(self, asked: Asked) -> Asked:
+        """What the encoder reads to say what is next: a masked one gets a masked place at the end.
+
+        The earliest event makes room for it where the history is as long as the encoder can read.
+        """
+        if not self.encoder.masked:
+            return asked
+        mask = asked.history.new_full((len(asked.history), 1), MASK)
+        history = torch.cat([asked.history, mask], dim=1)[:, -self.encoder.length :]
+        return Asked(history, asked.consumer, asked.events + 1)
 
     def forward(self, asked: Asked) -> Tensor:
         """(B, P): log chance of each product to come next."""
         every = torch.arange(self.table.n_products, device=asked.history.device)
         return self.logits(self.last(asked), every).log_softmax(-1)
-
-
-def continued(asked: Asked) -> Asked:
-    """The same histories with a masked place at the end, which the earliest event makes room for."""
-    mask = asked.history.new_full((len(asked.history), 1), MASK)
-    return Asked(torch.cat([asked.history[:, 1:], mask], dim=1), asked.consumer, asked.events + 1)
 
 
 def text_rows(content: Tensor, d: int) -> Tensor:

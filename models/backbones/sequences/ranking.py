@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -17,13 +17,20 @@ CHUNK = 256
 
 def log_chances(networks: Sequence[SequenceNetwork], histories: Histories, length: int, device: str = "cpu") -> Scores:
     """(U, P): mean log chance of each product to come next over networks (of another seed each)."""
+    found = np.empty((len(histories), histories.n_products), np.float32)
+    for rows, some in _chunks(histories, np.arange(len(histories)), length):
+        with torch.inference_mode():
+            found[rows] = torch.stack([network(some.to(device)) for network in networks]).mean(0).cpu().numpy()
+    return found
+
+
+def _chunks(histories: Histories, rows: NDArray[np.intp], length: int) -> Iterator[tuple[NDArray[np.intp], Asked]]:
+    """Questions of some consumers, those with histories of like length together."""
     questions = asked(histories, length)
-    with torch.inference_mode():
-        parts = []
-        for chunk in zip(*(torch.split(part, CHUNK) for part in questions), strict=True):
-            some = Asked(*chunk).to(device)
-            parts.append(torch.stack([network(some) for network in networks]).mean(0).cpu())
-    return torch.cat(parts).numpy()
+    ordered = rows[np.argsort(np.diff(histories.start)[rows], kind="stable")]
+    for start in range(0, len(ordered), CHUNK):
+        some = ordered[start : start + CHUNK]
+        yield some, Asked(*(part[torch.from_numpy(some)] for part in questions)).trimmed()
 
 
 class HeldOut:
@@ -45,12 +52,10 @@ class HeldOut:
 
     def ndcg(self, network: SequenceNetwork, length: int, device: str = "cpu") -> float:
         """Mean NDCG@10 of the network's lists of the whole catalogue, without what each consumer has had."""
-        questions, gains = asked(self.known, length), []
-        for start in range(0, len(self._rows), CHUNK):
-            rows = self._rows[start : start + CHUNK]
-            some = Asked(*(part[torch.from_numpy(rows)] for part in questions)).to(device)
+        gains = []
+        for rows, some in _chunks(self.known, self._rows, length):
             with torch.inference_mode():
-                scores = network(some).cpu().numpy()
+                scores = network(some.to(device)).cpu().numpy()
             gains.append(gain(np.where(self._had[rows].toarray() > 0, -np.inf, scores), self.target[rows]))
         return float(np.concatenate(gains).mean())
 

@@ -16,7 +16,7 @@ class SASRec(Encoder):
     """What is known after each event, from it and those before it."""
 
     def __init__(self, config: EncoderConfig) -> None:
-        super().__init__()
+        super().__init__(config)
         self.transformer, self.norm = Transformer(config), nn.LayerNorm(config.embedding_size)
 
     def forward(self, vectors: Tensor, history: Tensor) -> Tensor:

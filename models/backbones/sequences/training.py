@@ -130,7 +130,8 @@ def _loss(network: SequenceNetwork, window: Asked, loss_of: Loss, config: Traini
     question, answer = masked_places(window, config.masked_share) if masked else next_places(window)
     wanted = answer > 0
     consumer = question.consumer.unsqueeze(1).expand_as(answer)[wanted]
-    return loss_of(network, network.states(question)[wanted], answer[wanted] - 1, consumer)
+    states, penalty = network.lesson(question, wanted)
+    return loss_of(network, states, answer[wanted] - 1, consumer) + penalty
 
 
 def next_places(window: Asked) -> tuple[Asked, Tensor]:

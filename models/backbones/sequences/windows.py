@@ -18,6 +18,9 @@ from models.backbones.histories import Histories, Numbers
 MASK = -1
 """Stands in a history for a product that is asked for (bidirectional encoders)."""
 
+_ALIKE = 16
+"""Batches that share out their windows by length."""
+
 
 class Asked(NamedTuple):
     """B histories to be continued."""
@@ -29,6 +32,11 @@ class Asked(NamedTuple):
     def to(self, device: str) -> Asked:
         """The same on a device."""
         return Asked(*(part.to(device) for part in self))
+
+    def trimmed(self) -> Asked:
+        """Without the columns that all rows lack, but for one: empty places cost time and change nothing."""
+        longest = int((self.history != 0).sum(1).max()) if len(self.history) else 0
+        return self._replace(history=self.history[:, -max(1, longest) :])
 
     @property
     def known_events(self) -> Tensor:
@@ -77,8 +85,16 @@ class Windows:
         return cls(rows[kept], consumer[kept], (end - first[consumer])[kept])
 
     def batches(self, size: int) -> Iterator[Asked]:
-        """All windows in an order drawn from torch's generator; columns that all of a batch lack are left out."""
+        """All windows in an order drawn from torch's generator, those of like length together.
+
+        Windows are drawn for `_ALIKE` batches at a time and shared out among them by length: most histories of a shop
+        are short, and a batch takes as long as its longest one.
+        """
         rows, consumer, events = map(torch.from_numpy, (self.rows, self.consumer, self.events))
-        for chosen in torch.split(torch.randperm(len(self)), size):
-            own = rows[chosen]
-            yield Asked(own[:, -int((own > 0).sum(1).max()) :], consumer[chosen], events[chosen])
+        lengths = (rows > 0).sum(1)
+        batches: list[Tensor] = []
+        for drawn in torch.split(torch.randperm(len(self)), _ALIKE * size):
+            batches += torch.split(drawn[torch.argsort(lengths[drawn])], size)
+        for number in torch.randperm(len(batches)).tolist():
+            chosen = batches[number]
+            yield Asked(rows[chosen], consumer[chosen], events[chosen]).trimmed()

@@ -1,0 +1,341 @@
+"""Guided embedding refinement: attribute scores inside the embeddings of a sequence model.
+
+Source: Jia, Yuan, Wu, Zheng, "Improving LLM Interpretability and Performance via Guided Embedding Refinement for
+Sequential Recommendation", arXiv 2504.11658. Products and consumers are scored on a short list of attributes that
+people of the domain choose by; a base model's embedding is made narrower by as many columns, and the scores take their
+place. The score is a dot product, so what each attribute adds to it is known exactly, and a consumer may move one.
+
+Deviations from the paper:
+- products are scored by a linear map of what a batch tells of them (`models/attributes/scorer.py`), learned from facts
+  or from a language model's scores, so new products have scores and no language model is waited for;
+- the consumers' part is a function of the history, with a penalty on what is learned beside it (`backbones/refined.py`,
+  which lists what else the paper leaves open);
+- histories are of what was liked, and stars and liking are read off the preference by two small regressions
+  (`backbones/outcome.py`), since the platform asks both of every method. The next-product benchmarks use all events.
+
+Not covered: tuning the language model by the recommendation loss.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from features.assemble import cross
+from features.batch import HISTORY_LENGTH, ConsumerBlock, FeatureBatch, Floats, PairBlock, ProductBlock, TrainingSet
+from features.errors import InputError, ReleaseError, TrainingError
+from features.types import RatingScale
+from features.vocabulary import Vocabulary
+from models.attributes.listed import HIGH, LOW, Attributes
+from models.attributes.scorer import ProductScorer, ScorerConfig
+from models.backbones.histories import Histories
+from models.backbones.outcome import Outcome
+from models.backbones.refined import RefinedConfig, RefinedNetwork
+from models.backbones.sequences.batches import liked_events, liked_histories
+from models.backbones.sequences.encoders import EncoderConfig
+from models.backbones.sequences.network import Kind, ProductTable, SequenceNetwork, make_encoder
+from models.backbones.sequences.training import TrainingConfig, train
+from models.backbones.sequences.windows import Asked
+from models.base import AttributeLevel, FitReport, MethodConfig, Recommender, RunContext, Scores, register
+from models.held import Rows
+from models.methods.bias import Bias, BiasConfig
+from models.threads import torch_threads
+from models.training import seeded
+
+MEANS, BASE, POPULARITY = "means", "base", "popularity"
+"""Parts of the log odds beside the attributes: the consumer's and the product's means, the reduced base embedding, and
+how often the product is chosen."""
+_MEANS_FOLDER = "means"
+
+
+class GuidedConfig(MethodConfig):
+    """The attributes, the base model, and how they are joined."""
+
+    attributes: Attributes = ()
+    """m attributes, or the name of a domain that has a list."""
+    scorer: ScorerConfig = ScorerConfig()
+    encoder: Kind = "sasrec"
+    widths: EncoderConfig = EncoderConfig(length=HISTORY_LENGTH, dropout=0.3)
+    base: TrainingConfig = TrainingConfig(epochs=20, batch_size=128)
+    """How the base model learns."""
+    refined: TrainingConfig = TrainingConfig(epochs=8, batch_size=128, learning_rate=3e-3)
+    """How the refined model goes on."""
+    refinement: RefinedConfig = RefinedConfig()
+
+
+class Fit(NamedTuple):
+    """Everything that fitting made."""
+
+    products: Vocabulary
+    scorer: ProductScorer
+    network: RefinedNetwork
+    means: Bias
+    outcome: Outcome
+
+
+@dataclass(frozen=True, eq=False)
+class Products:
+    """N products as the refined model sees them, less the mean of the catalogue it learned from."""
+
+    reduced: Tensor  # (N, d - m)
+    guided: Tensor  # (N, m)
+    bias: Tensor  # (N,)
+
+    def take(self, rows: NDArray[np.intp]) -> Products:
+        """Some of them."""
+        chosen = torch.from_numpy(rows.astype(np.int64))
+        return Products(self.reduced[chosen], self.guided[chosen], self.bias[chosen])
+
+
+class Terms(NamedTuple):
+    """What adds up to the preference of N pairs."""
+
+    base: Floats  # (N,)
+    popularity: Floats  # (N,)
+    attributes: Floats  # (N, m): gain x the consumer's level x the product's score
+
+    @property
+    def preference(self) -> Floats:
+        """(N,)"""
+        total: Floats = self.base + self.popularity + self.attributes.sum(1)
+        return total
+
+
+@register("guided", GuidedConfig)
+class Guided(Recommender):
+    """The method behind the shared interface."""
+
+    config: GuidedConfig
+
+    def __init__(self, config: MethodConfig, scale: RatingScale) -> None:
+        super().__init__(config, scale)
+        self._fit: Fit | None = None
+        self._wanted: Mapping[int, float] = {}
+        """Levels set by hand, by attribute."""
+
+    def fit(self, train: TrainingSet, valid: TrainingSet, run: RunContext) -> FitReport:
+        """Learns scorer, base and refined model from `train`, and how preference tells of outcomes from `valid`."""
+        if not len(train) or not len(valid):
+            raise TrainingError(
+                f"There are {len(train)} training and {len(valid)} validation rows; both must have some.",
+                remedy="Check the split of the recipe.",
+            )
+        started, means = time.monotonic(), Bias(BiasConfig(), self.scale)
+        means.fit(train, valid, run)
+        vocabulary = Vocabulary.build(train.batch.products.product_ids.tolist())
+        scorer = self._scorer(train.batch.products, vocabulary, run)
+        guided = torch.from_numpy(scorer.standard(_one_each(train.batch.products, vocabulary)))
+        consumers = Vocabulary.build(train.batch.consumers.consumer_ids.tolist())
+        network, report = self._refine(liked_events(train, consumers, vocabulary).histories, guided, run)
+        nothing = Outcome(np.zeros(3), np.zeros(3))
+        self._fit = Fit(vocabulary, scorer, network.cpu().eval(), means, nothing)
+        outcome = Outcome.learn(means.score(valid.batch), self.terms(valid.batch).preference, valid)
+        self._fit = self._fit._replace(outcome=outcome)
+        loss = _cross_entropy(self.score(valid.batch).click, valid.liked)
+        return replace(report, valid_loss=(loss,), seconds=time.monotonic() - started)
+
+    def _scorer(self, products: ProductBlock, vocabulary: Vocabulary, run: RunContext) -> ProductScorer:
+        from models.text import TextEncoder
+
+        each = _one_each(products, vocabulary)
+        attributes, config = self.config.attributes, self.config.scorer
+        return ProductScorer.from_facts(each, attributes, lambda texts: TextEncoder(run.device).encode(texts), config)
+
+    def _refine(self, histories: Histories, guided: Tensor, run: RunContext) -> tuple[RefinedNetwork, FitReport]:
+        """The base model, then the refined one that goes on from it."""
+        config = self.config
+        with seeded(run.seed):
+            table = ProductTable(histories.n_products, config.widths.embedding_size)
+            base = SequenceNetwork(table, make_encoder(config.encoder, config.widths)).to(run.device)
+            train(base, histories, config.widths.length, config.base, run)
+            refined = RefinedNetwork(base, guided.to(run.device), config.refinement).to(run.device)
+        return refined, train(refined, histories, config.widths.length, config.refined, run)
+
+    def score(self, batch: FeatureBatch) -> Scores:
+        """Stars and the probability of liking."""
+        fit = self._fitted()
+        return fit.outcome.scores(fit.means.score(batch), self.terms(batch).preference, self.scale)
+
+    def hold(self, products: ProductBlock) -> HeldProducts:
+        """The products' vectors and attribute scores are made once."""
+        return HeldProducts(self, products)
+
+    def additive(self, batch: FeatureBatch) -> dict[str, Floats]:
+        """As `Recommender`: means, reduced base, popularity, and each attribute by its name."""
+        fit, terms = self._fitted(), self.terms(batch)
+        trust = np.float32(fit.outcome.trust)
+        parts = {MEANS: fit.outcome.base_odds(fit.means.score(batch)), BASE: trust * terms.base}
+        parts[POPULARITY] = trust * terms.popularity
+        parts |= {it.name: trust * terms.attributes[:, n] for n, it in enumerate(fit.scorer.attributes)}
+        return {name: values.astype(np.float32) for name, values in parts.items()}
+
+    def levels(self, consumer: ConsumerBlock) -> tuple[AttributeLevel, ...]:
+        """As `Recommender`: on the scale of the products' scores, within its ends."""
+        scorer = self._fitted().scorer
+        own = self.consumer_parts(consumer)[1][0].numpy() * scorer.sd + scorer.mean
+        shown = np.clip(own, LOW, HIGH)
+        return tuple(
+            AttributeLevel(it.name, it.description, float(level))
+            for it, level in zip(scorer.attributes, shown, strict=True)
+        )
+
+    def adjusted(self, levels: Mapping[str, float]) -> Self:
+        """As `Recommender`."""
+        scorer = self._fitted().scorer
+        place = {it.name: n for n, it in enumerate(scorer.attributes)}
+        if unknown := sorted(set(levels) - set(place)):
+            raise InputError(f"There is no attribute {unknown[0]!r}.", f"There are: {', '.join(place)}.")
+        if wrong := {name: level for name, level in levels.items() if not LOW <= level <= HIGH}:
+            name, level = next(iter(wrong.items()))
+            raise InputError(f"The attribute {name!r} is {level:g}.", f"The scale is {LOW} to {HIGH}.")
+        if not levels:
+            return self
+        other = copy.copy(self)
+        standard = {place[it]: (level - scorer.mean[place[it]]) / scorer.sd[place[it]] for it, level in levels.items()}
+        other._wanted = {**self._wanted, **{n: float(level) for n, level in standard.items()}}
+        return other
+
+    def terms(self, batch: FeatureBatch) -> Terms:
+        """What adds up to the preference of each pair."""
+        with torch_threads(1), torch.inference_mode():
+            return self._terms(self.consumer_parts(batch.consumers), self.product_parts(batch.products))
+
+    def consumer_parts(self, consumers: ConsumerBlock) -> tuple[Tensor, Tensor]:
+        """Reduced state (N, d - m) and attribute levels (N, m), in standard deviations; zero for an empty history."""
+        fit = self._fitted()
+        past = liked_histories(consumers, fit.products, self.scale)[:, -self.config.widths.length :]
+        if not len(past):
+            m = len(fit.scorer.attributes)
+            return torch.zeros(0, self.config.widths.embedding_size - m), torch.zeros(0, m)
+        history, each = past.unique(dim=0, return_inverse=True)  # type: ignore[no-untyped-call]
+        events = (history > 0).sum(1)
+        with torch.inference_mode():
+            taste = fit.network.taste_now(Asked(history, torch.zeros(len(history), dtype=torch.int64), events))
+        known = (events > 0).unsqueeze(1)
+        levels = torch.where(known, taste.levels, 0.0)[each]
+        for column, level in self._wanted.items():
+            levels[:, column] = level
+        return torch.where(known, taste.reduced, 0.0)[each], levels
+
+    def product_parts(self, products: ProductBlock) -> Products:
+        """The products' vectors, scores and biases; a product nobody had in training has scores alone."""
+        fit = self._fitted()
+        table, numbers = fit.network.table, torch.from_numpy(fit.products.encode(products.product_ids).astype(np.int64))
+        with torch.inference_mode():
+            every = torch.arange(1, len(fit.products))
+            reduced, guided = table.parts(every)
+            own, _ = table.parts(numbers)
+            bias = torch.where(numbers > 0, fit.network.bias[numbers - 1] - fit.network.bias.mean(), 0.0)
+            known = (numbers > 0).unsqueeze(1)
+            scores = table.scale * torch.from_numpy(fit.scorer.standard(products))
+            if fit.network.config.products != "frozen":
+                scores = torch.where(known, guided[numbers - 1], scores)
+            return Products(torch.where(known, own - reduced.mean(0), 0.0), scores - guided.mean(0), bias)
+
+    def _terms(self, consumers: tuple[Tensor, Tensor], products: Products) -> Terms:
+        (reduced, levels), network = consumers, self._fitted().network
+        attributes = network.gain * levels * products.guided
+        base = (reduced * products.reduced).sum(1)
+        bias = products.bias.expand(len(attributes))
+        return Terms(base.numpy(), bias.numpy(), attributes.detach().numpy())
+
+    def save(self, folder: Path) -> None:
+        """Writes weights.safetensors, vocabularies.json and, in a folder of its own, what `Bias.save` writes."""
+        from safetensors.torch import save_file
+
+        fit = self._fitted()
+        weights = {f"network.{name}": value for name, value in fit.network.state_dict().items()}
+        weights |= {f"scorer.{name}": torch.from_numpy(np.array(it)) for name, it in fit.scorer.arrays().items()}
+        weights |= {f"outcome.{name}": torch.from_numpy(it) for name, it in vars(fit.outcome).items()}
+        save_file({name: value.contiguous().clone() for name, value in weights.items()}, folder / "weights.safetensors")
+        texts = {"products": list(fit.products.ids), "scorer": fit.scorer.texts()}
+        (folder / "vocabularies.json").write_text(json.dumps(texts, ensure_ascii=False), encoding="utf-8")
+        (folder / _MEANS_FOLDER).mkdir(exist_ok=True)
+        fit.means.save(folder / _MEANS_FOLDER)
+
+    @classmethod
+    def load(cls, folder: Path, config: MethodConfig, scale: RatingScale) -> Self:
+        """Reads what `save` wrote. Raises ReleaseError if it does not fit the config."""
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        method = cls(config, scale)
+        try:
+            weights = load_file(folder / "weights.safetensors")
+            texts = json.loads((folder / "vocabularies.json").read_text(encoding="utf-8"))
+            vocabulary = Vocabulary(tuple(texts["products"]))
+            arrays = {name: value.numpy() for name, value in _part(weights, "scorer").items()}
+            scorer = ProductScorer.restored(arrays, texts["scorer"])
+            network = method._blank(len(vocabulary) - 1, len(scorer.attributes))
+            network.load_state_dict(_part(weights, "network"))
+            outcome = Outcome(**{name: value.numpy() for name, value in _part(weights, "outcome").items()})
+            means = Bias.load(folder / _MEANS_FOLDER, BiasConfig(), scale)
+        except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
+            raise ReleaseError(
+                f"The weights in {folder} do not fit the config: {error}.",
+                remedy="Train and save the model again.",
+            ) from error
+        method._fit = Fit(vocabulary, scorer, network.eval(), means, outcome)
+        return method
+
+    def _blank(self, n_products: int, m: int) -> RefinedNetwork:
+        """An untrained network of the right sizes."""
+        config = self.config
+        table = ProductTable(n_products, config.widths.embedding_size)
+        base = SequenceNetwork(table, make_encoder(config.encoder, config.widths))
+        return RefinedNetwork(base, torch.zeros(n_products, m), config.refinement)
+
+    def _fitted(self) -> Fit:
+        if self._fit is None:
+            raise TrainingError("guided was asked to score before it was fitted.", remedy="Call fit or load first.")
+        return self._fit
+
+
+class HeldProducts:
+    """P products for the refined model; a `models.held.Held`."""
+
+    def __init__(self, method: Guided, products: ProductBlock) -> None:
+        """Makes everything that is the same for all consumers."""
+        self._method, self._products, self._parts = method, products, method.product_parts(products)
+
+    def score(self, consumer: ConsumerBlock, rows: Rows, pairs: PairBlock | None, as_of: datetime) -> Scores:
+        """As `Held`."""
+        fit = self._method._fitted()
+        means = fit.means.score(cross(consumer, self._products.take(rows), pairs, as_of))
+        return fit.outcome.scores(means, self._preference(consumer, self._parts.take(rows)), self._method.scale)
+
+    def guess(self, consumer: ConsumerBlock) -> Floats:
+        """As `Held`: the preference, which is a matrix product."""
+        return self._preference(consumer, self._parts)
+
+    def _preference(self, consumer: ConsumerBlock, products: Products) -> Floats:
+        with torch_threads(1), torch.inference_mode():
+            return self._method._terms(self._method.consumer_parts(consumer), products).preference
+
+
+def _one_each(products: ProductBlock, vocabulary: Vocabulary) -> ProductBlock:
+    """The latest row of every product, in the vocabulary's order."""
+    last = np.zeros(len(vocabulary), np.intp)
+    last[vocabulary.encode(products.product_ids)] = np.arange(len(products))
+    return products.take(last[1:])
+
+
+def _part(weights: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    """The tensors of one part, by their own names."""
+    return {key.removeprefix(f"{name}."): value for key, value in weights.items() if key.startswith(f"{name}.")}
+
+
+def _cross_entropy(click: Floats, liked: Floats) -> float:
+    share = np.clip(click, 1e-6, 1 - 1e-6)
+    return float(-np.where(liked > 0, np.log(share), np.log1p(-share)).mean())
