@@ -140,4 +140,4 @@ def _catalog(before: Catalog, after: Catalog, same: set[str]) -> Catalog:
         frame.sort_values("product_id", key=lambda ids: ids.map(order), kind="stable", ignore_index=True)
         for frame in frames
     )
-    return Catalog(products, attributes, after.consumers)
+    return Catalog(products, attributes, after.consumers, after.visuals)

@@ -42,6 +42,8 @@ INTERACTION_COLUMNS = ("row", "consumer_id", "product_id", "timestamp", "rating"
 PRODUCT_COLUMNS = ("product_id", "title", "description")
 ATTRIBUTE_COLUMNS = ("product_id", "name", "value")
 CONSUMER_COLUMNS = ("consumer_id", "name", "value")
+VISUAL_COLUMNS = ("product_id", "vector")
+"""`vector`: a list of as many numbers for every product that has one."""
 
 
 @dataclass(frozen=True)
@@ -73,11 +75,13 @@ class Catalog:
     `products` has `PRODUCT_COLUMNS` (description may be empty); `attributes` has `ATTRIBUTE_COLUMNS`, for
     instance (`50`, `genre`, `Sci-Fi`). `consumers` has `CONSUMER_COLUMNS`: what a source says of consumers beside their
     events, for instance (`7`, `age`, `25-34`). It is personal: features may rest on it, facts, prompts and logs do not.
+    `visuals` has `VISUAL_COLUMNS`: what products look like, for those of which a source says it.
     """
 
     products: pd.DataFrame
     attributes: pd.DataFrame
     consumers: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(CONSUMER_COLUMNS), dtype=object))
+    visuals: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(VISUAL_COLUMNS), dtype=object))
 
     def __len__(self) -> int:
         return len(self.products)

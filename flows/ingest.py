@@ -18,6 +18,7 @@ from features.inbox import Inbox
 from features.lake import Lake
 from features.readers.inbox import with_inbox
 from features.types import Catalog, Interactions, RatingScale, Snapshot, content_hash
+from features.visuals import VisualTable
 from flows.quality import enforce
 from flows.recipe import DataSection, Recipe, remembered_recipe
 from flows.stage import StageResult
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from features.readers.world import World
 
 
-TABLES = ("interactions", "products", "attributes", "consumers")
+TABLES = ("interactions", "products", "attributes", "consumers", "visuals")
 """What a reading leaves in the lake."""
 
 
@@ -100,7 +101,7 @@ def read_snapshot(workspace: Workspace, ingested: IngestResult, as_of: datetime 
 
 def read_reading(lake: Lake) -> Reading:
     """What the lake holds of the source."""
-    catalog = Catalog(lake.read("products"), lake.read("attributes"), lake.read("consumers"))
+    catalog = Catalog(*(lake.read(name) for name in ("products", "attributes", "consumers", "visuals")))
     return Interactions(lake.read("interactions")), catalog
 
 
@@ -130,6 +131,7 @@ def _read_and_store(workspace: Workspace, recipe: Recipe, made_from: str) -> Ing
     lake.write("products", catalog.products, made_from)
     lake.write("attributes", catalog.attributes, made_from)
     lake.write("consumers", catalog.consumers, made_from)
+    lake.write("visuals", catalog.visuals, made_from)
     lake.write("interactions", interactions, made_from)
     counts = {"n_feedback": merged.n_feedback, "n_forgotten": merged.n_forgotten}
     return _described(recipe, dataset, quarantine).model_copy(update=counts)
@@ -146,6 +148,7 @@ def _settled(lake: Lake, dataset: Dataset) -> Dataset:
 def _described(recipe: Recipe, dataset: Dataset, quarantine: str) -> IngestResult:
     interactions, catalog = dataset.interactions.frame, dataset.catalog
     cut_valid, cut_test = _cuts(dataset)
+    looks = VisualTable.of(catalog.visuals)
     return IngestResult(
         name=recipe.data.name,
         n_consumers=interactions["consumer_id"].nunique(),
@@ -160,6 +163,7 @@ def _described(recipe: Recipe, dataset: Dataset, quarantine: str) -> IngestResul
             sorted(content_hashes(dataset.interactions, catalog).itertuples(index=False, name=None)),
             sorted(catalog.consumers.itertuples(index=False, name=None)),
             asdict(dataset.scale),
+            *([] if looks is None else [looks.content_hash]),
         ),
         cut_valid=cut_valid,
         cut_test=cut_test,

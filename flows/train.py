@@ -15,6 +15,7 @@ from features.errors import SettingError
 from features.prompt_texts import prompt_texts
 from features.splits import SplitRule, split
 from features.types import Interactions
+from features.visuals import VisualTable
 from flows.artifacts import attach_plot, attach_table, in_run
 from flows.curves import draw_curves
 from flows.ingest import IngestResult, ingest_data
@@ -145,7 +146,13 @@ def text_ground(workspace: Workspace) -> TextGround:
 def _train(workspace: Workspace, recipe: Recipe, ingested: IngestResult, made_from: str) -> TrainResult:
     train, valid = part_set(workspace, ingested, "train"), part_set(workspace, ingested, "valid")
     enforce(check_training_set(train, ingested.cut_valid), workspace)
-    run = RunContext(recipe.method.seed, recipe.method.device, workspace.progress, text_ground(workspace))
+    run = RunContext(
+        recipe.method.seed,
+        recipe.method.device,
+        workspace.progress,
+        text_ground(workspace),
+        VisualTable.of(workspace.lake.read("visuals")),
+    )
     fits, like = {}, None
     fit = fit_model if in_run() else fit_model.fn
     for name, (method, config) in variants(recipe).items():

@@ -20,6 +20,7 @@ from features.batch import ConsumerBlock, FeatureBatch, ProductBlock, TrainingSe
 from features.errors import InputError, SettingError
 from features.prompt_texts import PromptTexts
 from features.types import RatingScale
+from features.visuals import VisualTable
 from models.held import Crossed, Held
 
 
@@ -50,12 +51,14 @@ class TextGround:
 
 @dataclass(frozen=True)
 class RunContext:
-    """What is not a hyper-parameter: device, seed, who wants to see progress, and texts for those that read them."""
+    """What is not a hyper-parameter: device, seed, who sees progress, and texts and looks for who reads them."""
 
     seed: int = 0
     device: str = "cpu"
     progress: Progress = silent
     ground: TextGround | None = None
+    visuals: VisualTable | None = None
+    """What products look like, for methods that read it; they keep what they need of it."""
 
 
 @dataclass(frozen=True)

@@ -46,5 +46,6 @@ class Crossed:
         """As `Held`: one batch."""
         return self._recommender.score(cross(consumer, self._products.take(rows), pairs, as_of))
 
-    def guess(self, consumer: ConsumerBlock) -> None:
+    def guess(self, consumer: ConsumerBlock) -> NDArray[np.float32] | None:
         """As `Held`: none."""
+        return None

@@ -20,6 +20,7 @@ from features.types import (
     CONSUMER_COLUMNS,
     INTERACTION_COLUMNS,
     PRODUCT_COLUMNS,
+    VISUAL_COLUMNS,
     Catalog,
     Interactions,
     RatingScale,
@@ -70,6 +71,8 @@ class RawTables:
     rejected: pd.DataFrame = field(default_factory=lambda: no_rows(QUARANTINE_COLUMNS))
     consumers: pd.DataFrame = field(default_factory=lambda: no_rows(CONSUMER_COLUMNS))
     """What is told of consumers beside their events (`CONSUMER_COLUMNS`)."""
+    visuals: pd.DataFrame = field(default_factory=lambda: no_rows(VISUAL_COLUMNS))
+    """What products look like (`VISUAL_COLUMNS`), where the source says it."""
 
 
 def finish(raw: RawTables) -> Dataset:
@@ -168,7 +171,9 @@ def _catalog(raw: RawTables, typed: pd.DataFrame) -> Catalog:
     products["title"] = products["title"].where(products["title"] != "", products["product_id"])
     attributes = _told(raw.attributes, ATTRIBUTE_COLUMNS)
     listed = attributes["product_id"].isin(products["product_id"])
-    return Catalog(products, attributes[listed].reset_index(drop=True), _told(raw.consumers, CONSUMER_COLUMNS))
+    visuals = raw.visuals[raw.visuals["product_id"].isin(products["product_id"])].reset_index(drop=True)
+    told = _told(raw.consumers, CONSUMER_COLUMNS)
+    return Catalog(products, attributes[listed].reset_index(drop=True), told, visuals)
 
 
 def _told(raw: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:

@@ -42,6 +42,8 @@ GENRES_100K = [
 ]
 _AGES = {1: "under 18", 18: "18-24", 25: "25-34", 35: "35-44", 45: "45-49", 50: "50-55", 56: "56+"}
 """The brackets of MovieLens 1M, by their lowest age, which is how its file names them."""
+TRAILERS = "LLVisualFeatures13K_Log.csv"
+"""Seven visual features of trailers by movie id (Deldjoo et al., Journal on Data Semantics 5, 2016)."""
 _EVENT = ["consumer_id", "product_id", "rating", "timestamp"]
 _ARTICLES = "The|A|An|Le|La|Les|L'|Un|Une|Il|Lo|I|Gli|El|Los|Las|Una|Der|Die|Das|Ein|Eine|De|Het|Den|Det|En|Ett|O|Os|As"
 _LAST_ARTICLE = re.compile(rf"^(?P<rest>.+), (?P<article>{_ARTICLES})$")
@@ -74,13 +76,13 @@ def read_1m(folder: Path, scale: RatingScale | None = None) -> Dataset:
 
 
 def read_csv(folder: Path, scale: RatingScale | None = None) -> Dataset:
-    """`ratings.csv` (half stars) and `movies.csv` with headers, UTF-8."""
+    """`ratings.csv` (half stars) and `movies.csv` with headers, UTF-8; looks from `TRAILERS` where it is there."""
     ratings = _named(find_file(folder, "ratings.csv"), ["userId", "movieId", "rating", "timestamp"])
     items = _named(find_file(folder, "movies.csv"), ["movieId", "title", "genres"])
     ratings.columns = pd.Index(_EVENT)
     items.columns = pd.Index(["product_id", "title", "genres"])
     items["genres"] = items["genres"].where(items["genres"] != "(no genres listed)").str.split("|")
-    return _finish(folder, "ratings.csv", ratings, items, {}, scale or HALF_STARS)
+    return _finish(folder, "ratings.csv", ratings, items, {}, scale or HALF_STARS, visuals=_trailers(folder))
 
 
 def natural_title(title: str) -> tuple[str, str]:
@@ -140,6 +142,18 @@ def _plots(folder: Path) -> dict[str, str]:
     return {movie: _MARKUP.sub(r"\g<inside>", plot) for movie, plot in plots if plot not in ("", "N/A")}
 
 
+def _trailers(folder: Path) -> pd.DataFrame | None:
+    """`VISUAL_COLUMNS` of the trailers' features; None where there is no such file. Raises InputError on bad values."""
+    path = folder / TRAILERS
+    if not path.is_file():
+        return None
+    frame = read_delimited(path, ",")
+    ids, values = frame.iloc[:, 0], frame.iloc[:, 1:].apply(pd.to_numeric, errors="coerce")
+    if bad := int(values.isna().any(axis=1).sum()):
+        raise InputError(f"{bad} rows of {path} hold no number where one is expected.", remedy="Restore the file.")
+    return pd.DataFrame({"product_id": ids, "vector": values.to_numpy(np.float64).tolist()})
+
+
 def _finish(
     folder: Path,
     file: str,
@@ -148,8 +162,9 @@ def _finish(
     plots: dict[str, str],
     scale: RatingScale,
     consumers: pd.DataFrame | None = None,
+    visuals: pd.DataFrame | None = None,
 ) -> Dataset:
-    """Catalog with genre, year and decade, and what is told of consumers; then the shared checks."""
+    """Catalog with genre, year and decade, what is told of consumers and how films look; then the shared checks."""
     named = [natural_title(title) for title in items["title"].fillna("")]
     years = pd.Series([year for _, year in named], dtype=object)
     products = pd.DataFrame(
@@ -166,6 +181,7 @@ def _finish(
     )
     events = ratings.assign(row=range(len(ratings)), review=None)
     told = {} if consumers is None else {"consumers": _consumers(consumers)}
+    told |= {} if visuals is None else {"visuals": visuals}
     return finish(RawTables(folder.name, file, events, products, attributes, scale, **told))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from features.errors import InputError
-from features.readers.movielens import natural_title
+from features.readers.movielens import TRAILERS, natural_title
 from features.readers.registry import detect_layout, read_dataset
 
 
@@ -79,6 +79,19 @@ def test_latest_has_half_stars_and_films_without_genres(tmp_path: Path):
     assert (dataset.scale.low, dataset.scale.high) == (0.5, 5.0)
     assert dataset.catalog.products["title"].tolist() == ["The Matrix"]
     assert dataset.catalog.attributes["name"].tolist() == ["year", "decade"]
+
+
+def test_looks_of_listed_films_are_read_where_they_lie_beside_the_ratings(tmp_path: Path):
+    (tmp_path / "ratings.csv").write_text("userId,movieId,rating,timestamp\n1,2,0.5,964982703\n")
+    (tmp_path / "movies.csv").write_text("movieId,title,genres\n2,A (1999),B\n3,C (1998),B\n")
+    assert read_dataset("movielens-csv", tmp_path).catalog.visuals.empty
+    (tmp_path / TRAILERS).write_text("ML_Id,f1,f2\n2,0.25,0.5\n77,1,1\n")
+    assert read_dataset("movielens-csv", tmp_path).catalog.visuals.to_dict("records") == [
+        {"product_id": "2", "vector": [0.25, 0.5]}
+    ]
+    (tmp_path / TRAILERS).write_text("ML_Id,f1,f2\n2,0.25,?\n")
+    with pytest.raises(InputError, match=r"1 rows of .* hold no number"):
+        read_dataset("movielens-csv", tmp_path)
 
 
 def test_a_missing_rating_column_says_what_was_found_and_expected(tmp_path: Path):

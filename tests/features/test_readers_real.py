@@ -45,3 +45,9 @@ def test_amazon_reviews_have_text_and_titles_are_free_of_entities():
     dataset = real("amazon-musical-instruments")
     assert dataset.interactions.frame["review"].notna().mean() > 0.99
     assert not dataset.catalog.products["title"].str.contains("&quot;|&amp;").any()
+
+
+def test_half_of_the_films_of_latest_small_have_looks():
+    visuals = real("ml-latest-small").catalog.visuals
+    assert len(visuals) == 4751
+    assert {len(vector) for vector in visuals["vector"]} == {7}

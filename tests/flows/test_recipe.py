@@ -18,6 +18,13 @@ def test_a_shipped_recipe_reads() -> None:
     assert recipe.method.name == "lr_recsys"
 
 
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*/*.toml")), ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_settings_of_shipped_recipes_fit_their_method(path: Path) -> None:
+    section = read_recipe(str(path.relative_to(RECIPES).with_suffix(""))).method
+    method = find_method(section.name)
+    assert isinstance(config_of(method, section.config, "config"), method.config_type)
+
+
 @pytest.mark.parametrize("dataset", sorted(path.parent.name for path in RECIPES.glob("*/guided.toml")))
 def test_recipes_of_guided_refinement_name_a_domain_and_hold_its_list(dataset: str) -> None:
     section = read_recipe(f"{dataset}/guided").method

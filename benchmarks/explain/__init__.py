@@ -1,0 +1,1 @@
+"""ExplainRec's benchmark: TALLRec's prompts, strangers, and looks."""
