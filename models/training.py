@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -18,6 +18,15 @@ from models.threads import torch_threads
 
 RowLoss = Callable[[Tensor], Tensor]
 """Loss of the rows with these numbers, int64 (B,): (), or (M,) for `Members`, whose losses are their own."""
+
+
+def require_rows(train: Sized, valid: Sized) -> None:
+    """Raises TrainingError unless there are rows to learn from and rows to choose by."""
+    if not len(train) or not len(valid):
+        raise TrainingError(
+            f"There are {len(train)} training and {len(valid)} validation rows; both must have some.",
+            remedy="Check the split of the recipe.",
+        )
 
 
 @dataclass(frozen=True)

@@ -26,26 +26,23 @@ class Row:
 
 @dataclass(frozen=True)
 class Padded:
-    """Rows of one length. Nothing looks at what follows a row's end, so no mask is needed."""
+    """What is learned of rows, as if of one length."""
 
-    ids: Tensor  # (B, L)
     labels: Tensor  # (B, L), IGNORED where nothing is learned
     decides: Tensor  # (B, L) bool
 
 
-def padded(rows: Sequence[Row], filler: int) -> Padded:
-    """Rows as tensors, filled up at their ends."""
+def padded(rows: Sequence[Row]) -> Padded:
+    """What rows learn as tensors, filled up at their ends."""
     longest = max(len(row.tokens) for row in rows)
-    ids = torch.full((len(rows), longest), filler)
-    labels = torch.full_like(ids, IGNORED)
-    decides = torch.zeros_like(ids, dtype=torch.bool)
+    labels = torch.full((len(rows), longest), IGNORED)
+    decides = torch.zeros_like(labels, dtype=torch.bool)
     for n, row in enumerate(rows):
         tokens, length = torch.tensor(row.tokens), len(row.tokens)
-        ids[n, :length] = tokens
         labels[n, length - row.n_answer : length] = tokens[length - row.n_answer :]
         if row.decision >= 0:
             decides[n, row.decision] = True
-    return Padded(ids, labels, decides)
+    return Padded(labels, decides)
 
 
 def batches(rows: Sequence[Row], size: int, seed: int) -> list[list[Row]]:

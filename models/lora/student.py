@@ -79,7 +79,7 @@ class Student:
         Mean cross-entropy per token, or where rows have a decision, its token's by itself and that of the others,
         weighted by `decision_share`. The head, a fifth of the work, sees only what is learned.
         """
-        batch = padded(rows, self.end)
+        batch = padded(rows)
         hidden = self._hidden(rows)[:, :-1]
         learned = batch.labels[:, 1:] != IGNORED
         logits = self.network.lm_head(hidden[learned]).float()

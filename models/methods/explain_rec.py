@@ -53,7 +53,7 @@ from models.explain_rec.student import Questions, StudentConfig, StudentRecord, 
 from models.explain_rec.tasks import attribute_preferences, gradient_cosines, masked_cross_entropy
 from models.held import Held
 from models.threads import torch_threads
-from models.training import LoopSettings, fit_module, seeded
+from models.training import LoopSettings, fit_module, require_rows, seeded
 
 logger = logging.getLogger(__name__)
 
@@ -196,11 +196,7 @@ class ExplainRec(Recommender):
 
     def fit_like(self, other: Recommender | None, train: TrainingSet, valid: TrainingSet, run: RunContext) -> FitReport:
         """As `fit`, with the other one's ground if that is of the same rows and settings."""
-        if not len(train) or not len(valid):
-            raise TrainingError(
-                f"There are {len(train)} training and {len(valid)} validation rows; both must have some.",
-                remedy="Check the split of the recipe.",
-            )
+        require_rows(train, valid)
         known = other._ground if isinstance(other, ExplainRec) else None
         if known is None or known.rows is not train or known.made_with != self._grounding:
             known = None

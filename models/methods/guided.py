@@ -52,7 +52,7 @@ from models.base import AttributeLevel, FitReport, MethodConfig, Recommender, Ru
 from models.held import Rows
 from models.methods.bias import Bias, BiasConfig
 from models.threads import torch_threads
-from models.training import seeded
+from models.training import require_rows, seeded
 
 MEANS, BASE, POPULARITY = "means", "base", "popularity"
 """Parts of the log odds beside the attributes: the consumer's and the product's means, the reduced base embedding, and
@@ -127,11 +127,7 @@ class Guided(Recommender):
 
     def fit(self, train: TrainingSet, valid: TrainingSet, run: RunContext) -> FitReport:
         """Learns scorer, base and refined model from `train`; `valid` chooses epochs, and tells how preference ends."""
-        if not len(train) or not len(valid):
-            raise TrainingError(
-                f"There are {len(train)} training and {len(valid)} validation rows; both must have some.",
-                remedy="Check the split of the recipe.",
-            )
+        require_rows(train, valid)
         started, means = time.monotonic(), Bias(BiasConfig(), self.scale)
         means.fit(train, valid, run)
         vocabulary = Vocabulary.build(train.batch.products.product_ids.tolist())

@@ -58,7 +58,7 @@ from models.base import FitReport, MethodConfig, Recommender, RunContext, Scores
 from models.held import Held
 from models.members import Members
 from models.threads import torch_threads
-from models.training import LoopSettings, fit_epochs, fit_module, seeded
+from models.training import LoopSettings, fit_epochs, fit_module, require_rows, seeded
 
 FIELDS = ("consumer", "product", "context", "history", "e_plus", "e_minus")
 """The K fields of the fusion network, in order."""
@@ -417,10 +417,6 @@ def _mean(members: list[Scores]) -> Scores:
 
 
 def _check_rows(train: TrainingSet, valid: TrainingSet) -> None:
-    if not len(train) or not len(valid):
-        raise TrainingError(
-            f"There are {len(train)} training and {len(valid)} validation rows; both must have some.",
-            remedy="Check the split of the recipe.",
-        )
+    require_rows(train, valid)
     if unknown := int((~np.isfinite(train.rating)).sum()):
         raise TrainingError(f"{unknown} of {len(train)} training ratings are not finite.", "All must be numbers.")

@@ -38,14 +38,15 @@ from models.backbones.calibration import platt
 from models.backbones.closeness import N_KERNELS
 from models.backbones.collaborative import Collaborative, CollaborativeConfig
 from models.backbones.held import HeldInputs
-from models.backbones.preparation import N_BELIEF, RATING_BUCKETS, Inputs, Preparation, numbers_of, unit_rating
+from models.backbones.preparation import N_BELIEF, RATING_BUCKETS, Inputs, Preparation, unit_rating
+from models.backbones.sequences.batches import contents
 from models.base import FitReport, MethodConfig, Recommender, RunContext, Scores, register
 from models.held import Held
 from models.lora.shots import balanced_shots, most_shots
 from models.reasoning.examples import cases_of, lesson_of, tellable
 from models.reasoning.tutor import TutorConfig, Tutored, tutor
 from models.threads import torch_threads
-from models.training import LoopSettings, fit_module, seeded
+from models.training import LoopSettings, fit_module, require_rows, seeded
 
 logger = logging.getLogger(__name__)
 
@@ -209,16 +210,13 @@ class ReasoningRec(Recommender):
 
     def fit(self, train: TrainingSet, valid: TrainingSet, run: RunContext) -> FitReport:
         """Tunes the student where there are texts, and fits the head to outcomes and to its scores."""
-        if not len(train) or not len(valid):
-            raise TrainingError(
-                f"There are {len(train)} training and {len(valid)} validation rows; both must have some.",
-                remedy="Check the split of the recipe.",
-            )
+        require_rows(train, valid)
         taught = self._taught(train, valid, run)
         preparation = Preparation.learn(train, self.scale)
         with seeded(run.seed):
             collaborative, held_out = Collaborative.fit(train, self.config.collaborative, run)
-            head = self._head(preparation, _contents(preparation, train.batch.products))
+            known = contents(train, preparation.products)
+            head = self._head(preparation, functional.pad(known, (0, 0, 1, 0)))  # number 0: an unknown product
             head.tutored.fill_(taught.record.tuned)
             learn = self._examples(preparation.inputs(train.batch, held_out), train, taught.train)
             check = self._examples(
@@ -393,13 +391,3 @@ def _imitated(output: Output, examples: Examples, rows: Tensor) -> Tensor:
 
 def _parts(head: Head, inputs: Inputs) -> list[Output]:
     return [head(inputs.rows(rows)) for rows in torch.split(torch.arange(len(inputs.product)), CHUNK)]
-
-
-def _contents(preparation: Preparation, products: ProductBlock) -> Tensor:
-    """(P, 384) by number: what the rows' products contain, zeros for those that are in histories alone."""
-    contents = torch.zeros(len(preparation.products), CONTENT_WIDTH)
-    present = np.flatnonzero(products.content.index >= 0)
-    numbers = numbers_of(preparation.products, products.product_ids[present])
-    contents[numbers] = torch.from_numpy(np.nan_to_num(products.content.table[products.content.index[present]]))
-    contents[0] = 0
-    return contents

@@ -94,7 +94,7 @@ def contents(train: TrainingSet, products: Vocabulary) -> Tensor:
     table, content = np.zeros((len(products), CONTENT_WIDTH), np.float32), train.batch.products.content
     known = np.flatnonzero(content.index >= 0)
     numbers = products.encode(train.batch.products.product_ids[known])
-    table[numbers] = content.table[content.index[known]]
+    table[numbers] = np.nan_to_num(content.table[content.index[known]])
     return torch.from_numpy(table[1:])
 
 
