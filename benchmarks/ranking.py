@@ -112,7 +112,7 @@ def _ranking(
 ) -> tuple[dict[str, Scores], dict[str, Any]]:
     """The ranker's scores of all products (U, P), popularity as the floor, and the cost."""
     config, run = CHOSEN[dataset], RunContext()
-    content = _content(events, dataset, data) if {"content", "sequence"} & set(config.experts) else None
+    content = content_vectors(events, dataset, data) if {"content", "sequence"} & set(config.experts) else None
     ranker = NextProduct(config, standard_experts(config, run, content))
     report = ranker.fit(known, run)
     started = time.monotonic()
@@ -135,7 +135,7 @@ def _cold(
     events: Events, known: Histories, part: str, dataset: str, data: Path
 ) -> tuple[dict[str, Scores], dict[str, Any]]:
     """Scores (U, P) of the products held out of every history; all others are -inf."""
-    content, started = _content(events, dataset, data), time.monotonic()
+    content, started = content_vectors(events, dataset, data), time.monotonic()
     l2 = COLD_L2.get(dataset, COLD_L2_ELSEWHERE)
     experts: dict[str, Expert] = {
         "ranker": ContentRegression(content, ByPlace(), l2),
@@ -176,7 +176,7 @@ def ranks(scores: Scores, targets: pd.DataFrame) -> NDArray[np.float64]:
     return rank
 
 
-def _content(events: Events, dataset: str, data: Path) -> NDArray[np.float32]:
+def content_vectors(events: Events, dataset: str, data: Path) -> NDArray[np.float32]:
     """Vectors (P, 384) of the products' titles and attributes."""
     texts = product_texts(dataset, data)
     return TextEncoder().encode([texts.get(product, "") for product in events.products])

@@ -31,6 +31,7 @@ class Histories:
     start: Numbers  # (U + 1,): events of consumer u are start[u] to start[u + 1]
     product: Numbers  # (E,) 0..P-1
     time: Reals  # (E,) seconds
+    who: Numbers  # (U,) each consumer's number in the histories that these are a part of
 
     @classmethod
     def of(cls, consumer: Numbers, product: Numbers, time: Reals, n_consumers: int, n_products: int) -> Histories:
@@ -48,7 +49,8 @@ class Histories:
                 )
         order = np.lexsort((time, consumer))
         sizes = np.bincount(consumer, minlength=n_consumers)
-        return cls(n_products, np.concatenate([[0], np.cumsum(sizes)]), product[order], np.asarray(time, float)[order])
+        start, who = np.concatenate([[0], np.cumsum(sizes)]), np.arange(n_consumers)
+        return cls(n_products, start, product[order], np.asarray(time, float)[order], who)
 
     def __len__(self) -> int:
         return len(self.start) - 1
@@ -94,13 +96,13 @@ class Histories:
         target = np.where(cut, np.append(self.product, -1)[np.maximum(self.start[1:] - n, 0)], -1)
         kept = self.place < np.where(cut, sizes - n, sizes)[self.consumer]
         start = np.concatenate([[0], np.cumsum(np.where(cut, sizes - n, sizes))])
-        return Histories(self.n_products, start, self.product[kept], self.time[kept]), target
+        return Histories(self.n_products, start, self.product[kept], self.time[kept], self.who), target
 
     def rows(self, first: int, end: int) -> Histories:
         """The consumers first..end-1."""
         events = slice(self.start[first], self.start[end])
         start = self.start[first : end + 1] - self.start[first]
-        return Histories(self.n_products, start, self.product[events], self.time[events])
+        return Histories(self.n_products, start, self.product[events], self.time[events], self.who[first:end])
 
     def padded(self, length: int) -> Numbers:
         """(U, length): the last products of each, latest at the right, as number + 1; 0 where there is none."""

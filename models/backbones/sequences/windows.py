@@ -48,8 +48,7 @@ class Asked(NamedTuple):
 def asked(histories: Histories, length: int) -> Asked:
     """The last `length` events of every consumer."""
     sizes = np.diff(histories.start)
-    rows, consumer = histories.padded(length), np.arange(len(histories))
-    return Asked(torch.from_numpy(rows), torch.from_numpy(consumer), torch.from_numpy(sizes))
+    return Asked(*map(torch.from_numpy, (histories.padded(length), histories.who, sizes)))
 
 
 @dataclass(frozen=True, eq=False)
