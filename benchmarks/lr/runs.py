@@ -92,7 +92,7 @@ def _made(
     return Run(
         variant.name,
         split.key,
-        _write(folder / "test.csv.gz", test, mean),
+        write_predictions(folder / "test.csv.gz", test, mean),
         str(folder / MEMBERS),
         [_rmse(member, test) for member in members],
         report.best_epoch,
@@ -114,7 +114,7 @@ def scored(files: list[str], split: BenchSplit, folders: BenchFolders, task: str
     return content
 
 
-def _write(path: Path, test: TrainingSet, scores: Scores) -> str:
+def write_predictions(path: Path, test: TrainingSet, scores: Scores) -> str:
     frame = pd.DataFrame(
         {
             "consumer_id": test.batch.consumers.consumer_ids,

@@ -19,9 +19,7 @@ from features.settings import BenchFolders
 
 
 def main(
-    method: Annotated[
-        str, typer.Option(help="A module of this package with `run`, such as `combined`.")
-    ],
+    method: Annotated[str, typer.Option(help="A module of this package with `run`, such as `combined`.")],
     dataset: Annotated[str, typer.Option(help="A folder of the benchmark's splits.")],
     seeds: Annotated[int, typer.Option(help="How many seeds.")] = 3,
     variant: Annotated[list[str] | None, typer.Option(help="Only these variants.")] = None,

@@ -67,7 +67,7 @@ def run(dataset: str, folders: BenchFolders, seeds: int, variants: tuple[str, ..
         "combined_minus": {other: [judge.minus(COMBINED, other, seed) for seed in range(seeds)] for other in others},
         "minus_peers": {COMBINED: judge.minus_peers(COMBINED, 0)},
     }
-    return write_result(f"methods/combined-{dataset}", figures).read_text()
+    return write_result(f"methods/combined-ranking-{dataset}", figures).read_text()
 
 
 def _on_valid(dataset: str, folders: BenchFolders, events: Events, seeds: int, variants: tuple[str, ...]) -> str:

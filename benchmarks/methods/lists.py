@@ -102,12 +102,12 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     )
 
 
-def means(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """By variant, the mean over seeds of each metric."""
+def means(rows: Sequence[dict[str, Any]], metrics: Sequence[str] = ()) -> dict[str, dict[str, float]]:
+    """By variant, the mean over seeds of each metric; by default of those of ranked lists."""
     found: dict[str, dict[str, float]] = {}
     for variant in dict.fromkeys(row["variant"] for row in rows):
         own = [row for row in rows if row["variant"] == variant]
-        names = [
+        names = metrics or [
             name for name, value in own[0].items() if ("@" in name or name.startswith("mrr")) and value is not None
         ]
         found[variant] = {name: round(float(np.mean([row[name] for row in own])), 6) for name in names}

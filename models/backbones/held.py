@@ -14,7 +14,14 @@ from features.assemble import absent_pairs
 from features.batch import ConsumerBlock, PairBlock, ProductBlock
 from models.backbones.collaborative import Collaborative
 from models.backbones.factorization import Belief
-from models.backbones.preparation import Inputs, Preparation, closeness_inputs, pair_inputs, time_inputs
+from models.backbones.preparation import (
+    Inputs,
+    Preparation,
+    closeness_inputs,
+    nothing_told,
+    pair_inputs,
+    time_inputs,
+)
 from models.base import Scores
 from models.held import Rows
 from models.threads import torch_threads
@@ -37,8 +44,15 @@ class HeldInputs:
         with torch.inference_mode():
             self._products, self._vectors = preparation.product_inputs(products), collaborative.hold(products)
 
-    def score(self, consumer: ConsumerBlock, rows: Rows, pairs: PairBlock | None, as_of: datetime) -> Scores:
-        """As `Held`."""
+    def score(
+        self,
+        consumer: ConsumerBlock,
+        rows: Rows,
+        pairs: PairBlock | None,
+        as_of: datetime,
+        told: Tensor | None = None,
+    ) -> Scores:
+        """As `Held`; `told` is what methods beneath the network say of the rows."""
         chosen, n = torch.from_numpy(rows.astype(np.int64)), len(rows)
         with torch_threads(1), torch.inference_mode():
             who = {name: _each(name, value, n) for name, value in self._preparation.consumer_inputs(consumer).items()}
@@ -50,6 +64,7 @@ class HeldInputs:
                 **pair_inputs(absent_pairs(n) if pairs is None else pairs),
                 belief=self._preparation.belief_inputs(self._believe(consumer, chosen)),
                 time=_each("time", time_inputs(np.array([_naive(as_of)])), n),
+                told=nothing_told(n) if told is None else told,
             )
             return self._score(inputs)
 

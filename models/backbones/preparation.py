@@ -88,6 +88,7 @@ class Inputs:
     history_mask: Tensor  # (N, L) bool, True where there is an event
     closeness: Tensor  # (N, 2, K): how many facets of both sides come how near, by stance
     time: Tensor  # (N, 6): weekday, hour, month as sine and cosine
+    told: Tensor  # (N, F, 2): what F methods beneath the network tell, log odds of stars and of liking; often none
     attribute_row: Tensor  # (N,) into attributes
     content_row: Tensor
     consumer_codes_row: Tensor
@@ -211,6 +212,7 @@ class Preparation:
             closeness=closeness_inputs(who, what),
             belief=self.belief_inputs(belief),
             time=time_inputs(batch.as_of),
+            told=nothing_told(len(batch)),
         )
 
     def consumer_inputs(self, who: ConsumerBlock) -> dict[str, Tensor]:
@@ -289,6 +291,11 @@ class Preparation:
             raise ReleaseError(
                 f"The vocabularies in {folder} cannot be read: {error}.", remedy="Train and save the model again."
             ) from error
+
+
+def nothing_told(n: int) -> Tensor:
+    """The field `told` of `Inputs` of N rows where no method is beneath."""
+    return torch.zeros(n, 0, 2)
 
 
 def pair_inputs(pairs: PairBlock) -> dict[str, Tensor]:

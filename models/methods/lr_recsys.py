@@ -55,7 +55,6 @@ from models.backbones.held import HeldInputs
 from models.backbones.preparation import N_BELIEF, N_TIME, RATING_BUCKETS, Events, Inputs, Preparation, unit_rating
 from models.backbones.reasons import Reasons, Shown
 from models.base import FitReport, MethodConfig, Recommender, RunContext, Scores, register
-from models.held import Held
 from models.members import Members
 from models.threads import torch_threads
 from models.training import LoopSettings, fit_epochs, fit_module, require_rows, seeded
@@ -185,15 +184,18 @@ class History(nn.Module):
 
 
 class LRRecsysNetwork(nn.Module):
-    """Six fields -> attention over fields -> back end -> stars and liking, on top of the belief (section 3.4)."""
+    """Six fields -> attention over fields -> back end -> stars and liking, on top of the belief (section 3.4).
 
-    def __init__(self, config: LRRecsysConfig, preparation: Preparation) -> None:
+    A network with methods beneath it has a field more for each (`told`), and starts from them too (`start`).
+    """
+
+    def __init__(self, config: LRRecsysConfig, preparation: Preparation, n_beneath: int = 0) -> None:
         super().__init__()
-        d = config.embedding_size
+        d, n_fields, n_numbers = config.embedding_size, len(FIELDS) + n_beneath, 2 + N_BELIEF + 2 * n_beneath
         self.entities, self.history = Entities(config, preparation), History(d, config.backend == "din")
         reasons = Reasons(d, config.explanations, config.explanation_dropout)
-        self.reasons, self.fusion = reasons, FieldAttention(len(FIELDS), d, config.n_heads)
-        self.backend = make_backend(config.backend, len(FIELDS), d, 2 + N_BELIEF, config.hidden, config.dropout)
+        self.reasons, self.fusion = reasons, FieldAttention(n_fields, d, config.n_heads)
+        self.backend = make_backend(config.backend, n_fields, d, n_numbers, config.hidden, config.dropout)
         self.met = nn.Parameter(torch.zeros(2 * N_KERNELS, 2))
         self.trust = nn.Parameter(torch.ones(2))
 
@@ -201,11 +203,20 @@ class LRRecsysNetwork(nn.Module):
         consumer, product, context = self.entities(inputs)
         history = self.history(product, self.entities.product, inputs)
         reasons = self.reasons(inputs)
-        z = torch.cat([torch.stack([consumer, product, context, history], dim=1), reasons.fields], dim=1)  # (B, K, d)
+        known = torch.stack([consumer, product, context, history], dim=1)
+        z = torch.cat([known, reasons.fields, *self.told(inputs)], dim=1)  # (B, K, d)
         fused, attention = self.fusion(z)
-        logits = self.backend(z, fused, torch.cat([reasons.seen, inputs.belief], dim=1))  # (B, 2)
-        logits = logits + self.trust * inputs.belief[:, :2] + MET * reasons.closeness @ self.met
+        logits = self.backend(z, fused, torch.cat([reasons.seen, inputs.belief, inputs.told.flatten(1)], dim=1))
+        logits = logits + self.start(inputs) + MET * reasons.closeness @ self.met  # (B, 2)
         return Output(logits[:, 0].sigmoid(), logits[:, 1], attention, reasons.distillation)
+
+    def told(self, inputs: Inputs) -> tuple[Tensor, ...]:
+        """Fields (B, F, d) of the methods beneath: here none."""
+        return ()
+
+    def start(self, inputs: Inputs) -> Tensor:
+        """Logits (B, 2) that the network's own are added to."""
+        return self.trust * inputs.belief[:, :2]
 
 
 class Examples(NamedTuple):
@@ -305,7 +316,7 @@ class LRRecsys(Recommender):
         """Stars, probability of liking, and the attention on each field: means over the members."""
         return _mean(self.score_members(batch))
 
-    def hold(self, products: ProductBlock) -> Held:
+    def hold(self, products: ProductBlock) -> HeldInputs:
         """The products' vectors and inputs are made once; the network sees those that are asked for."""
         fit = self._fitted()
         return HeldInputs(fit.preparation, fit.collaborative, lambda inputs: _mean(self._scored(inputs)), products)
@@ -315,10 +326,10 @@ class LRRecsys(Recommender):
         fit = self._fitted()
         if not len(batch):
             nothing = np.zeros(0, np.float32)
-            empty = Scores(nothing, nothing, FIELDS, np.zeros((0, len(FIELDS)), np.float32))
+            empty = Scores(nothing, nothing, self.fields, np.zeros((0, len(self.fields)), np.float32))
             return [empty] * self.config.members
         with torch_threads(1), torch.inference_mode():
-            return self._scored(fit.preparation.inputs(batch, fit.collaborative.believe(batch)))
+            return self._scored(self._inputs(fit.preparation, batch, fit.collaborative.believe(batch)))
 
     def _scored(self, inputs: Inputs) -> list[Scores]:
         """Of each member, the scores of the rows."""
@@ -329,7 +340,9 @@ class LRRecsys(Recommender):
         attention = torch.cat([part.attention for part in parts], dim=1)
         stars = self.scale.low + rating * (self.scale.high - self.scale.low)
         members = range(self.config.members)
-        return [Scores(stars[m].numpy(), click[m].sigmoid().numpy(), FIELDS, attention[m].numpy()) for m in members]
+        return [
+            Scores(stars[m].numpy(), click[m].sigmoid().numpy(), self.fields, attention[m].numpy()) for m in members
+        ]
 
     def save(self, folder: Path) -> None:
         """Writes weights.safetensors, vocabularies.json and what `Collaborative.save` writes."""
@@ -362,16 +375,29 @@ class LRRecsys(Recommender):
         method._fit = Fit(preparation, collaborative, network, calibration)
         return method
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields of the fusion network, in order."""
+        return FIELDS
+
+    def _inputs(self, preparation: Preparation, batch: FeatureBatch, belief: Belief) -> Inputs:
+        """What the network is given of rows that no weight was fitted to."""
+        return preparation.inputs(batch, belief)
+
     def _members(self, preparation: Preparation) -> Members:
         return Members(lambda: LRRecsysNetwork(self.config, preparation), self.config.members)
 
     def _examples(self, preparation: Preparation, examples: TrainingSet, belief: Belief, device: str) -> Examples:
         """Features and targets on the device, converted once."""
         return Examples(
-            preparation.inputs(examples.batch, belief).to(device),
+            self._lessons(preparation, examples, belief).to(device),
             torch.from_numpy(unit_rating(examples.rating, self.scale)).to(device),
             torch.from_numpy(np.asarray(examples.liked, np.float32)).to(device),
         )
+
+    def _lessons(self, preparation: Preparation, examples: TrainingSet, belief: Belief) -> Inputs:
+        """What the network is given of rows to learn from, or to choose an epoch by."""
+        return self._inputs(preparation, examples.batch, belief)
 
     def _loss(self, network: nn.Module, examples: Examples, rows: Tensor, lambda_distil: float) -> Tensor:
         """L = MSE(rating) + lambda_click BCE(liking) + lambda_distil L_distil: (M,), each member's mean over rows."""
@@ -413,7 +439,7 @@ def _mean(members: list[Scores]) -> Scores:
         np.stack([getattr(scores, name) for scores in members]).mean(0, dtype=np.float32)
         for name in ("rating", "click", "attention")
     )
-    return Scores(rating, click, FIELDS, attention)
+    return Scores(rating, click, members[0].fields, attention)
 
 
 def _check_rows(train: TrainingSet, valid: TrainingSet) -> None:
