@@ -126,7 +126,7 @@ class Combined(LRRecsys):
 
     def hold(self, products: ProductBlock) -> Held:
         """As `LRRecsys`, beside the products held by the methods beneath."""
-        return HeldCombined(super().hold(products), [it.method.hold(products) for it in self._below], self.scale)
+        return HeldCombined(self._held(products), [it.method.hold(products) for it in self._below], self.scale)
 
     def save(self, folder: Path) -> None:
         """Writes what `LRRecsys.save` writes, and each method beneath in a folder of its own."""

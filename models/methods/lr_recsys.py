@@ -55,6 +55,7 @@ from models.backbones.held import HeldInputs
 from models.backbones.preparation import N_BELIEF, N_TIME, RATING_BUCKETS, Events, Inputs, Preparation, unit_rating
 from models.backbones.reasons import Reasons, Shown
 from models.base import FitReport, MethodConfig, Recommender, RunContext, Scores, register
+from models.held import Held
 from models.members import Members
 from models.threads import torch_threads
 from models.training import LoopSettings, fit_epochs, fit_module, require_rows, seeded
@@ -316,8 +317,11 @@ class LRRecsys(Recommender):
         """Stars, probability of liking, and the attention on each field: means over the members."""
         return _mean(self.score_members(batch))
 
-    def hold(self, products: ProductBlock) -> HeldInputs:
+    def hold(self, products: ProductBlock) -> Held:
         """The products' vectors and inputs are made once; the network sees those that are asked for."""
+        return self._held(products)
+
+    def _held(self, products: ProductBlock) -> HeldInputs:
         fit = self._fitted()
         return HeldInputs(fit.preparation, fit.collaborative, lambda inputs: _mean(self._scored(inputs)), products)
 
