@@ -144,6 +144,32 @@ def _explain_rec(study: Study, content: Content, results: Path) -> list[Row]:
     return [_compared(row, gaps)]
 
 
+def _combined(study: Study, content: Content, results: Path) -> list[Row]:
+    """A file of `benchmarks.methods --method combined` or `combined_rating`: a comparison for each other and seed."""
+    own = [row for row in content["rows"] if row["variant"] == "combined"]
+    cost = Cost(
+        seconds=fmean(row["seconds"] for row in own),
+        peak_memory_mb=max((row["peak_memory_mb"] for row in own if "peak_memory_mb" in row), default=None),
+    )
+    rows = []
+    for metric in study.metrics:
+        gaps = {
+            name: Gap.mean(
+                [
+                    Gap.of(name, metric, row[metric], it[metric]["b_minus_a"], it[metric]["interval95"])
+                    for row, it in zip(own, seeds, strict=True)
+                ]
+            )
+            for name, seeds in content["combined_minus"].items()
+        }
+        row = Row(
+            study, content["dataset"], content["split"], "", metric, content["means"]["combined"][metric], len(own),
+            cost=cost, commit=content["commit"],
+        )  # fmt: skip
+        rows.append(_compared(row, gaps))
+    return rows
+
+
 def _more(over: str, metric: str, own: float, told: Sequence[float]) -> Gap:
     """From what the *other* one has more, with its interval."""
     gap, low, high = told
@@ -162,4 +188,5 @@ READERS: dict[str, Callable[[Study, Content, Path], list[Row]]] = {
     "guided": _guided,
     "reasoning_rec": _reasoning_rec,
     "explain_rec": _explain_rec,
+    "combined": _combined,
 }

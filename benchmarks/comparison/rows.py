@@ -8,7 +8,7 @@ from typing import Literal
 
 from benchmarks.comparison.claims import Claim, Study, claim_of
 
-Verdict = Literal["reproduced", "no", "not run"]
+Verdict = Literal["reproduced", "ahead", "no", "not run"]
 LESS_IS_BETTER = ("rmse",)
 
 
@@ -82,8 +82,8 @@ class Row:
     """Of the code that made the result file."""
 
     @property
-    def claim(self) -> Claim:
-        """What the paper says."""
+    def claim(self) -> Claim | None:
+        """What the paper says, if there is one."""
         return claim_of(self.study.method, self.metric)
 
     @property
@@ -99,10 +99,14 @@ class Row:
 
     @property
     def verdict(self) -> Verdict:
-        """Reproduced only if the method is beyond noise ahead of its backbone and of every mandatory control."""
+        """Reproduced, or ahead where no paper claims it, only if the method is beyond noise ahead of its backbone and
+        of every mandatory control.
+        """
         if any(gap.low <= 0 for gap in self.gaps):
             return "no"
-        return "not run" if self.missing else "reproduced"
+        if self.missing:
+            return "not run"
+        return "reproduced" if self.claim else "ahead"
 
 
 def without_doubles(rows: Sequence[Row]) -> list[Row]:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from benchmarks.comparison.claims import Claim
 from benchmarks.comparison.rows import Gap, Row
 
 BEGIN, END = "<!-- table: python -m benchmarks.comparison -->", "<!-- /table -->"
@@ -32,7 +33,7 @@ def as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
             "backbone": _gap(row.backbone) if row.backbone else None,
             "controls": [_gap(gap) for gap in row.controls],
             "not_run": list(row.missing),
-            "paper": {"claims": str(row.claim), "source": row.claim.source},
+            "paper": {"claims": str(row.claim), "source": row.claim.source} if row.claim else None,
             "verdict": row.verdict,
             "cost": asdict(row.cost),
             "file": f"{row.study.file}.json",
@@ -73,8 +74,8 @@ def _gain_cells(row: Row) -> list[str]:
     gap, relative = (_interval(row.backbone), _percent(row.backbone)) if row.backbone else ("", "")
     beaten = sum(gap.low > 0 for gap in row.controls)
     controls = f"{beaten} of {len(row.study.controls)}" if row.gaps else ""
-    verdict = f"**{row.verdict}**" if row.verdict == "reproduced" else row.verdict
-    return [*_where(row), value, gap, relative, str(row.claim), controls, verdict]
+    verdict = f"**{row.verdict}**" if row.verdict in ("reproduced", "ahead") else row.verdict
+    return [*_where(row), value, gap, relative, str(row.claim or ""), controls, verdict]
 
 
 def _control_cells(row: Row) -> list[list[str]]:
@@ -130,17 +131,23 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     axes = picture.subplots(len(panels), 1, squeeze=False, height_ratios=heights)[:, 0]
     for axis, (name, found) in zip(axes, panels.items(), strict=True):
         claim = found[0].claim
-        if max(abs(gap.relative) for row in found for gap in row.gaps) > FAR * claim.high:
-            axis.set_xscale("symlog", linthresh=100 * claim.high)  # controls far behind must not hide small gains
-            axis.xaxis.set_major_formatter("{x:g}")
-        axis.axvspan(100 * claim.low, 100 * claim.high, color="#e9c46a", alpha=0.35, linewidth=0)
-        axis.axvline(100 * claim.high, color="#e9c46a", linewidth=2)
+        if claim:
+            _draw_claim(axis, claim, max(abs(gap.relative) for row in found for gap in row.gaps))
         axis.axvline(0, color="#999999", linewidth=1)
         _draw_rows(axis, found)
-        axis.set_title(f"{name}; paper: {claim}", loc="left", size=9)
+        axis.set_title(f"{name}; paper: {claim}" if claim else name, loc="left", size=9)
     axes[-1].set_xlabel("gain in % of the other's figure, 95 % intervals; yellow: what the paper claims", size=8)
     picture.tight_layout()
     picture.savefig(path, dpi=110)
+
+
+def _draw_claim(axis: Any, claim: Claim, furthest: float) -> None:
+    """A band of what the paper claims; `furthest` is the largest relative gain or loss of the panel."""
+    if furthest > FAR * claim.high:
+        axis.set_xscale("symlog", linthresh=100 * claim.high)  # controls far behind must not hide small gains
+        axis.xaxis.set_major_formatter("{x:g}")
+    axis.axvspan(100 * claim.low, 100 * claim.high, color="#e9c46a", alpha=0.35, linewidth=0)
+    axis.axvline(100 * claim.high, color="#e9c46a", linewidth=2)
 
 
 def _draw_rows(axis: Any, rows: Sequence[Row]) -> None:

@@ -83,11 +83,35 @@ def test_what_one_file_lacks_and_another_has_is_told_once() -> None:
     assert without_doubles([run, lacking, other]) == [run, other]
 
 
-def test_every_study_has_a_claim_and_its_rows_name_what_they_miss() -> None:
+def test_without_a_paper_nothing_is_reproduced() -> None:
+    ours = Study("combined", "methods/combined-toy", ("mrr",), "base", ("random_columns",))
+    found = replace(row(0.001, random_columns=0.001), study=ours)
+    assert found.verdict == "ahead"
+    assert as_json([found])[0]["paper"] is None
+    assert replace(found, backbone=gap("base", -0.001)).verdict == "no"
+
+
+def test_the_combined_ranker_is_behind_by_more_error_and_by_less_of_a_share(tmp_path: Path) -> None:
+    minus = {
+        "rmse": {"b_minus_a": 0.01, "interval95": [0.0, 0.02]},
+        "auc": {"b_minus_a": 0.02, "interval95": [0.01, 0.03]},
+    }
+    content = {
+        "dataset": "toy", "split": "s", "commit": "abc", "means": {"combined": {"rmse": 0.9, "auc": 0.7}},
+        "rows": [{"variant": "combined", "seed": 0, "rmse": 0.9, "auc": 0.7, "seconds": 3.0}, {"variant": "lane"}],
+        "combined_minus": {"lr_recsys": [minus]},
+    }  # fmt: skip
+    (tmp_path / "toy.json").write_text(json.dumps(content))
+    rmse, auc = read_rows(tmp_path, (Study("combined", "toy", ("rmse", "auc"), "lr_recsys", ("lane",)),))
+    assert (rmse.backbone.value, rmse.backbone.high, auc.backbone.low) == (-0.01, -0.0, 0.01)
+    assert (rmse.cost.seconds, rmse.missing) == (3.0, ("lane",))
+
+
+def test_every_study_but_ours_has_a_claim_and_its_rows_name_what_they_miss() -> None:
     rows = read_rows(RESULTS)
     assert {it.method for it in STUDIES} == {it.study.method for it in rows}
     for it in rows:
-        assert claim_of(it.study.method, it.metric).source
+        assert (claim_of(it.study.method, it.metric) is None) == (it.study.method == "combined")
         assert {gap.over for gap in it.gaps} | set(it.missing) == {it.study.backbone, *it.study.controls}
 
 
