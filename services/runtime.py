@@ -48,6 +48,7 @@ from services.schemas import (
     RecommendRequest,
     RecommendResponse,
     ScoreResponse,
+    StepsOut,
     number,
 )
 from services.shelf import Shelf
@@ -231,7 +232,8 @@ class Runtime:
             )
         else:
             reasons = self._reasons_of(visit, request.product_id)
-        return ExplainResponse(item=item, reasons=reasons, note=note, **visit.about(self.release))
+        steps = self._steps_of(visit, item)
+        return ExplainResponse(item=item, reasons=reasons, note=note, steps=steps, **visit.about(self.release))
 
     def feedback(self, request: FeedbackRequest) -> FeedbackResponse:
         """Keeps a rating; the consumer's next answer knows it.
@@ -369,6 +371,21 @@ class Runtime:
         except Exception:  # a ranking without reasons is still a ranking
             visit.failed("the reasons could not be composed")
             return ()
+
+    def _steps_of(self, visit: Visit, item: ProductScore) -> StepsOut | None:
+        attention = {it.field: it.share for it in item.attention}
+        try:
+            return self._reasons.steps(
+                visit.consumer_id,
+                item.product_id,
+                visit.answered_at,
+                attention,
+                visit.liked(self.release.scale),
+                visit.left_out,
+            )
+        except Exception:  # scores and reasons stand without them
+            visit.failed("the four steps could not be made")
+            return None
 
 
 def titles_of(texts: ReleaseTexts) -> dict[str, str]:
