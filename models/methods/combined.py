@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 
 from features.batch import ConsumerBlock, FeatureBatch, PairBlock, ProductBlock, TrainingSet
@@ -46,6 +46,11 @@ class BeneathConfig(MethodConfig):
     config: dict[str, Any] = Field(default_factory=dict)
     """What differs from its config's defaults."""
 
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        self.method("full")  # so that a recipe's unknown keys are errors here too
+        return self
+
     def method(self, explanations: str) -> tuple[type[Recommender], MethodConfig]:
         """Class and config. A ranker without explanations has none beneath it either."""
         method = find_method(self.name)
@@ -57,7 +62,7 @@ class BeneathConfig(MethodConfig):
 class CombinedConfig(LRRecsysConfig):
     """The ranker's settings, and what is beneath it."""
 
-    beneath: tuple[BeneathConfig, ...] = (BeneathConfig(name="lane"),)
+    beneath: tuple[BeneathConfig, ...] = Field(default_factory=lambda: (BeneathConfig(name="lane"),))
     folds: int = 3
     """Fits of each method beneath that leave out one part of the training rows; one more sees all."""
 

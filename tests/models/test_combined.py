@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from features.batch import FeatureBatch, TrainingSet
-from features.errors import TrainingError
+from features.errors import SettingError, TrainingError
 from models.backbones.collaborative import CollaborativeConfig
 from models.base import RunContext, Scores
 from models.methods.bias import Bias
@@ -132,7 +132,14 @@ def test_fitting_again_without_validation_rows_is_refused() -> None:
         combined.refit_from(combined.ground(train, RunContext()), train, 1, RunContext())
 
 
-@pytest.mark.parametrize("names", [(), ("bias", "bias"), ("combined",)])
+@pytest.mark.parametrize("names", [(), ("bias", "bias"), ("bias", "combined")])
 def test_methods_beneath_are_different_ones(names: tuple[str, ...]) -> None:
     with pytest.raises(ValidationError, match="different methods"):
         CombinedConfig(beneath=tuple({"name": it} for it in names))
+
+
+def test_settings_beneath_are_those_of_the_method() -> None:
+    with pytest.raises(ValidationError, match="epoch"):
+        CombinedConfig(beneath=({"name": "lane", "config": {"epoch": 3}},))
+    with pytest.raises(SettingError, match="oracle"):
+        CombinedConfig(beneath=({"name": "oracle"},))
