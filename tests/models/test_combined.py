@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
 from features.batch import FeatureBatch, TrainingSet
-from features.errors import SettingError, TrainingError
+from features.errors import ReleaseError, SettingError, TrainingError
+from models.artifact import Provenance, load_artifact, replay_golden, save_artifact
 from models.backbones.collaborative import CollaborativeConfig
 from models.base import RunContext, Scores
 from models.methods.bias import Bias
@@ -72,6 +74,17 @@ def test_the_same_rows_asked_again_are_told_of_by_the_method_of_all_rows() -> No
     combined = fitted(only_bias(), train, valid)
     seen = told_inputs([it.method.score(train.batch) for it in combined._below], SCALE).numpy()
     assert not np.allclose(seen, held_out(combined, train), atol=1e-3)
+
+
+def test_an_artifact_holds_what_is_beneath_and_scores_as_before(tmp_path: Path) -> None:
+    combined = fitted(TOY.model_copy(update={"epochs": 1}), rich_training_set(120), rich_training_set(60, 5))
+    provenance, card = Provenance(data_hash="d", text_set_hash="t"), {"run_card.md": b"# Run card"}
+    save_artifact(tmp_path / "a", combined, None, rich_batch(10), provenance, card)
+    assert replay_golden(load_artifact(tmp_path / "a")) == 0
+    weights = tmp_path / "a" / "beneath" / "lane" / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes() + b" ")
+    with pytest.raises(ReleaseError, match="beneath/lane"):
+        load_artifact(tmp_path / "a")
 
 
 def test_every_method_beneath_has_a_field_that_is_attended_to() -> None:
