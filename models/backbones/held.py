@@ -14,7 +14,8 @@ from features.assemble import absent_pairs
 from features.batch import ConsumerBlock, PairBlock, ProductBlock
 from models.backbones.collaborative import Collaborative
 from models.backbones.factorization import Belief
-from models.backbones.preparation import Inputs, Preparation, closeness_inputs, pair_inputs, time_inputs
+from models.backbones.inputs import Inputs
+from models.backbones.preparation import Preparation, closeness_inputs, pair_inputs, time_inputs
 from models.base import Scores
 from models.held import Rows
 from models.threads import torch_threads

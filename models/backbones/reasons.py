@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from features.batch import CODE_WIDTH
 from models.backbones.fusion import softmax
-from models.backbones.preparation import Inputs
+from models.backbones.inputs import Inputs
 
 Shown = Literal["full", "pos_only", "neg_only", "none"]
 NO_FACET = 1e-4

@@ -52,7 +52,8 @@ from models.backbones.collaborative import Collaborative, CollaborativeConfig
 from models.backbones.factorization import Belief
 from models.backbones.fusion import Backend, FieldAttention, make_backend
 from models.backbones.held import HeldInputs
-from models.backbones.preparation import N_BELIEF, N_TIME, RATING_BUCKETS, Events, Inputs, Preparation, unit_rating
+from models.backbones.inputs import RATING_BUCKETS, Events, Inputs
+from models.backbones.preparation import N_BELIEF, N_TIME, Preparation, unit_rating
 from models.backbones.reasons import Reasons, Shown
 from models.base import FitReport, MethodConfig, Recommender, RunContext, Scores, register
 from models.held import Held
