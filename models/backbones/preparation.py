@@ -88,6 +88,7 @@ class Preparation:
             closeness=closeness_inputs(who, what),
             belief=self.belief_inputs(belief),
             time=time_inputs(batch.as_of),
+            compact=True,
         )
 
     def consumer_inputs(self, who: ConsumerBlock) -> dict[str, Tensor]:
@@ -175,17 +176,18 @@ def pair_inputs(pairs: PairBlock) -> dict[str, Tensor]:
 
 
 def closeness_inputs(who: Mapping[str, Tensor], what: Mapping[str, Tensor]) -> Tensor:
-    """(N, 2, K) of N pairs, from both sides' fields; in parts, since every row needs the cosines of its facets."""
-    parts = [
-        closeness(
-            who["consumer_codes"][who["consumer_codes_row"][rows]],
-            who["consumer_weights"][who["consumer_weights_row"][rows]],
-            what["product_codes"][what["product_codes_row"][rows]],
-            what["product_weights"][what["product_weights_row"][rows]],
-        )
-        for rows in torch.split(torch.arange(len(what["product"])), CHUNK)
-    ]
-    return torch.cat(parts)
+    """(N, 2, K) of N pairs, from both sides' fields; in parts, since every row needs the cosines of its facets.
+
+    One consumer is there once for all products.
+    """
+
+    def taken(side: Mapping[str, Tensor], table: str, rows: Tensor) -> Tensor:
+        row = side[f"{table}_row"]
+        return side[table].index_select(0, row if len(row) == 1 else row[rows])
+
+    tables = [(who, "consumer_codes"), (who, "consumer_weights"), (what, "product_codes"), (what, "product_weights")]
+    chunks = torch.split(torch.arange(len(what["product"])), CHUNK)
+    return torch.cat([closeness(*(taken(side, table, rows) for side, table in tables)) for rows in chunks])
 
 
 def unit_rating(rating: NDArray[np.float32], scale: RatingScale) -> NDArray[np.float32]:

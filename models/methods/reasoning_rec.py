@@ -391,4 +391,4 @@ def _imitated(output: Output, examples: Examples, rows: Tensor) -> Tensor:
 
 
 def _parts(head: Head, inputs: Inputs) -> list[Output]:
-    return [head(inputs.rows(rows)) for rows in torch.split(torch.arange(len(inputs.product)), CHUNK)]
+    return [head(part.each()) for part in inputs.chunks(CHUNK)]
