@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -152,7 +153,7 @@ class Runtime:
         added = self._contributions(visit, rows, pairs, places, recommender) if request.contributions else ()
         items = tuple(
             Recommended(
-                **dict(self._product_score(scores, it.place, int(rows[it.place]))),
+                **self._told(scores, it.place, int(rows[it.place])),
                 rank=rank,
                 model_rank=it.model_rank,
                 moved_by=it.moved_by,
@@ -260,10 +261,8 @@ class Runtime:
         known = [n for n, product_id in enumerate(product_ids) if product_id in self._shelf.row]
         rows = np.array([self._shelf.row[product_ids[n]] for n in known], np.intp)
         scores = self._score(visit, rows, self._pairs(visit, rows), self._held)
-        items = [ProductScore(product_id=it, rating=None, click=None, note=UNKNOWN_PRODUCT) for it in product_ids]
-        for place, n in enumerate(known):
-            items[n] = self._product_score(scores, place, int(rows[place]))
-        return tuple(items)
+        items = {n: ProductScore(**self._told(scores, place, int(rows[place]))) for place, n in enumerate(known)}
+        return tuple(items.get(n) or _unknown(product_id) for n, product_id in enumerate(product_ids))
 
     def _shortlist(self, visit: Visit, rows: NDArray[np.intp], wishes: Wishes, k: int, held: Held) -> Places:
         """Places of the candidates that the model scores: all, unless there are many and it has a cheap guess."""
@@ -349,18 +348,18 @@ class Runtime:
         index[places] = found.codes.index
         return PairBlock(replace(found.codes, index=index))
 
-    def _product_score(self, scores: Scores, n: int, row: int) -> ProductScore:
-        # What is made here is valid; checking it again would cost as much as the model does.
+    def _told(self, scores: Scores, n: int, row: int) -> dict[str, Any]:
+        """The fields of `ProductScore`."""
         product_id, click = self._shelf.product_id(row), number(scores.click[n])
         shares = zip(scores.fields, scores.attention[n].tolist(), strict=True) if scores.fields else ()
-        return ProductScore.model_construct(
-            product_id=product_id,
-            title=self._shelf.titles[product_id],
-            rating=number(scores.rating[n]),
-            click=click,
-            attention=tuple(FieldAttention.model_construct(field=name, share=share) for name, share in shares),
-            note="no score" if click is None else None,
-        )
+        return {
+            "product_id": product_id,
+            "title": self._shelf.titles[product_id],
+            "rating": number(scores.rating[n]),
+            "click": click,
+            "attention": tuple(FieldAttention(name, share) for name, share in shares),
+            "note": "no score" if click is None else None,
+        }
 
     def _reasons_of(self, visit: Visit, product_id: str) -> tuple[Reason, ...]:
         try:
@@ -369,6 +368,10 @@ class Runtime:
         except Exception:  # a ranking without reasons is still a ranking
             visit.failed("the reasons could not be composed")
             return ()
+
+
+def _unknown(product_id: str) -> ProductScore:
+    return ProductScore(product_id=product_id, rating=None, click=None, note=UNKNOWN_PRODUCT)
 
 
 def titles_of(texts: ReleaseTexts) -> dict[str, str]:

@@ -1,11 +1,13 @@
 """What the service takes and gives, as JSON. Limits are here, so that the documentation and the check are one.
 
-BentoML's OpenAPI writer takes `example` of a model, not `examples` (a TypeError in 1.4.39).
+What an answer holds by the hundred is a dataclass: it is made here and valid, and a pydantic model of it takes several
+times as long to make. BentoML's OpenAPI writer takes `example` of a model, not `examples` (a TypeError in 1.4.39).
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
@@ -213,28 +215,35 @@ class ForgetResponse(_Response):
     remaining: tuple[str, ...] = Field(description="Where something may lie until when.")
 
 
-class FactOut(_Response):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactOut:
     """A statement that a reason rests on."""
 
     fact_id: str
     text: str
     source: str
-    evidence_time: AwareDatetime | None = Field(description="Null for what the catalog says.")
+    evidence_time: Annotated[AwareDatetime | None, Field(description="Null for what the catalog says.")]
 
 
-class Reason(_Response):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
     """One side of the argument. `text` is empty where nothing is known, or nothing recent enough (`granularity`)."""
 
     stance: Stance
     text: str
     fact_ids: tuple[str, ...]
     facts: tuple[FactOut, ...]
-    evidence_time: AwareDatetime | None = Field(description="Of the latest evidence; null for the catalog alone.")
-    evidence_age_seconds: float | None = Field(description="How old the latest of the evidence is.")
-    granularity: str = Field(
-        description=f"`pair`: written for this pair. `entity`: composed. `{NONE}`: nothing known. "
-        f"`{EXPIRED}`: what is known rests on evidence past the age limit."
-    )
+    evidence_time: Annotated[
+        AwareDatetime | None, Field(description="Of the latest evidence; null for the catalog alone.")
+    ]
+    evidence_age_seconds: Annotated[float | None, Field(description="How old the latest of the evidence is.")]
+    granularity: Annotated[
+        str,
+        Field(
+            description=f"`pair`: written for this pair. `entity`: composed. `{NONE}`: nothing known. "
+            f"`{EXPIRED}`: what is known rests on evidence past the age limit."
+        ),
+    ]
     model: str
 
 
@@ -270,7 +279,8 @@ class ConsumerResponse(_Response):
     tastes: tuple[Taste, ...] = Field(description="Attractors, then aversions.")
 
 
-class FieldAttention(_Response):
+@dataclass(frozen=True, slots=True)
+class FieldAttention:
     """How much of the ranker's attention one input field got; over all fields it adds up to 1."""
 
     field: str
@@ -298,27 +308,32 @@ class AttributeOut(_Response):
     level: float = Field(description="1 to 10: the level asked for, or the consumer's own.")
 
 
-class ProductScore(_Response):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProductScore:
     """Scores of one product for one consumer; null where there is none, and then `note` says why."""
 
     product_id: str
     title: str | None = None
-    rating: float | None = Field(description="Predicted stars on the dataset's scale.")
-    click: float | None = Field(description="Probability of liking it, 0 to 1, calibrated on held-out ratings.")
+    rating: Annotated[float | None, Field(description="Predicted stars on the dataset's scale.")]
+    click: Annotated[
+        float | None, Field(description="Probability of liking it, 0 to 1, calibrated on held-out ratings.")
+    ]
     attention: tuple[FieldAttention, ...] = ()
     note: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recommended(ProductScore):
     """A ranked product with both sides of its argument."""
 
     rank: int
-    model_rank: int = Field(description="Where the model alone would have put it.")
-    moved_by: tuple[str, ...] = Field(
-        description="Of `boost`, `diversity` and `pin`, what changed its rank, also by moving another past it."
-    )
-    reasons: tuple[Reason, ...] = Field(description="For, then against; empty if none were asked for.")
-    contributions: tuple[Contribution, ...] = Field(default=(), description="If asked for.")
+    model_rank: Annotated[int, Field(description="Where the model alone would have put it.")]
+    moved_by: Annotated[
+        tuple[str, ...],
+        Field(description="Of `boost`, `diversity` and `pin`, what changed its rank, also by moving another past it."),
+    ]
+    reasons: Annotated[tuple[Reason, ...], Field(description="For, then against; empty if none were asked for.")]
+    contributions: Annotated[tuple[Contribution, ...], Field(description="If asked for.")] = ()
 
 
 class Answer(_Response):

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from features.batch import CODE_WIDTH
 from models.backbones.fusion import softmax
-from models.backbones.preparation import Inputs
+from models.backbones.inputs import Inputs
 
 Shown = Literal["full", "pos_only", "neg_only", "none"]
 NO_FACET = 1e-4
@@ -41,23 +41,55 @@ class Composer(nn.Module):
         known = (consumer_weights > 0).any(-1) | (product_weights > 0).any(-1)
         query, by_consumer = self._slots(self.consumer, self.no_facet[0], inputs.distinct["consumer_codes_row"].values)
         key, by_product = self._slots(self.product, self.no_facet[1], inputs.distinct["product_codes_row"].values)
-        met = inputs.meetings
-        match = met.pairs.dots(query.index_select(0, met.consumer.place.flatten()), key) / query.shape[-1] ** 0.5
-        match = match.view(*known.shape, -1, match.shape[-1])  # (B, 2, M + 1, M + 1)
+        meet = _OneWithEach(inputs) if inputs.of_one else _Pairs(inputs)
+        match = meet.dots(query, key) / query.shape[-1] ** 0.5  # (B, 2, M + 1, M + 1)
         match = match + _log_weights(consumer_weights).unsqueeze(-1) + _log_weights(product_weights).unsqueeze(-2)
-        share = softmax(match.flatten(-2)).view_as(match).flatten(0, 1)
-        told = met.consumer.sums(share.sum(-1), by_consumer) + met.product.sums(share.sum(-2), by_product)
-        return self.out(functional.gelu(told)).view(*known.shape, -1), known
+        share = softmax(match.flatten(-2)).view_as(match)
+        told = meet.sums(share, by_consumer, by_product)
+        return self.out(functional.gelu(told)), known
 
     def _slots(self, side: nn.Linear, no_facet: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """What facets of one side match with and what they tell, each (D 2 (M + 1), inner), from codes (D, 2, M, W).
+        """What facets of one side match with and what they tell, each (D, 2, M + 1, inner), from codes (D, 2, M, W).
 
         A facet is projected once, however many rows have it; its polarity is added behind the projection.
         """
         facets = side(codes) + functional.linear(self.polarity, side.weight).unsqueeze(1)
         nothing = side(no_facet + self.polarity).unsqueeze(1).expand(len(facets), 2, 1, -1)
-        match, tell = torch.cat([facets, nothing], dim=2).flatten(0, 2).chunk(2, dim=-1)
+        match, tell = torch.cat([facets, nothing], dim=2).chunk(2, dim=-1)
         return match.contiguous(), tell.contiguous()
+
+
+class _Pairs:
+    """The facets of both sides of B pairs; slots as of `Meetings`."""
+
+    def __init__(self, inputs: Inputs) -> None:
+        self._met, self._shape = inputs.meetings, (len(inputs), 2)
+
+    def dots(self, query: Tensor, key: Tensor) -> Tensor:
+        """Of each slot of the consumer (D, 2, M + 1, inner) with each of the product: (B, 2, M + 1, M + 1)."""
+        met, query = self._met, query.flatten(0, 2)
+        dots = met.pairs.dots(query.index_select(0, met.consumer.place.flatten()), key.flatten(0, 2))
+        return dots.view(*self._shape, -1, dots.shape[-1])
+
+    def sums(self, share: Tensor, by_consumer: Tensor, by_product: Tensor) -> Tensor:
+        """What the slots tell, with the shares of `dots`: (B, 2, inner)."""
+        met, share = self._met, share.flatten(0, 1)
+        told = met.consumer.sums(share.sum(-1), by_consumer.flatten(0, 2))
+        return (told + met.product.sums(share.sum(-2), by_product.flatten(0, 2))).view(*self._shape, -1)
+
+
+class _OneWithEach:
+    """As `_Pairs`, of one consumer: there is no copy of their facets to be saved, and plain products are quicker."""
+
+    def __init__(self, inputs: Inputs) -> None:
+        self._who, self._what = inputs.distinct["consumer_codes_row"], inputs.distinct["product_codes_row"]
+
+    def dots(self, query: Tensor, key: Tensor) -> Tensor:
+        return torch.einsum("nsai,nsbi->nsab", self._who.each(query), self._what.each(key))
+
+    def sums(self, share: Tensor, by_consumer: Tensor, by_product: Tensor) -> Tensor:
+        told = torch.einsum("nsa,nsai->nsi", share.sum(-1), self._who.each(by_consumer))
+        return told + torch.einsum("nsb,nsbi->nsi", share.sum(-2), self._what.each(by_product))
 
 
 def _log_weights(weights: Tensor) -> Tensor:  # (B, 2, M) -> (B, 2, M + 1)

@@ -52,7 +52,8 @@ from models.backbones.collaborative import Collaborative, CollaborativeConfig
 from models.backbones.factorization import Belief
 from models.backbones.fusion import Backend, FieldAttention, make_backend
 from models.backbones.held import HeldInputs
-from models.backbones.preparation import N_BELIEF, N_TIME, RATING_BUCKETS, Events, Inputs, Preparation, unit_rating
+from models.backbones.inputs import RATING_BUCKETS, Events, Inputs
+from models.backbones.preparation import N_BELIEF, N_TIME, Preparation, unit_rating
 from models.backbones.reasons import Reasons, Shown
 from models.base import FitReport, MethodConfig, Recommender, RunContext, Scores, register
 from models.held import Held
@@ -127,7 +128,7 @@ class Entities(nn.Module):
             nn.init.normal_(table.weight, std=0.2)
 
     def forward(self, inputs: Inputs) -> tuple[Tensor, Tensor, Tensor]:
-        """Fields (B, d) of consumer, product and context."""
+        """Fields (B, d) of consumer, product and context; of one consumer, theirs and the context are (1, d)."""
         consumer, product = self._drop(inputs.consumer), self._drop(inputs.product)
         u = self.consumer(consumer) + self.consumer_numeric(inputs.consumer_numeric)
         i = self.product(product) + self.product_numeric(inputs.product_numeric)
@@ -178,7 +179,8 @@ class History(nn.Module):
         seen, place = events.seen, self.place.weight[: events.seen.place.shape[1]]
         if self.unit is None:
             return (seen.dots(target, keys) + target @ place.T) / target.shape[-1] ** 0.5
-        event = keys.index_select(0, seen.place.flatten()).view(*seen.place.shape, -1) + place  # (B, L, d)
+        event = keys.index_select(0, seen.place.flatten()).view(*seen.place.shape, -1) + place  # (B or 1, L, d)
+        event = event.expand(len(target), *event.shape[1:])
         target = target.unsqueeze(1).expand_as(event)
         matched: Tensor = self.unit(torch.cat([event, target, event - target, event * target], dim=-1)).squeeze(-1)
         return matched
@@ -201,7 +203,9 @@ class LRRecsysNetwork(nn.Module):
         consumer, product, context = self.entities(inputs)
         history = self.history(product, self.entities.product, inputs)
         reasons = self.reasons(inputs)
-        z = torch.cat([torch.stack([consumer, product, context, history], dim=1), reasons.fields], dim=1)  # (B, K, d)
+        # Of one consumer, what is theirs alone has one row so far.
+        fields = [consumer.expand_as(product), product, context.expand_as(product), history]
+        z = torch.cat([torch.stack(fields, dim=1), reasons.fields], dim=1)  # (B, K, d)
         fused, attention = self.fusion(z)
         logits = self.backend(z, fused, torch.cat([reasons.seen, inputs.belief], dim=1))  # (B, 2)
         logits = logits + self.trust * inputs.belief[:, :2] + MET * reasons.closeness @ self.met
@@ -323,7 +327,7 @@ class LRRecsys(Recommender):
     def _scored(self, inputs: Inputs) -> list[Scores]:
         """Of each member, the scores of the rows."""
         fit = self._fitted()
-        parts = [fit.network(inputs.rows(rows)) for rows in torch.split(torch.arange(len(inputs.product)), CHUNK)]
+        parts = [fit.network(part) for part in inputs.chunks(CHUNK)]
         rating = torch.cat([part.rating for part in parts], dim=1)
         click = torch.cat([part.click for part in parts], dim=1) * fit.calibration[0] + fit.calibration[1]
         attention = torch.cat([part.attention for part in parts], dim=1)

@@ -38,7 +38,8 @@ from models.backbones.calibration import platt
 from models.backbones.closeness import N_KERNELS
 from models.backbones.collaborative import Collaborative, CollaborativeConfig
 from models.backbones.held import HeldInputs
-from models.backbones.preparation import N_BELIEF, RATING_BUCKETS, Inputs, Preparation, unit_rating
+from models.backbones.inputs import RATING_BUCKETS, Inputs
+from models.backbones.preparation import N_BELIEF, Preparation, unit_rating
 from models.backbones.sequences.batches import contents
 from models.base import FitReport, MethodConfig, Recommender, RunContext, Scores, register
 from models.held import Held
@@ -390,4 +391,4 @@ def _imitated(output: Output, examples: Examples, rows: Tensor) -> Tensor:
 
 
 def _parts(head: Head, inputs: Inputs) -> list[Output]:
-    return [head(inputs.rows(rows)) for rows in torch.split(torch.arange(len(inputs.product)), CHUNK)]
+    return [head(part.each()) for part in inputs.chunks(CHUNK)]
