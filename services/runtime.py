@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,7 @@ from models.llm.client import TextEngine
 from models.release import Release, ReleaseStore, ReleaseTexts
 from models.released import open_artifact
 from services.audit import Audit, Record
-from services.explain import Reasons
+from services.explain import Reasons, Told
 from services.profiles import Profiles
 from services.reranking import Places, model_key, rerank
 from services.schemas import (
@@ -44,7 +44,6 @@ from services.schemas import (
     FieldAttention,
     ForgetResponse,
     ProductScore,
-    Reason,
     Recommended,
     RecommendRequest,
     RecommendResponse,
@@ -151,18 +150,19 @@ class Runtime:
             shown = rerank(model_key(scores), wishes.boost, wishes.spread, wishes.pins, request.k)
         places = [it.place for it in shown]
         added = self._contributions(visit, rows, pairs, places, recommender) if request.contributions else ()
+        product_ids = [self._shelf.product_id(int(rows[place])) for place in places]
+        told = self._argued(visit, product_ids, request.explanations, request.seconds)
         items = tuple(
             Recommended(
                 **self._told(scores, it.place, int(rows[it.place])),
                 rank=rank,
                 model_rank=it.model_rank,
                 moved_by=it.moved_by,
-                reasons=self._reasons_of(visit, self._shelf.product_id(int(rows[it.place])))
-                if request.explanations == "stored"
-                else (),
+                reasons=said.reasons,
+                reasons_note=said.note,
                 contributions=added[rank - 1] if added else (),
             )
-            for rank, it in enumerate(shown, start=1)
+            for rank, (it, said) in enumerate(zip(shown, told, strict=True), start=1)
         )
         answer = RecommendResponse(
             items=items,
@@ -172,7 +172,8 @@ class Runtime:
             attributes=self._levels(visit, recommender),
             **visit.about(self.release),
         )
-        if self._audit and len(rows) and not answer.degraded and self._audit.wants_one():
+        replayable = not answer.degraded and request.explanations != "live"  # words said once need not come again
+        if self._audit and len(rows) and replayable and self._audit.wants_one():
             self._record(self._batch(visit, rows, pairs), request, answer)
         return answer
 
@@ -225,14 +226,8 @@ class Runtime:
         """Scores and both reasons of one pair; a live answer that does not come falls back on the release's."""
         visit = self._visitors.visit(request.consumer_id, None)
         (item,) = self._items(visit, [request.product_id])
-        note = None
-        if request.explanations == "live":
-            reasons, note = self._reasons.worded_now(
-                visit.consumer_id, request.product_id, visit.answered_at, request.seconds
-            )
-        else:
-            reasons = self._reasons_of(visit, request.product_id)
-        return ExplainResponse(item=item, reasons=reasons, note=note, **visit.about(self.release))
+        (told,) = self._argued(visit, [request.product_id], request.explanations, request.seconds)
+        return ExplainResponse(item=item, reasons=told.reasons, note=told.note, **visit.about(self.release))
 
     def feedback(self, request: FeedbackRequest) -> FeedbackResponse:
         """Keeps a rating; the consumer's next answer knows it.
@@ -361,13 +356,23 @@ class Runtime:
             "note": "no score" if click is None else None,
         }
 
-    def _reasons_of(self, visit: Visit, product_id: str) -> tuple[Reason, ...]:
+    def _argued(
+        self, visit: Visit, product_ids: Sequence[str], explanations: Literal["none", "stored", "live"], seconds: float
+    ) -> tuple[Told, ...]:
+        """The reasons for and against each product, as they were asked for."""
+        if explanations == "none":
+            return (Told(()),) * len(product_ids)
         try:
             with stage("reasons"):
-                return self._reasons.of(visit.consumer_id, product_id, visit.answered_at, visit.left_out)
+                if explanations == "live":
+                    return self._reasons.worded_now(visit.consumer_id, product_ids, visit.answered_at, seconds)
+                return tuple(
+                    Told(self._reasons.of(visit.consumer_id, product_id, visit.answered_at, visit.left_out))
+                    for product_id in product_ids
+                )
         except Exception:  # a ranking without reasons is still a ranking
             visit.failed("the reasons could not be composed")
-            return ()
+            return (Told(()),) * len(product_ids)
 
 
 def _unknown(product_id: str) -> ProductScore:

@@ -29,6 +29,7 @@ MAX_BOOST = 10.0
 MAX_SECONDS = 8.0
 """Of a live explanation; less than the service's own deadline."""
 
+Seconds = Annotated[float, Field(gt=0, le=MAX_SECONDS, description="How long live explanations may take.")]
 Id = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
 
@@ -132,9 +133,11 @@ class RecommendRequest(_Request):
         description="What if some facets of the consumer (`GET /v1/consumers/{id}`) had these weights? For this answer "
         "alone; texts written for a pair, which rest on all facets, then do not count.",
     )
-    explanations: Literal["none", "stored"] = Field(
-        default="stored", description="`stored`: what the release says. `none`: no reasons."
+    explanations: Literal["none", "stored", "live"] = Field(
+        default="stored",
+        description="`stored`: what the release says. `live`: worded now by the language model. `none`: no reasons.",
     )
+    seconds: Seconds = 5.0
     contributions: bool = Field(default=False, description="Say what each part of the input adds to each score.")
     attributes: dict[Id, float] = Field(
         default_factory=dict,
@@ -152,6 +155,8 @@ class RecommendRequest(_Request):
             raise ValueError("facets are those of a consumer_id")
         if len({it.facet_id for it in self.facets}) < len(self.facets):
             raise ValueError("a facet has one weight")
+        if self.facets and self.explanations == "live":
+            raise ValueError("live explanations rest on all facets; ask for stored ones, or without facets")
         return self
 
 
@@ -174,7 +179,7 @@ class ExplainRequest(_Request):
     explanations: Literal["stored", "live"] = Field(
         default="stored", description="`stored`: what the release says. `live`: worded now by the language model."
     )
-    seconds: float = Field(default=5.0, gt=0, le=MAX_SECONDS, description="How long a live answer may take.")
+    seconds: Seconds = 5.0
 
 
 class FeedbackRequest(_Request):
@@ -333,6 +338,9 @@ class Recommended(ProductScore):
         Field(description="Of `boost`, `diversity` and `pin`, what changed its rank, also by moving another past it."),
     ]
     reasons: Annotated[tuple[Reason, ...], Field(description="For, then against; empty if none were asked for.")]
+    reasons_note: Annotated[str | None, Field(description="Why live ones are not given, if they were asked for.")] = (
+        None
+    )
     contributions: Annotated[tuple[Contribution, ...], Field(description="If asked for.")] = ()
 
 

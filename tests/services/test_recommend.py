@@ -207,7 +207,7 @@ def test_strangers_are_answered(client: httpx.Client) -> None:
         ("/v1/recommend", b'{"k": "x"}'),
         ("/v1/recommend", b'{"colour": 1}'),
         ("/v1/recommend", b'{"filter": {"op": "eval", "attribute": "parity", "value": "even"}}'),
-        ("/v1/recommend", b'{"explanations": "live"}'),
+        ("/v1/recommend", b'{"explanations": "spoken"}'),
         ("/v1/recommend", b'{"consumer_id": "c0", "history": []}'),
         ("/v1/recommend", b'{"consumer_id": "\\ud800"}'),
         ("/v1/score", b"{}"),
