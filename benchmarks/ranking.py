@@ -162,12 +162,18 @@ def read_events(bench: Path, data: Path, dataset: str, split: str) -> Events:
 
 
 def ndcg(scores: Scores, targets: pd.DataFrame, depth: int = 10) -> float:
-    """Mean NDCG of one wanted product per consumer; equal scores share their mean rank."""
+    """Mean NDCG of wanted products, each by itself."""
+    rank = ranks(scores, targets)
+    return float(np.where(rank <= depth, 1 / np.log2(rank + 1), 0).mean())
+
+
+def ranks(scores: Scores, targets: pd.DataFrame) -> NDArray[np.float64]:
+    """(T,) the rank of each wanted product in its consumer's list, from 1; equal scores share their mean rank."""
     consumer, product = targets["consumer"].to_numpy(), targets["product"].to_numpy()
     lists = scores[consumer]
     own = lists[np.arange(len(lists)), product][:, None]
-    rank = (lists > own).sum(1) + ((lists == own).sum(1) - 1) / 2
-    return float(np.where(rank < depth, 1 / np.log2(rank + 2), 0).mean())
+    rank: NDArray[np.float64] = (lists > own).sum(1) + ((lists == own).sum(1) - 1) / 2 + 1
+    return rank
 
 
 def _content(events: Events, dataset: str, data: Path) -> NDArray[np.float32]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 from importlib.metadata import version
@@ -16,18 +17,27 @@ LIBRARIES = ("bentoml", "feast", "great_expectations", "prefect", "torch", "tran
 
 
 def write_result(name: str, figures: dict[str, Any], commit: str | None = None) -> Path:
-    """Writes `results/<name>.json` and returns where.
+    """Writes `results/<name>.json`, which any reader of JSON reads, and returns where.
 
     Args:
         name: of the file; may hold a folder.
-        figures: what was measured.
+        figures: what was measured; NaN, which JSON has no word for, is written as null.
         commit: what the code was when the work was done; default: what it is now.
     """
     path = RESULTS / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {"machine": machine(), "commit": commit or code_commit(), **figures}
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(strict(content), indent=1, allow_nan=False) + "\n", encoding="utf-8")
     return path
+
+
+def strict(value: Any) -> Any:
+    """The same with null for NaN, at any depth."""
+    if isinstance(value, dict):
+        return {name: strict(it) for name, it in value.items()}
+    if isinstance(value, list | tuple):
+        return [strict(it) for it in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def machine() -> dict[str, str]:

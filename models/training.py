@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from features.errors import TrainingError
 from models.base import FitReport, RunContext
@@ -184,3 +185,11 @@ def _finite(loss: Tensor, which: str, epoch: int) -> Tensor:
         "It must stay finite.",
         "Look for NaN or huge values in the features, then lower learning_rate.",
     )
+
+
+def masked_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean binary cross-entropy over the labels that are not NaN; 0 where all are."""
+    known = ~labels.isnan()
+    if not bool(known.any()):
+        return logits.sum() * 0
+    return functional.binary_cross_entropy_with_logits(logits[known], labels[known])

@@ -55,6 +55,9 @@ def measured(seeds: int) -> dict[str, Any]:
             typer.echo(f"{name} seed {seed}", err=True)
     seen = looks.of_products(what)[1]
     return {
+        "dataset": split.dataset,
+        "split": split.key,
+        "seeds": seeds,
         "config": FULL.model_dump(mode="json"),
         "share_of_training_rows": SHARE,
         "rows": {"train": len(parts.train), "valid": len(parts.valid), "test": len(liked)},

@@ -60,6 +60,7 @@ def measured(setting: str, seeds: int) -> dict[str, Any]:
     return {
         "dataset": "ml-100k",
         "split": split.key,
+        "seeds": seeds,
         "config": FULL.model_dump(mode="json"),
         "share_of_training_rows": SHARE,
         **_compared(setting, split, parts, seeds),

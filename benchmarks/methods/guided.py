@@ -15,9 +15,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Annotated, Any
 
 import numpy as np
@@ -25,121 +23,20 @@ import torch
 import typer
 from safetensors.torch import load_file, save_file
 
-from benchmarks.methods.guided_scores import Catalogue, Source, audit, read_catalogue, scores_of
-from benchmarks.methods.lists import scorer
-from benchmarks.methods.sequences import wanted
-from benchmarks.ranking import SPLITS, Events, read_events, write_lists
-from benchmarks.record import write_result
-from models.backbones.experts import Popularity
+from benchmarks.methods.guided_bench import BASE, LONGER, VARIANTS, Bench, Setting, Variant
+from benchmarks.methods.guided_report import report
+from benchmarks.methods.guided_scores import scores_of
+from benchmarks.ranking import ndcg, ranks, write_lists
 from models.backbones.histories import Histories, Scores
-from models.backbones.next_product import already_had
-from models.backbones.refined import RefinedConfig, RefinedNetwork
-from models.backbones.sequences.encoders import EncoderConfig
+from models.backbones.refined import RefinedNetwork
 from models.backbones.sequences.network import Kind, ProductTable, SequenceNetwork, make_encoder
-from models.backbones.sequences.ranking import HeldOut, log_chances
-from models.backbones.sequences.training import Judge, TrainingConfig, train
+from models.backbones.sequences.ranking import log_chances
+from models.backbones.sequences.training import train
 from models.base import RunContext
 from models.training import n_parameters, seeded
 
 app = typer.Typer(add_completion=False)
-
-
-@dataclass(frozen=True)
-class Setting:
-    """How base and refined model of a dataset are trained; chosen on valid."""
-
-    widths: EncoderConfig
-    base: TrainingConfig
-    refined: TrainingConfig
-    refinement: RefinedConfig
-
-
-@dataclass(frozen=True)
-class Variant:
-    """What takes the place of the last m coordinates, and what of it is learned."""
-
-    source: Source
-    config: dict[str, Any]
-
-
-REFINED = TrainingConfig(epochs=8, patience=8, batch_size=128, learning_rate=3e-3)
-CHOSEN = {
-    "ml-100k": Setting(
-        EncoderConfig(embedding_size=64, n_layers=1, length=30, dropout=0.2),
-        TrainingConfig(epochs=12, patience=12, batch_size=128, learning_rate=5e-3, max_candidates=512),
-        REFINED.model_copy(update={"epochs": 6, "max_candidates": 512}),
-        RefinedConfig(),
-    ),
-    "amazon-musical-instruments": Setting(
-        EncoderConfig(embedding_size=64, n_layers=2, length=50, dropout=0.3),
-        TrainingConfig(epochs=20, patience=20, batch_size=128, learning_rate=3e-3),
-        REFINED,
-        RefinedConfig(),
-    ),
-}
-"""By dataset; the same for every encoder."""
-TRIED = {
-    "ml-100k": "none: as on amazon-musical-instruments, with fewer epochs and a sampled softmax to save time",
-    "amazon-musical-instruments": "8 settings of the refined stage and 2 of the base, sasrec, seed 0, by hand",
-}
-VARIANTS = {
-    "guided": Variant("facts", {}),
-    "guided_language_model": Variant("language_model", {}),
-    "random_columns": Variant("random", {}),
-    "text_columns": Variant("text", {}),
-    "products_only": Variant("facts", {"consumers": "absent"}),
-    "consumers_only": Variant("facts", {"products": "absent"}),
-    "products_trained": Variant("facts", {"products": "trained"}),
-    "consumers_fixed": Variant("facts", {"consumers": "frozen"}),
-    "linear_reduction": Variant("facts", {"reduction": "linear"}),
-}
-"""All go on from the same base model; `base_longer` is the base itself, trained on as long as they are."""
-BASE, LONGER, POPULARITY = "base", "base_longer", "popularity"
-CONTRASTS = (("guided", BASE), ("guided", LONGER), ("guided", "random_columns"), ("guided", "text_columns"))
-METRICS = ("mrr", "hr@10", "ndcg@10")
-
-
-@dataclass(frozen=True, eq=False)
-class Bench:
-    """One dataset and task: who had what, what products are, and where files lie."""
-
-    dataset: str
-    task: str
-    bench: Path
-    data: Path
-    events: Events
-    catalogue: Catalogue
-    folder: Path
-
-    @classmethod
-    def open(cls, dataset: str, task: str, bench: Path, data: Path, output: Path) -> Bench:
-        """Reads the split and the catalogue."""
-        events = read_events(bench, data, dataset, SPLITS[task])
-        catalogue = read_catalogue(dataset, data, [str(it) for it in events.products], output / dataset)
-        folder = output / dataset / task
-        folder.mkdir(parents=True, exist_ok=True)
-        return cls(dataset, task, bench, data, events, catalogue, folder)
-
-    @property
-    def setting(self) -> Setting:
-        """The one chosen for the dataset."""
-        return CHOSEN[self.dataset]
-
-    def judge(self, network: SequenceNetwork, length: int) -> Judge | None:
-        """NDCG@10 on valid; None for cold products."""
-        if self.task == "cold":
-            return None
-        held_out = HeldOut(self.events.histories("train"), wanted(self.events, "valid"))
-        return lambda: held_out.ndcg(network, length)
-
-    def shown(self, scores: Scores, known: Histories, part: str) -> Scores:
-        """Scores (U, P) with -inf for what may not be listed: what was had, or, of cold ones, all others."""
-        if self.task == "cold":
-            outside = np.setdiff1d(np.arange(known.n_products), self.events.targets(part)["product"])
-            scores = scores.copy()
-            scores[:, outside] = -np.inf
-            return scores
-        return np.where(already_had(known), -np.inf, scores)
+app.command()(report)
 
 
 def fitted(
@@ -269,123 +166,9 @@ def learned(network: SequenceNetwork) -> dict[str, Any]:
 
 def quality(lists: Scores, targets: Any) -> dict[str, float]:
     """MRR, HR@10 and NDCG@10 of lists (U, P) on valid; several targets of a consumer count one by one."""
-    consumer, product = targets["consumer"].to_numpy(), targets["product"].to_numpy()
-    own = lists[consumer, product][:, None]
-    rank = (lists[consumer] > own).sum(1) + ((lists[consumer] == own).sum(1) - 1) / 2 + 1
-    near = rank <= 10
-    figures = {"mrr": (1 / rank).mean(), "hr@10": near.mean(), "ndcg@10": (near / np.log2(rank + 1)).mean()}
+    rank = ranks(lists, targets)
+    figures = {"mrr": (1 / rank).mean(), "hr@10": (rank <= 10).mean(), "ndcg@10": ndcg(lists, targets)}
     return {name: round(float(value), 4) for name, value in figures.items()}
-
-
-@app.command()
-def report(
-    dataset: Annotated[str, typer.Option(help="Name of the dataset's folder.")],
-    bench: Annotated[Path, typer.Option(envvar="COUNTERPOINT_BENCH", help="Folder of the splits and of score.py.")],
-    data: Annotated[Path, typer.Option(envvar="COUNTERPOINT_DATA", help="Folder of the datasets.")],
-    task: Annotated[str, typer.Option(help="`ranking` or `cold`.")] = "ranking",
-    asked: Annotated[
-        bool, typer.Option("--language-model/--no-language-model", help="Audit the language model's scores too.")
-    ] = True,
-    output: Annotated[Path, typer.Option(help="Where lists are.")] = Path(".counterpoint/methods/guided"),
-) -> None:
-    """Has every list scored once and writes the result file."""
-    opened = Bench.open(dataset, task, bench, data, output)
-    _write_floors(opened)
-    files = {path.name.removesuffix(".csv.gz"): path for path in sorted(opened.folder.glob("*.csv.gz"))}
-    script = scorer(bench)
-    rows = script.load.read_split(dataset, SPLITS[task], data, bench / "splits")
-    lists = {name: script.score(rows, str(path), task) for name, path in files.items()}
-    scored = {name: _told_metrics(script.report(it)) for name, it in lists.items()}
-    figures = {
-        "dataset": dataset,
-        "split": SPLITS[task],
-        "settings": _told(opened.setting),
-        "settings_tried_on_valid": TRIED[dataset],
-        "floors": {name: it for name, it in scored.items() if "." not in name},
-        "by_encoder": {encoder: _by_variant(opened, encoder, scored) for encoder in _encoders(files)},
-        "differences": {encoder: _differences(script, encoder, lists) for encoder in _encoders(files)},
-    }
-    if task == "ranking":
-        known = np.flatnonzero(opened.events.histories("train").counts > 0)
-        figures["audit"] = audit(opened.catalogue, known, asked)
-    name = "guided" if task == "ranking" else f"guided-{task}"
-    typer.echo(write_result(f"methods/{name}-{dataset}", figures).read_text())
-
-
-def _write_floors(opened: Bench) -> None:
-    """Popularity, and of cold products, which all have none, chance too."""
-    known, floor = opened.events.histories("train", "valid"), Popularity()
-    floor.fit(known)
-    floors = {POPULARITY: floor.score(known)}
-    if opened.task == "cold":
-        floors["random"] = np.random.default_rng(0).random((len(known), known.n_products), np.float32)
-    for name, scores in floors.items():
-        write_lists(opened.folder / f"{name}.csv.gz", opened.events, opened.shown(scores, known, "test"), "test")
-
-
-def _told_metrics(answer: dict[str, Any]) -> dict[str, Any]:
-    """The reported metrics of an answer of the benchmark's script."""
-    return {name: {"value": answer[name], "interval95": answer["interval95"][name]} for name in METRICS}
-
-
-def _by_variant(opened: Bench, encoder: str, scored: dict[str, Any]) -> dict[str, Any]:
-    """By variant: seeds, mean over them of each metric, and what it took."""
-    found: dict[str, Any] = {}
-    for name in (BASE, LONGER, *VARIANTS):
-        runs = [key for key in scored if key.startswith(f"{encoder}.") and key.split(".")[2] == name]
-        if not runs:
-            continue
-        facts = [json.loads((opened.folder / f"{key}.json").read_text()) for key in runs]
-        found[name] = {
-            "seeds": [int(key.split(".")[1]) for key in runs],
-            "mean": {metric: float(np.mean([scored[key][metric]["value"] for key in runs])) for metric in METRICS},
-            "by_seed": {metric: [scored[key][metric] for key in runs] for metric in METRICS},
-            "fit_processor_seconds": float(np.mean([it["fit_processor_seconds"] for it in facts])),
-            "score_processor_seconds": float(np.mean([it["score_processor_seconds"] for it in facts])),
-            "parameters": facts[0]["parameters"],
-        }
-        if "gain" in facts[0]:
-            found[name]["gain_by_column"] = np.mean([it["gain"] for it in facts], axis=0).round(3).tolist()
-    return found
-
-
-def _differences(script: ModuleType, encoder: str, lists: dict[str, Any]) -> dict[str, Any]:
-    """Guided less each control: the mean over seeds, with the interval of the script's own resamples of consumers."""
-    found: dict[str, Any] = {}
-    for ours, other in CONTRASTS:
-        names = [key.rsplit(".", 1)[0] for key in lists if key.startswith(f"{encoder}.") and key.endswith(f".{ours}")]
-        pairs = [(lists[f"{it}.{other}"], lists[f"{it}.{ours}"]) for it in names if f"{it}.{other}" in lists]
-        if not pairs:
-            continue
-        n = len(pairs[0][0].names)
-        whole, drawn = (
-            [[it.evaluate(weights) for it in pair] for pair in pairs]
-            for weights in (np.ones((1, n)), script.resamples(n))
-        )
-        found[f"{ours} minus {other}"] = {metric: _difference(script, whole, drawn, metric) for metric in METRICS}
-    return found
-
-
-def _difference(script: ModuleType, whole: list[Any], drawn: list[Any], metric: str) -> dict[str, Any]:
-    """The mean over seeds of what a metric has more in the second list of each pair."""
-    before, after = (float(np.mean([pair[side][metric][0] for pair in whole])) for side in (0, 1))
-    gap = np.mean([pair[1][metric] - pair[0][metric] for pair in drawn], axis=0)
-    return {
-        "value": round(after - before, 6),
-        "interval95": script.interval(gap),
-        "relative": round(after / before - 1, 4),
-        "by_seed": [round(float(pair[1][metric][0] - pair[0][metric][0]), 6) for pair in whole],
-    }
-
-
-def _encoders(files: dict[str, Path]) -> list[Any]:
-    return sorted({name.split(".")[0] for name in files if name.count(".") == 2})
-
-
-def _told(setting: Setting) -> dict[str, Any]:
-    """A setting as JSON."""
-    parts = (setting.widths, setting.base, setting.refined, setting.refinement)
-    return {name: it.model_dump() for name, it in zip(("widths", "base", "refined", "refinement"), parts, strict=True)}
 
 
 if __name__ == "__main__":

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import json
 import resource
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from benchmarks.ranking import Events, module_of, write_lists
+from benchmarks.methods.script import Script
+from benchmarks.ranking import SPLITS, Events, write_lists
 from features.settings import BenchFolders, HostSettings
 from flows.stage import code_commit
 from models.backbones.histories import Scores
 from models.backbones.next_product import already_had
 from models.base import FitReport
 
-SPLIT, TASK = "leave-last-out", "ranking"
+TASK = "ranking"
+SPLIT = SPLITS[TASK]
 REPORTED = ("ndcg@10", "hr@10", "mrr")
 NEGATIVES, NEGATIVES_SEED = 100, 20240607
 
@@ -43,8 +43,7 @@ class Judge:
         self.output = HostSettings.from_environment().home / "lists" / method / dataset
         self.output.mkdir(parents=True, exist_ok=True)
         self._had = already_had(events.histories("train", "valid"))
-        self._script = scorer(folders.bench)
-        self._rows = self._script.load.read_split(dataset, SPLIT, folders.data, folders.bench / "splits")
+        self._script = Script(folders, dataset, TASK)
 
     def kept(self, variant: str, seed: int, made_from: str, make: Callable[[], Ranked]) -> dict[str, Any]:
         """The row of a variant and seed: read if it was made from the same before, so that a stopped proof goes on."""
@@ -60,7 +59,7 @@ class Judge:
         lists = np.where(self._had, -np.inf, ranked.scores)
         path = self.path(ranked.variant, ranked.seed)
         write_lists(path, self.events, lists, "test")
-        answer = self._script.report(self._scored(path))
+        answer = self._script.report(self._script.score(path))
         metrics = {f"{name}/full": answer[name] for name in REPORTED}
         return {
             "variant": ranked.variant,
@@ -91,18 +90,9 @@ class Judge:
         """The file of a variant's lists."""
         return self.output / f"{variant}-{seed}.csv.gz"
 
-    def _scored(self, path: Path) -> Any:
-        return self._script.score(self._rows, str(path), TASK)
-
     def _compared(self, a: Path, b: Path) -> dict[str, Any]:
-        answer = self._script.compare(self._scored(a), self._scored(b))["compare"]
+        answer = self._script.minus(self._script.score(a), self._script.score(b))
         return {f"{name}/full": answer[name] for name in REPORTED}
-
-
-def scorer(bench: Path) -> ModuleType:
-    """The benchmark's `score.py` as a module: its data are read once for all files."""
-    sys.modules["load"] = module_of(bench / "load.py", "load")
-    return module_of(bench / "score.py", "bench_score")
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:

@@ -18,6 +18,7 @@ from models.base import Progress, RunContext, TextGround
 from models.lora.low_rank import LoraConfig
 from models.methods.reasoning_rec import ReasoningRec, ReasoningRecConfig
 from models.metrics.ranking import auc
+from models.reasoning.teaching import StudentConfig
 from models.reasoning.tutor import TutorConfig, untutored
 from models.testing import SCALE, plain_batch, training_set
 from models.text import TextEncoder
@@ -25,10 +26,7 @@ from models.text import TextEncoder
 N_TRAINED = 6000
 """Training pairs of the head."""
 CONFIG = ReasoningRecConfig(
-    tutor=TutorConfig(prompt=PROMPT, lora=LORA),
-    n_shots=64,
-    n_check=48,
-    n_distil=300,
+    student=StudentConfig(prompt=PROMPT, lora=LORA, n_shots=64, n_check=48, n_distil=300),
     batch_size=256,
     collaborative=CollaborativeConfig(chains=1, sweeps=60, burn_in=20, samples=10, folds=3, starts=(0.1,)),
 )

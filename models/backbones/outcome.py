@@ -1,13 +1,13 @@
-"""Stars and liking from two things: what means alone say of a pair, and how drawn the consumer is to the product.
+"""Stars and liking from what is counted of a pair, and how drawn the consumer is to the product.
 
 A next-product model says what is chosen, not how it is rated. Two small regressions on rows that no weight was fitted
-to turn its preference into the two outcomes, on top of the baseline predictor.
+to turn its preference into the two outcomes, on top of what means or counts alone say.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -20,61 +20,86 @@ from models.base import Scores
 
 LEAST_TRUST = 0.02
 """Least weight of the preference: a list stays in its order also where few rows say nothing about it."""
-_AT_REST = (0.0, 1.0, LEAST_TRUST)
-"""What few rows fall back to: the means as they are."""
+Doubles = NDArray[np.float64]
+
+
+class Design(NamedTuple):
+    """K numbers of N pairs from which each outcome is read: the first is one, the last the preference."""
+
+    liking: Doubles  # (N, K)
+    stars: Doubles  # (N, K)
+
+    @classmethod
+    def beside_means(cls, means: Scores, preference: NDArray[np.floating]) -> Self:
+        """One, what a baseline says, and the preference (N,)."""
+        ones = np.ones(len(means.click))
+        columns = [(ones, told, preference) for told in (log_odds(means.click), means.rating)]
+        return cls(*(np.column_stack(it).astype(np.float64) for it in columns))
+
+    @classmethod
+    def beside_counts(cls, counts: NDArray[np.floating], preference: NDArray[np.floating]) -> Self:
+        """One, what is counted (N, K - 2), and the preference (N,); the same for both outcomes."""
+        table = np.column_stack([np.ones(len(counts)), counts, preference]).astype(np.float64)
+        return cls(table, table)
+
+
+def means_at_rest() -> Design:
+    """Weights (1, 3) that few rows fall back to beside means: the means as they are."""
+    weights = np.array([[0.0, 1.0, LEAST_TRUST]])
+    return Design(weights, weights)
+
+
+def counts_at_rest(n_counts: int, scale: RatingScale) -> Design:
+    """Weights (1, K) that few rows fall back to beside counts: even chances and the lowest stars."""
+    liking = np.append(np.zeros(1 + n_counts), LEAST_TRUST)[None]
+    stars = liking.copy()
+    stars[0, 0] = scale.low
+    return Design(liking, stars)
 
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """Weights of a constant, the means and the preference, for liking (log odds) and for stars."""
+    """Weights of a design's numbers, for liking (log odds) and for stars."""
 
-    liking: NDArray[np.float64]  # (3,)
-    stars: NDArray[np.float64]  # (3,)
+    liking: Doubles  # (K,)
+    stars: Doubles  # (K,)
 
     @classmethod
-    def learn(cls, means: Scores, preference: NDArray[np.float32], examples: TrainingSet) -> Self:
-        """Fits both on held-out rows.
+    def learn(cls, design: Design, examples: TrainingSet, at_rest: Design) -> Self:
+        """Fits both on held-out rows, liking by a logistic and stars by a ridge regression.
 
         Args:
-            means: the baseline's scores of the rows.
-            preference: (N,).
+            design: of the rows.
             examples: the rows.
+            at_rest: (1, K) weights that are pulled to, as by one row.
         """
         liking = logistic(
-            torch.from_numpy(_design(log_odds(means.click), preference)),
+            torch.from_numpy(design.liking),
             torch.from_numpy(np.asarray(examples.liked, np.float64)),
-            torch.tensor(_AT_REST),
+            torch.from_numpy(at_rest.liking[0]),
         ).numpy()
-        design = _design(means.rating, preference)
-        rest = np.array(_AT_REST)
-        gram, pull = design.T @ design, np.eye(3)
-        stars = rest + np.linalg.solve(gram + pull, design.T @ (examples.rating - design @ rest))
-        return cls(*(np.append(it[:2], max(it[2], LEAST_TRUST)).astype(np.float64) for it in (liking, stars)))
+        rest, gram, pull = at_rest.stars[0], design.stars.T @ design.stars, np.eye(design.stars.shape[1])
+        stars = rest + np.linalg.solve(gram + pull, design.stars.T @ (examples.rating - design.stars @ rest))
+        return cls(*(np.append(it[:-1], max(it[-1], LEAST_TRUST)).astype(np.float64) for it in (liking, stars)))
 
-    def scores(self, means: Scores, preference: NDArray[np.float32], scale: RatingScale) -> Scores:
+    def scores(self, design: Design, scale: RatingScale) -> Scores:
         """Stars within the scale and a probability."""
-        odds = _design(log_odds(means.click), preference) @ self.liking
-        stars = np.clip(_design(means.rating, preference) @ self.stars, scale.low, scale.high)
-        return Scores(stars.astype(np.float32), (1 / (1 + np.exp(-odds))).astype(np.float32))
+        stars = np.clip(design.stars @ self.stars, scale.low, scale.high)
+        return Scores(stars.astype(np.float32), (1 / (1 + np.exp(-self.odds(design)))).astype(np.float32))
 
-    def base_odds(self, means: Scores) -> NDArray[np.float64]:
-        """(N,) log odds of liking without any preference."""
-        known: NDArray[np.float64] = _design(log_odds(means.click), np.zeros(len(means.click))) @ self.liking
+    def odds(self, design: Design) -> Doubles:
+        """(N,) log odds of liking."""
+        known: Doubles = design.liking @ self.liking
         return known
 
     @property
     def trust(self) -> float:
         """Log odds of liking that one unit of preference is worth."""
-        return float(self.liking[2])
+        return float(self.liking[-1])
 
 
-def log_odds(click: NDArray[np.float32]) -> NDArray[np.float64]:
+def log_odds(click: NDArray[np.float32]) -> Doubles:
     """(N,) of probabilities."""
     share = np.clip(click.astype(np.float64), 1e-6, 1 - 1e-6)
-    odds: NDArray[np.float64] = np.log(share / (1 - share))
+    odds: Doubles = np.log(share / (1 - share))
     return odds
-
-
-def _design(means: NDArray[np.floating], preference: NDArray[np.floating]) -> NDArray[np.float64]:
-    """(N, 3)."""
-    return np.column_stack([np.ones(len(means)), means, preference]).astype(np.float64)

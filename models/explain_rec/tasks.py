@@ -10,7 +10,6 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
 from features.batch import TrainingSet
 
@@ -36,14 +35,6 @@ def attribute_preferences(examples: TrainingSet, numbers: Tensor) -> Tensor:
     labels = np.full(numbers.shape, np.nan, np.float32)
     labels[row, column] = np.where(others.abs() > 1e-6, others > 0, np.nan)
     return torch.from_numpy(labels)
-
-
-def masked_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean binary cross-entropy over the labels that are not NaN; 0 where all are."""
-    known = ~labels.isnan()
-    if not bool(known.any()):
-        return logits.sum() * 0
-    return functional.binary_cross_entropy_with_logits(logits[known], labels[known])
 
 
 def gradient_cosines(losses: Mapping[str, Tensor], shared: Sequence[nn.Parameter]) -> dict[str, float]:

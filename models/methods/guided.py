@@ -40,7 +40,7 @@ from features.vocabulary import Vocabulary
 from models.attributes.listed import HIGH, LOW, Attributes
 from models.attributes.scorer import ProductScorer, ScorerConfig
 from models.backbones.histories import Histories
-from models.backbones.outcome import Outcome
+from models.backbones.outcome import Design, Outcome, means_at_rest
 from models.backbones.refined import RefinedConfig, RefinedNetwork
 from models.backbones.sequences.batches import liked_events, liked_histories, next_liked
 from models.backbones.sequences.encoders import EncoderConfig
@@ -139,7 +139,8 @@ class Guided(Recommender):
         network, report = self._refine(events.histories, held_out, guided, run)
         nothing = Outcome(np.zeros(3), np.zeros(3))
         self._fit = Fit(vocabulary, scorer, network.cpu().eval(), means, nothing)
-        outcome = Outcome.learn(means.score(valid.batch), self.terms(valid.batch).preference, valid)
+        design = Design.beside_means(means.score(valid.batch), self.terms(valid.batch).preference)
+        outcome = Outcome.learn(design, valid, means_at_rest())
         self._fit = self._fit._replace(outcome=outcome)
         loss = _cross_entropy(self.score(valid.batch).click, valid.liked)
         if not report.valid_loss:  # nothing to choose an epoch by
@@ -172,7 +173,8 @@ class Guided(Recommender):
     def score(self, batch: FeatureBatch) -> Scores:
         """Stars and the probability of liking."""
         fit = self._fitted()
-        return fit.outcome.scores(fit.means.score(batch), self.terms(batch).preference, self.scale)
+        design = Design.beside_means(fit.means.score(batch), self.terms(batch).preference)
+        return fit.outcome.scores(design, self.scale)
 
     def hold(self, products: ProductBlock) -> HeldProducts:
         """The products' vectors and attribute scores are made once."""
@@ -182,7 +184,8 @@ class Guided(Recommender):
         """As `Recommender`: means, reduced base, popularity, and each attribute by its name."""
         fit, terms = self._fitted(), self.terms(batch)
         trust = np.float32(fit.outcome.trust)
-        parts = {MEANS: fit.outcome.base_odds(fit.means.score(batch)), BASE: trust * terms.base}
+        undrawn = Design.beside_means(fit.means.score(batch), np.zeros(len(batch)))
+        parts = {MEANS: fit.outcome.odds(undrawn), BASE: trust * terms.base}
         parts[POPULARITY] = trust * terms.popularity
         parts |= {it.name: trust * terms.attributes[:, n] for n, it in enumerate(fit.scorer.attributes)}
         return {name: values.astype(np.float32) for name, values in parts.items()}
@@ -320,7 +323,8 @@ class HeldProducts:
         """As `Held`."""
         fit = self._method._fitted()
         means = fit.means.score(cross(consumer, self._products.take(rows), pairs, as_of))
-        return fit.outcome.scores(means, self._preference(consumer, self._parts.take(rows)), self._method.scale)
+        design = Design.beside_means(means, self._preference(consumer, self._parts.take(rows)))
+        return fit.outcome.scores(design, self._method.scale)
 
     def guess(self, consumer: ConsumerBlock) -> Floats:
         """As `Held`: the preference, which is a matrix product."""

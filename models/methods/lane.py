@@ -24,6 +24,7 @@ numbers alone).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, NamedTuple, Self
 
@@ -36,9 +37,9 @@ from features.errors import ReleaseError, TrainingError
 from features.types import RatingScale
 from features.vocabulary import UNKNOWN
 from models.backbones.attention import Alignment, TextSets
-from models.backbones.calibration import logistic
 from models.backbones.histories import Numbers
-from models.backbones.preparation import Preparation, numbers_of, unit_rating
+from models.backbones.outcome import Design, Outcome, counts_at_rest
+from models.backbones.preparation import Preparation, numbers_of
 from models.backbones.sequences.aligned import AlignedNetwork, KnownTexts
 from models.backbones.sequences.batches import (
     FACET_SLOTS,
@@ -67,8 +68,7 @@ from models.threads import torch_threads
 from models.training import seeded
 
 Table = Literal["trained", "frozen", "random"]
-_RIDGE = 1.0
-"""Pull of the head for stars towards nothing, in rows."""
+_OUTCOME = "outcome."
 
 
 class LaneConfig(EncoderConfig, TrainingConfig):
@@ -93,8 +93,8 @@ class Fit(NamedTuple):
 
     preparation: Preparation
     network: SequenceNetwork
-    head: Tensor
-    """(2, K): weights of a pair's numbers for stars on 0..1, and for the logit of liking."""
+    outcome: Outcome
+    """How a pair's numbers become stars and liking."""
 
 
 class Chances(NamedTuple):
@@ -128,8 +128,11 @@ class Lane(Recommender):
         report = self._trained(network, events, target, run)
         bare = self._network(preparation, None)  # on the CPU, without the training texts
         bare.load_state_dict({name: value.cpu() for name, value in network.state_dict().items()})
-        self._fit = Fit(preparation, bare.eval(), torch.zeros(2, 0))
-        self._fit = self._fit._replace(head=self._head(valid))
+        self._fit = Fit(preparation, bare.eval(), Outcome(np.zeros(0), np.zeros(0)))
+        with torch_threads(1), torch.inference_mode():
+            design = self._design(valid.batch, self._chances(valid.batch).lift)
+        at_rest = counts_at_rest(design.liking.shape[1] - 2, self.scale)
+        self._fit = self._fit._replace(outcome=Outcome.learn(design, valid, at_rest))
         return report
 
     def score(self, batch: FeatureBatch) -> Scores:
@@ -137,11 +140,9 @@ class Lane(Recommender):
         fit = self._fitted()
         with torch_threads(1), torch.inference_mode():
             chances = self._chances(batch)
-            numbers = self._numbers(batch, chances.lift)
-            rating, liking = (fit.head @ numbers.T).unbind()
-        stars = self.scale.low + rating.clamp(0, 1) * (self.scale.high - self.scale.low)
+            scores = fit.outcome.scores(self._design(batch, chances.lift), self.scale)
         fields = FACET_SLOTS if chances.attention.shape[1] else ()
-        return Scores(stars.numpy(), liking.sigmoid().numpy(), fields, chances.attention.numpy())
+        return replace(scores, fields=fields, attention=chances.attention.numpy())
 
     def save(self, folder: Path) -> None:
         """Writes weights.safetensors and vocabularies.json."""
@@ -149,7 +150,8 @@ class Lane(Recommender):
 
         fit = self._fitted()
         weights = {name: value.contiguous() for name, value in fit.network.state_dict().items()}
-        save_file({**weights, "head": fit.head}, folder / "weights.safetensors")
+        weights |= {f"{_OUTCOME}{name}": torch.from_numpy(it) for name, it in vars(fit.outcome).items()}
+        save_file(weights, folder / "weights.safetensors")
         fit.preparation.save(folder)
 
     @classmethod
@@ -162,13 +164,13 @@ class Lane(Recommender):
         network = method._network(preparation, None)
         try:
             weights = load_file(folder / "weights.safetensors")
-            head = weights.pop("head")
+            outcome = Outcome(**{it: weights.pop(f"{_OUTCOME}{it}").numpy() for it in ("liking", "stars")})
             network.load_state_dict(weights)
         except (OSError, RuntimeError, KeyError, SafetensorError) as error:
             raise ReleaseError(
                 f"The weights in {folder} do not fit the config: {error}.", remedy="Train and save the model again."
             ) from error
-        method._fit = Fit(preparation, network.eval(), head)
+        method._fit = Fit(preparation, network.eval(), outcome)
         return method
 
     def _network(self, preparation: Preparation, content: Tensor | None) -> SequenceNetwork:
@@ -224,23 +226,13 @@ class Lane(Recommender):
         logits = network.logits(states.squeeze(1), torch.arange(network.table.n_products))
         return logits.log_softmax(-1), weights.mean((1, 2))
 
-    def _numbers(self, batch: FeatureBatch, lift: Tensor) -> Tensor:
-        """(N, K) of pairs: one, the lift, whether it is known, and what is counted of both sides."""
+    def _design(self, batch: FeatureBatch, lift: Tensor) -> Design:
+        """The lift beside whether the product is known and what is counted of both sides."""
         preparation = self._fitted().preparation
         who, what = preparation.consumer_inputs(batch.consumers), preparation.product_inputs(batch.products)
-        plain = torch.stack([torch.ones_like(lift), lift, (lift != 0).float()], dim=1)
-        return torch.cat([plain, who["consumer_numeric"], what["product_numeric"]], dim=1)
-
-    def _head(self, valid: TrainingSet) -> Tensor:
-        """Ridge regression of stars, logistic regression of liking, on rows that the network was not trained on."""
-        with torch_threads(1), torch.inference_mode():
-            numbers = self._numbers(valid.batch, self._chances(valid.batch).lift)
-        stars = torch.from_numpy(unit_rating(valid.rating, self.scale)).double()
-        design = numbers.double()
-        pull = _RIDGE * torch.eye(design.shape[1], dtype=torch.float64)
-        rating = torch.linalg.solve(design.T @ design + pull, design.T @ stars)
-        liking = logistic(numbers, torch.from_numpy(np.asarray(valid.liked, np.float32)), torch.zeros(len(rating)))
-        return torch.stack([rating.float(), liking])
+        known = (lift != 0).float().unsqueeze(1)
+        counts = torch.cat([known, who["consumer_numeric"], what["product_numeric"]], dim=1)
+        return Design.beside_counts(counts.numpy(), lift.numpy())
 
     def _fitted(self) -> Fit:
         if self._fit is None:

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.methods.guided import CHOSEN, CONTRASTS, TRIED, VARIANTS, quality
+from benchmarks.methods.guided import quality
+from benchmarks.methods.guided_bench import CHOSEN, CONTRASTS, TRIED, VARIANTS
 from benchmarks.methods.guided_scores import DOMAINS, Catalogue, held_out, product_block, scores_of
 from features.batch import CONTENT_WIDTH
 from models.attributes.listed import Attribute

@@ -14,8 +14,10 @@ from benchmarks.lr.splits import BenchSplit, snapshot_of
 from benchmarks.methods import lane
 from benchmarks.methods.lists import NEGATIVES, means, sampled
 from benchmarks.methods.preference_sets import CHECKPOINTS, Preferences, kept_preferences, make_preferences
+from benchmarks.methods.script import Script
 from benchmarks.ranking import Events
 from features.readers.world import WorldConfig, generate_world
+from features.settings import BenchFolders
 from features.types import Interactions, ModelIdentity
 from flows.recipe import ExplainSection
 from models.backbones.sequences.expert import SequenceConfig
@@ -178,3 +180,42 @@ def test_others_preferences_are_never_ones_own(split: tuple[BenchSplit, Events])
     after = swapped.at[swapped.first + swapped.events].numpy()
     assert (after != found.latest).all()
     assert sorted(after) == sorted(found.latest)
+
+
+FAKE_LOADER = """
+def read_split(dataset, split, data, splits):
+    return [dataset, split]
+"""
+FAKE_SCORER = """
+import numpy as np
+import load
+
+class Scored:
+    names = ["a", "b"]
+    def __init__(self, values):
+        self.values = np.array(values)
+    def evaluate(self, weights):
+        return {"mrr": (weights * self.values).sum(1) / weights.sum(1)}
+
+def score(rows, path, task):
+    assert rows == ["toy", "leave-last-out"] and task == "ranking"
+    return Scored([float(it) for it in open(path).read().split()])
+
+def resamples(n):
+    return np.array([[2, 0], [0, 2]])
+
+def interval(values):
+    return [float(values.min()), float(values.max())]
+"""
+
+
+def test_differences_are_pooled_over_seeds_before_the_interval_is_taken(tmp_path: Path) -> None:
+    for name, text in (("load.py", FAKE_LOADER), ("score.py", FAKE_SCORER)):
+        (tmp_path / name).write_text(text)
+    for name, text in (("base.0", "0.1 0.2"), ("own.0", "0.3 0.2"), ("base.1", "0.2 0.1"), ("own.1", "0.2 0.5")):
+        (tmp_path / name).write_text(text)
+    script = Script(BenchFolders(bench=tmp_path, data=tmp_path), "toy", "ranking")
+    pairs = [tuple(script.score(tmp_path / f"{name}.{seed}") for name in ("base", "own")) for seed in (0, 1)]
+    assert script.pooled(pairs, ("mrr",)) == {
+        "mrr": {"value": 0.15, "interval95": pytest.approx([0.1, 0.2]), "relative": 1.0, "by_seed": [0.1, 0.2]}
+    }

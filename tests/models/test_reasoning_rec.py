@@ -14,19 +14,19 @@ from features.types import Stance
 from models.backbones.collaborative import CollaborativeConfig
 from models.base import RunContext, TextGround, find_method
 from models.lora.low_rank import LoraConfig
-from models.methods.reasoning_rec import STUDENT, ReasoningRec, ReasoningRecConfig, StudentRecord, Taught
+from models.methods.reasoning_rec import STUDENT, ReasoningRec, ReasoningRecConfig
 from models.reasoning.cases import PromptConfig
 from models.reasoning.examples import cases_of, lesson_of, tellable
-from models.reasoning.tutor import TutorConfig
+from models.reasoning.teaching import StudentConfig, StudentRecord, Taught
 from models.testing import SCALE, Conformance, rich_batch, rich_training_set
 from models.threads import torch_threads
 
 TOY = ReasoningRecConfig(
-    tutor=TutorConfig(
+    student=StudentConfig(
         prompt=PromptConfig(history=2, profile_words=8, description_words=4, max_tokens=200, rationale_tokens=8),
-        lora=LoraConfig(rank=2, epochs=1),
+        lora=LoraConfig(rank=2, epochs=1), n_shots=8, n_check=6, n_distil=24,
     ),
-    n_shots=8, n_check=6, n_distil=24, hidden=16, embedding_size=8, dropout=0.0, batch_size=64, learning_rate=1e-2,
+    hidden=16, embedding_size=8, dropout=0.0, batch_size=64, learning_rate=1e-2,
     epochs=20, patience=20,
     collaborative=CollaborativeConfig(rank=4, chains=1, sweeps=60, burn_in=20, samples=10, folds=2, starts=(0.3,)),
 )  # fmt: skip

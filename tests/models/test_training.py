@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from models.base import FitReport, RunContext
-from models.training import LoopSettings, fit_module, seeded
+from models.training import LoopSettings, fit_module, masked_cross_entropy, seeded
 
 TARGET = torch.tensor([1.0, 2.0, 3.0])
 
@@ -43,3 +44,12 @@ def test_the_best_epoch_is_kept() -> None:
     assert report.valid_loss[report.best_epoch - 1] == min(report.valid_loss)
     assert report.train_loss[-1] < report.train_loss[0]
     assert ((module.value - TARGET) ** 2).mean().item() == pytest.approx(min(report.valid_loss))
+
+
+def test_unknown_labels_have_no_part_in_the_loss() -> None:
+    logits = torch.tensor([[2.0, -7.0]], requires_grad=True)
+    loss = masked_cross_entropy(logits, torch.tensor([[1.0, torch.nan]]))
+    assert float(loss.detach()) == pytest.approx(np.log1p(np.exp(-2)))
+    nothing = masked_cross_entropy(logits, torch.full((1, 2), torch.nan))
+    nothing.backward()
+    assert float(nothing.detach()) == 0

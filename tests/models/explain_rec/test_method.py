@@ -17,9 +17,11 @@ from models.backbones.collaborative import CollaborativeConfig
 from models.base import Recommender, RunContext, find_method
 from models.explain_rec.attribution import PRIOR, RATINGS, WHOLE
 from models.explain_rec.deletion import deletion_effects, without_products
+from models.explain_rec.ground import Ground
 from models.explain_rec.inputs import as_new, as_strangers
+from models.explain_rec.kept import RECORD
 from models.explain_rec.knowledge import KnowledgeConfig
-from models.methods.explain_rec import RECORD, ExplainRec, ExplainRecConfig
+from models.methods.explain_rec import ExplainRec, ExplainRecConfig
 from models.metrics.ranking import auc
 from models.testing import SCALE, Conformance, rich_batch, rich_training_set
 
@@ -222,14 +224,14 @@ def test_item_6_strangers_are_told_apart_by_what_is_told_of_them(taught: Explain
 
 def test_item_7_hidden_blocks_leave_no_trace_in_what_speaks_for_them(toy, world) -> None:
     """Turning all their outcomes round changes neither prototypes nor beliefs of their episode."""
-    train, method = world(0), ExplainRec(toy, SCALE)
-    before = method._grounded(None, train, train, RunContext(seed=3)).strangers
+    train, run = world(0), RunContext(seed=3)
+    before = Ground.of(train, train, toy.grounding, hides=True, known=None, run=run).strangers
     who = np.isin(train.batch.consumers.consumer_ids, before.consumers)
     what = np.isin(train.batch.products.product_ids, before.products)
     assert 0 < who.sum() < len(train)
     assert 0 < what.sum() < len(train)
     turned = replace(train, rating=np.where(who | what, 6 - train.rating, train.rating).astype(np.float32))
-    after = method._grounded(None, turned, turned, RunContext(seed=3)).strangers
+    after = Ground.of(turned, turned, toy.grounding, hides=True, known=None, run=run).strangers
     np.testing.assert_array_equal(after.consumers, before.consumers)
     np.testing.assert_array_equal(after.knowledge.preferences, before.knowledge.preferences)
     np.testing.assert_array_equal(after.knowledge.keys, before.knowledge.keys)

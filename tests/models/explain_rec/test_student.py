@@ -11,17 +11,18 @@ from features.prompt_texts import PromptTexts
 from features.types import RatingScale
 from models.base import RunContext, TextGround
 from models.explain_rec.knowledge import KnowledgeBase, KnowledgeConfig
-from models.explain_rec.student import Questions, StudentConfig, attributes_by_product, reference_reason, teach
+from models.explain_rec.student import ReasonedQuestions, TallrecConfig, attributes_by_product, reference_reason
 from models.lora.low_rank import LoraConfig
 from models.lora.shots import balanced_shots
 from models.methods.explain_rec import ExplainRec
 from models.reasoning.cases import PromptConfig
 from models.reasoning.examples import cases_of, tellable
+from models.reasoning.teaching import teach
 from models.reasoning.tutor import Lesson, TutorConfig, tutor
 from models.testing import SCALE
 
 PROMPT = PromptConfig(profile=False, descriptions=False, history=3, max_tokens=300, rationale_tokens=0)
-CONFIG = StudentConfig(prompt=PROMPT, lora=LoraConfig(rank=2, epochs=1), n_shots=8, n_check=6, n_distil=12)
+CONFIG = TallrecConfig(prompt=PROMPT, lora=LoraConfig(rank=2, epochs=1), n_shots=8, n_check=6, n_distil=12)
 TEXTS = PromptTexts(titles={f"p{n}": f"warm product {n}" for n in range(40)}, descriptions={})
 
 
@@ -32,8 +33,8 @@ def ground(base: Path) -> TextGround:
 def test_item_2_without_parts_the_student_is_a_plain_yes_no_tuner(tiny_base: Path, world) -> None:
     """The same shots, titles and labels, tuned without anything of this method, give the same probabilities."""
     train, valid = world(0), world(1)
-    asked = Questions(ground(tiny_base), SCALE, None, reasons=False)
-    taught = teach(train, valid, asked, CONFIG, RunContext(seed=3))
+    asked = ReasonedQuestions(TEXTS, SCALE, None, reasons=False)
+    taught = teach(train, valid, asked, CONFIG, RunContext(seed=3, ground=ground(tiny_base)))
 
     rows = tellable(train, TEXTS)
     shots = rows[balanced_shots(train.liked[rows], 8, 3)]
@@ -53,17 +54,17 @@ def test_item_2_without_parts_the_student_is_a_plain_yes_no_tuner(tiny_base: Pat
 
 
 def test_too_few_words_tune_nothing_and_say_so(tiny_base: Path, world) -> None:
-    silent = TextGround(PromptTexts({}, {}), lambda: tiny_base)
-    taught = teach(world(0), world(1), Questions(silent, SCALE, None, False), CONFIG, RunContext(seed=3))
+    silent = ReasonedQuestions(PromptTexts({}, {}), SCALE, None, False)
+    taught = teach(world(0), world(1), silent, CONFIG, RunContext(seed=3, ground=ground(tiny_base)))
     assert not taught.record.tuned
     assert "too few" in taught.record.why_not
     assert np.isnan(taught.train).all()
 
 
-def test_patterns_of_prototypes_enter_the_prompt(tiny_base: Path, world) -> None:
+def test_patterns_of_prototypes_enter_the_prompt(world) -> None:
     train = world(0)
     base = KnowledgeBase.build(train, KnowledgeConfig(prototypes=4, min_support=2, shrink=5.0), seed=0)
-    cases = Questions(ground(tiny_base), SCALE, base, reasons=False).cases(train, np.array([40, 60]))
+    cases = ReasonedQuestions(TEXTS, SCALE, base, reasons=False).cases(train, np.array([40, 60]))
     assert all(case.profile.startswith("Consumers like this one rate") for case in cases)
 
 

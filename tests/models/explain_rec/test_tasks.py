@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 import torch
 from torch import nn
 
-from models.explain_rec.tasks import attribute_preferences, gradient_cosines, masked_cross_entropy
+from models.explain_rec.tasks import attribute_preferences, gradient_cosines
 from models.testing import plain_batch, training_set
 
 
@@ -17,15 +16,6 @@ def test_preferences_for_attributes_leave_the_row_itself_out() -> None:
     labels = attribute_preferences(rows, torch.tensor([[1, 0], [1, 2], [2, 0], [1, 0]])).numpy()
     # a's mean is 11/3. Row 0: row 1 has attribute 1 too, and is above; row 1: row 0 above, row 2 below; b has one row.
     np.testing.assert_array_equal(labels, [[1, np.nan], [1, 0], [1, np.nan], [np.nan, np.nan]])
-
-
-def test_unknown_labels_have_no_part_in_the_loss() -> None:
-    logits = torch.tensor([[2.0, -7.0]], requires_grad=True)
-    loss = masked_cross_entropy(logits, torch.tensor([[1.0, torch.nan]]))
-    assert float(loss.detach()) == pytest.approx(np.log1p(np.exp(-2)))
-    nothing = masked_cross_entropy(logits, torch.full((1, 2), torch.nan))
-    nothing.backward()
-    assert float(nothing.detach()) == 0
 
 
 def test_item_10_cosines_by_hand() -> None:

@@ -1,0 +1,1 @@
+"""One table of all methods, read from their result files."""
