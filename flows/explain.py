@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,12 +33,14 @@ from features.types import (
 )
 from flows.artifacts import attach_text
 from flows.ingest import IngestResult, ingest_data, preview, read_snapshot
+from flows.preferences import with_preferences
 from flows.prepare import STATES, Prepared, facet_config, prepare, worded_states
 from flows.quality import enforce
 from flows.recipe import ExplainSection, Recipe
 from flows.shards import NOTHING, Bought, buy, joined, left
 from flows.stage import StageResult
 from flows.workspace import Workspace
+from models.explanations import preferences
 from models.explanations.entailment import claims_with_premises, open_judge
 from models.explanations.facets import Parsed, parse_facets
 from models.explanations.gates import Failure, anything
@@ -55,10 +57,10 @@ if TYPE_CHECKING:
 
 SHOWN_SAMPLES = 5
 
-JUDGES = ("facets", "gates", "pairs", "support")
+JUDGES = ("facets", "gates", "pairs", "preferences", "support")
 """Modules of `models/explanations` whose code decides what may be published: when it changes, all answers are read
 again, from the ledger."""
-PROMPTS = {**ASKED, "again": REASON}
+PROMPTS = {**ASKED, "again": REASON, "preferences": f"{preferences.SYSTEM}\n\n{preferences.PROMPT}"}
 """The shared part of every prompt, by kind of request, and how a refused line is asked for again; an artifact carries
 them."""
 
@@ -182,6 +184,8 @@ def _explain(
     fact_frame, fact_ids = to_frame(facts, Fact), {fact.fact_id for fact in facts}
     enforce(check_facts(fact_frame, snapshot.as_of), workspace)
     worded = _word(workspace, section, prepared, engine)
+    if section.n_preferences:
+        worded = _with_preferences(workspace, section, prepared, engine, worded)
     facet_frame, text_frame = to_frame(worded.facets.facets, Facet), to_frame(worded.pairs.texts, Explanation)
     enforce(check_facets(facet_frame, fact_ids, snapshot.as_of), workspace)
     if n_argued := prepared.n_pairs_answered(worded.answered):
@@ -227,6 +231,24 @@ def _word(workspace: Workspace, section: ExplainSection, prepared: Prepared, eng
     ]
     waiting = len(prepared.plan.rows) - len(answered) + len(again) - len(asked_again)
     return _Worded(answered, joined(first, second), facets, pairs, refused, len(asked_again), waiting)
+
+
+def _with_preferences(
+    workspace: Workspace, section: ExplainSection, prepared: Prepared, engine: TextEngine, worded: _Worded
+) -> _Worded:
+    """Has preferences worded with what is left of the budget; consumers without an answer keep their facets."""
+    bought = worded.bought
+
+    def ask(requests: Sequence[TextRequest]) -> Mapping[str, Completion]:
+        nonlocal bought
+        now = _ask(workspace, section, engine, requests, left(section.budget, bought.reports))
+        bought = joined(bought, now)
+        return now.completions
+
+    facets = with_preferences(
+        worded.facets.facets, prepared.facts, prepared.snapshot, engine.identity, ask, section.n_preferences
+    )
+    return replace(worded, bought=bought, facets=replace(worded.facets, facets=facets))
 
 
 def _result(prepared: Prepared, worded: _Worded, engine: TextEngine) -> ExplainResult:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from features.batch import N_FACETS
 from features.errors import SettingError
 from features.freshness import DebounceRule
 from features.wording import Wording
@@ -58,6 +59,9 @@ class ExplainSection(_Section):
     """Facets asked per entity and stance."""
     n_pairs: int = Field(default=0, ge=0)
     """Training pairs for which both texts are bought from the model (pair granularity)."""
+    n_preferences: int = Field(default=0, ge=0, le=N_FACETS)
+    """Preferences that the model words from the titles each consumer liked (LANE's way), in the place of the facets
+    that attract them; 0 leaves the facets. For a model that knows the things by their titles, not the embedded one."""
     wording: Wording = Wording()
     """What the dataset's people call its products (`movies`)."""
     entailment: EntailmentConfig = EntailmentConfig()

@@ -7,18 +7,32 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from features.batch import ConsumerBlock
+from features.batch import N_FACETS, ConsumerBlock
 from features.types import STANCES, EntityKind, Explanation, Fact
 from features.wording import CATALOG_TIME, Wording, is_current
+from models.backbones.sequences.batches import FACET_SLOTS
 from models.explanations.insights import Insights
 from models.explanations.live import LiveExplainer, Worded
 from models.explanations.published import Published
 from models.explanations.reweighing import reweighed
+from models.explanations.steps import Steps
 from models.release import ReleaseTexts
-from services.schemas import EXPIRED, NONE, FactOut, ProductArgument, Reason, Taste, TasteMet
+from services.schemas import (
+    EXPIRED,
+    NONE,
+    FactOut,
+    PreferenceMet,
+    ProductArgument,
+    Reason,
+    StepsOut,
+    Taste,
+    TasteMet,
+)
 from services.sources import oldest
 
 NOBODY = "there is no language model here"
+ATTRACTING = FACET_SLOTS[:N_FACETS]
+"""Fields of a ranker that attends to facets: those that attract the consumer, by place."""
 TOO_OLD = "the evidence is past its age limit"
 
 
@@ -76,6 +90,30 @@ class Reasons:
                 for text, was in zip(said, unlimited, strict=True)
             )
         return tuple(self._reason(text, at) for text in said)
+
+    def steps(
+        self,
+        consumer_id: str,
+        product_id: str,
+        at: datetime,
+        attention: Mapping[str, float],
+        history: Sequence[str],
+        left_out: Collection[str] | None = None,
+    ) -> StepsOut | None:
+        """A recommendation in four steps; None where the ranker attended to no facet of the consumer that has a text.
+
+        Args:
+            consumer_id: anybody.
+            product_id: any product.
+            at: when it is asked for.
+            attention: the ranker's, by field; that on facets counts.
+            history: products that the consumer liked, in order of time.
+            left_out: as in `Published.of`.
+        """
+        weights = [attention.get(slot, 0.0) for slot in ATTRACTING]
+        limit = oldest(at, self._text_days)
+        steps = self._published.steps(consumer_id, product_id, weights, history, limit, left_out or ())
+        return steps_out(steps) if steps else None
 
     def reweighed(self, block: ConsumerBlock, weights: Mapping[str, float]) -> ConsumerBlock:
         """A consumer's features after some of their facets got other weights. Raises InputError on an unknown one."""
@@ -157,6 +195,22 @@ class Reasons:
 
 def _fact_out(fact: Fact) -> FactOut:
     return FactOut(fact_id=fact.fact_id, text=fact.text, source=fact.source, evidence_time=_dated(fact.evidence_time))
+
+
+def steps_out(steps: Steps) -> StepsOut:
+    """In the form of the interface."""
+    rows = zip(steps.preferences, steps.examples, steps.fitness, steps.reasons, strict=True)
+    return StepsOut(
+        preferences=tuple(
+            PreferenceMet(text=it.text, weight=it.weight, example=example, fitness=fitness, reason=reason)
+            for it, example, fitness, reason in rows
+        ),
+        met=steps.met,
+        chance=steps.chance,
+        combined=steps.combined,
+        recommendation=steps.recommendation,
+        model=steps.model,
+    )
 
 
 def _dated(time: datetime | None) -> datetime | None:

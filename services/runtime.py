@@ -48,6 +48,7 @@ from services.schemas import (
     RecommendRequest,
     RecommendResponse,
     ScoreResponse,
+    StepsOut,
     number,
 )
 from services.shelf import Shelf
@@ -227,7 +228,10 @@ class Runtime:
         visit = self._visitors.visit(request.consumer_id, None)
         (item,) = self._items(visit, [request.product_id])
         (told,) = self._argued(visit, [request.product_id], request.explanations, request.seconds)
-        return ExplainResponse(item=item, reasons=told.reasons, note=told.note, **visit.about(self.release))
+        steps = self._steps_of(visit, item)
+        return ExplainResponse(
+            item=item, reasons=told.reasons, note=told.note, steps=steps, **visit.about(self.release)
+        )
 
     def feedback(self, request: FeedbackRequest) -> FeedbackResponse:
         """Keeps a rating; the consumer's next answer knows it.
@@ -373,6 +377,21 @@ class Runtime:
         except Exception:  # a ranking without reasons is still a ranking
             visit.failed("the reasons could not be composed")
             return (Told(()),) * len(product_ids)
+
+    def _steps_of(self, visit: Visit, item: ProductScore) -> StepsOut | None:
+        attention = {it.field: it.share for it in item.attention}
+        try:
+            return self._reasons.steps(
+                visit.consumer_id,
+                item.product_id,
+                visit.answered_at,
+                attention,
+                visit.liked(self.release.scale),
+                visit.left_out,
+            )
+        except Exception:  # scores and reasons stand without them
+            visit.failed("the four steps could not be made")
+            return None
 
 
 def _unknown(product_id: str) -> ProductScore:

@@ -379,12 +379,36 @@ class ScoreResponse(Answer):
     items: tuple[ProductScore, ...]
 
 
+class PreferenceMet(_Response):
+    """A preference of the consumer, what it weighed in the ranking, and how well the product meets it."""
+
+    text: str
+    weight: float = Field(description="The ranker's attention on it, 0 to 1.")
+    example: str = Field(description="Step 1: what of the history shows it.")
+    fitness: float = Field(description="0 to 1.")
+    reason: str = Field(description="Step 2: the fitness in words.")
+
+
+class StepsOut(_Response):
+    """A recommendation in four steps, on the weights that acted in the ranking."""
+
+    preferences: tuple[PreferenceMet, ...] = Field(description="Heaviest first.")
+    met: float = Field(description="Sum of weight times fitness.")
+    chance: Literal["low", "medium", "high"] = Field(description="Step 3: the sum in a word.")
+    combined: str = Field(description="Step 3 in words.")
+    recommendation: str = Field(description="Step 4.")
+    model: str = Field(description="Who worded it.")
+
+
 class ExplainResponse(Answer):
     """Scores and both sides of the argument of one pair."""
 
     item: ProductScore
     reasons: tuple[Reason, ...] = Field(description="For, then against.")
     note: str | None = Field(default=None, description="Why live ones are not given, if they were asked.")
+    steps: StepsOut | None = Field(
+        default=None, description="Four steps, where the method weighs the consumer's preferences (`lane`)."
+    )
 
 
 class ProductArgument(_Response):

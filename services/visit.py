@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from features.types import RatingScale
 from models.release import Release
 from services.explain import age_seconds
 from services.sources import ConsumerNow
@@ -42,6 +43,11 @@ class Visit:
     def seen(self) -> set[str]:
         """The products of the history."""
         return set(self.consumer.block.history_ids[0]) - {""}
+
+    def liked(self, scale: RatingScale) -> list[str]:
+        """Products of the history that were liked, in order of time."""
+        ids, stars = self.consumer.block.history_ids[0], self.consumer.block.history_ratings[0]
+        return [str(it) for it, rating in zip(ids, stars, strict=True) if it and rating >= scale.like_from][::-1]
 
     def failed(self, what: str) -> None:
         """Notes a step down, once; the log has the reason, the answer only what is missing."""

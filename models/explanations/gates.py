@@ -156,6 +156,25 @@ def _worded(text: str, body: str, stance: Stance, known: Support, source: str) -
     return [failure for failure, fails in checks.items() if fails()]
 
 
+def unshowable(text: str, source: str, shown: str) -> list[Failure]:
+    """Names of the gates that a text fails whatever it rests on: those for what a model may say from its own knowledge.
+
+    Args:
+        text: the line.
+        source: the instructions; a text that takes content from there is an echo.
+        shown: what the request showed, whose signs the text may use.
+    """
+    checks: dict[Failure, Callable[[], object]] = {
+        Failure.EMPTY: lambda: not text.strip(),
+        Failure.LENGTH: lambda: len(text.split()) > MAX_WORDS or len(text) > MAX_CHARACTERS,
+        Failure.ECHO: lambda: echoes(text, source, shown),
+        Failure.LOOP: lambda: loops(text),
+        Failure.LANGUAGE: lambda: set(_UNCOMMON.findall(text)) - set(shown),
+        Failure.PERSONAL: lambda: personal(text, IDENTIFIERS),
+    }
+    return [failure for failure, fails in checks.items() if fails()]
+
+
 def miscites(claim: Claim, slot: Slot, labels: Collection[str]) -> list[Failure]:
     """Whether a claim cites what its request does not have or its slot does not allow, or takes another side."""
     wrong = [] if slot.stance is None or claim.stance == slot.stance else [Failure.STANCE]

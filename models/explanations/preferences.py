@@ -8,17 +8,16 @@ their titles' vectors stands for each preference.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.ledger import Ledger
 from features.types import Completion, FinishReason, ModelIdentity, ShownFact, Slot, TextRequest
-from models.base import Progress, silent
-from models.llm.client import TextEngine
-from models.llm.generate import generate
+from models.explanations.gates import unshowable
 
+Ask = Callable[[Sequence[TextRequest]], Mapping[str, Completion]]
 KIND = "preferences"
 SYSTEM = """\
 You read what one person chose, in order of time, and say what they look for, so that what they choose next can be \
@@ -49,34 +48,54 @@ def preference_request(titles: Sequence[str], identity: ModelIdentity, m: int = 
     )
 
 
-def read_preferences(completion: Completion | None, m: int) -> tuple[str, ...]:
-    """The m preferences of an answer; nothing if it did not finish, has another number or repeats one."""
-    if completion is None or completion.finish is not FinishReason.STOP:
+@dataclass(frozen=True)
+class Preference:
+    """One thing a consumer looks for."""
+
+    text: str
+    titles: tuple[str, ...]
+    """Of those that were shown, what it cites."""
+    request: TextRequest
+    """Whose answer it is from."""
+
+
+def read_preferences(request: TextRequest, completion: Completion | None) -> tuple[Preference, ...]:
+    """The preferences of an answer, one for each slot of its request.
+
+    Nothing if the answer did not finish, has another number, repeats one, or holds one that fails a gate. They may say
+    what the model knows about the things, so what they rest on is no gate; what they look like is.
+    """
+    if completion is None or completion.finish is not FinishReason.STOP or len(completion.claims) != len(request.slots):
         return ()
-    texts = tuple(line.strip() for line in completion.lines)
-    distinct = {text.casefold().rstrip(".") for text in texts}
-    return texts if len(texts) == m and len(distinct) == m and all(texts) else ()
+    shown = {fact.label: fact.text for fact in request.facts}
+    source, titles = f"{request.system}\n{request.prompt}", "\n".join(shown.values())
+    told = [
+        Preference(claim.text.strip(), tuple(shown[it] for it in claim.cites if it in shown), request)
+        for claim in completion.claims
+    ]
+    distinct = {it.text.casefold().rstrip(".") for it in told}
+    refused = any(unshowable(it.text, source, titles) for it in told)
+    return () if refused or len(distinct) < len(told) else tuple(told)
 
 
 def ask_preferences(
-    titles: Mapping[str, Sequence[str]], engine: TextEngine, ledger: Ledger, m: int = 5, progress: Progress = silent
-) -> dict[str, tuple[str, ...]]:
-    """Preferences by consumer, through the ledger; consumers whose tries all failed are not among them.
+    titles: Mapping[str, Sequence[str]], identity: ModelIdentity, ask: Ask, m: int = 5
+) -> dict[str, tuple[Preference, ...]]:
+    """Preferences by consumer; consumers whose tries all failed are not among them.
 
     Args:
         titles: what each consumer chose in the training period, in order of time.
-        engine: answers what the ledger does not know.
-        ledger: is asked first, and records each answer.
+        identity: the model that answers.
+        ask: has requests answered, through the ledger; gives the usable answers by request key.
         m: how many preferences each.
-        progress: sees the requests being answered.
     """
-    found: dict[str, tuple[str, ...]] = {}
+    found: dict[str, tuple[Preference, ...]] = {}
     for attempt in range(TRIES):
         open_ = [consumer for consumer in titles if consumer not in found]
-        requests = {who: preference_request(titles[who], engine.identity, m, attempt) for who in open_}
-        answers = generate(list(requests.values()), engine, ledger, progress).completions
-        read = {who: read_preferences(answers.get(request.key), m) for who, request in requests.items()}
-        found |= {who: texts for who, texts in read.items() if texts}
+        requests = {who: preference_request(titles[who], identity, m, attempt) for who in open_}
+        answers = ask(list(requests.values()))
+        read = {who: read_preferences(request, answers.get(request.key)) for who, request in requests.items()}
+        found |= {who: told for who, told in read.items() if told}
         if len(found) == len(titles):
             break
     return found

@@ -7,7 +7,7 @@ explanations, and `counterpoint evaluate-explanations` judges them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -21,6 +21,7 @@ from features.wording import Wording, is_current
 from models.explanations.compose import ComposeConfig, Side, compose
 from models.explanations.fewshot import template
 from models.explanations.gates import TEMPLATE
+from models.explanations.steps import Steps, by_weight, template_steps
 from models.release import ReleaseTexts
 
 Vectors = NDArray[np.float32]
@@ -38,6 +39,11 @@ class _Described:
         if self.vectors is None or other.vectors is None:
             return np.zeros((len(self.side.facets), len(other.side.facets)), np.float32)
         return self.vectors @ other.vectors.T
+
+    def fitness(self, product: _Described) -> Vectors:
+        """(n of self,) how well a product meets each facet: the greatest cosine with what speaks for it, 0 to 1."""
+        strengths = [n for n, facet in enumerate(product.side.facets) if facet.stance is Stance.FOR]
+        return self.similarity(product)[:, strengths].max(axis=1, initial=0.0).clip(0, 1)
 
     def since(self, oldest: datetime | None) -> _Described:
         """The same without facets and opinions that rest on older evidence; what something is does not age."""
@@ -82,7 +88,7 @@ class Published:
 
     def side(self, kind: EntityKind, entity_id: str) -> Side:
         """What is known of one consumer or product; empty for a newcomer."""
-        return self._described.get((kind, entity_id), _Described(Side(entity_id))).side
+        return self._known(kind, entity_id).side
 
     def sides(self, kind: EntityKind) -> Iterator[Side]:
         """All consumers or products of whom anything is known."""
@@ -116,11 +122,52 @@ class Published:
         by_stance = {**{text.stance: text for text in composed}, **written}
         return by_stance[Stance.FOR], by_stance[Stance.AGAINST]
 
+    def steps(
+        self,
+        consumer_id: str,
+        product_id: str,
+        weights: Sequence[float],
+        history: Sequence[str],
+        oldest: datetime | None = None,
+        left_out: Collection[str] = (),
+    ) -> Steps | None:
+        """A recommendation in LANE's four steps, on the weights that acted; None where none of them is of a text.
+
+        Fitness is the greatest cosine of a preference's text with a text that speaks for the product, and so are the
+        examples chosen from the history.
+
+        Args:
+            consumer_id: anybody.
+            product_id: any product.
+            weights: of the facets that attract the consumer, by place.
+            history: products that the consumer liked, in order of time.
+            oldest: as in `of`.
+            left_out: as in `of`.
+        """
+        whole = self._known(EntityKind.CONSUMER, consumer_id)
+        attracting = sorted((it for it in whole.side.facets if it.stance is Stance.FOR), key=lambda facet: facet.rank)
+        weight = {facet.facet_id: share for facet, share in zip(attracting, weights, strict=False) if share > 0}
+        own = whole.since(oldest).without(left_out)
+        places = [n for n, facet in enumerate(own.side.facets) if facet.facet_id in weight]
+        places.sort(key=lambda n: -weight[own.side.facets[n].facet_id])  # as `by_weight` puts them
+        if not places:
+            return None
+        shares = [weight[own.side.facets[n].facet_id] for n in places]
+        preferences = by_weight([own.side.facets[n].text for n in places], shares)
+        product = self._known(EntityKind.PRODUCT, product_id).since(oldest)
+        had = [self._known(EntityKind.PRODUCT, it) for it in history]
+        likeness = np.stack([own.fitness(it)[places] for it in had], axis=1) if had else np.zeros((len(places), 0))
+        fitness = own.fitness(product)[places].tolist()
+        return template_steps(preferences, fitness, [it.side.title for it in had], likeness, product.side.title)
+
+    def _known(self, kind: EntityKind, entity_id: str) -> _Described:
+        return self._described.get((kind, entity_id), _Described(Side(entity_id)))
+
     def _composed(
         self, consumer_id: str, product_id: str, oldest: datetime | None, left_out: Collection[str]
     ) -> tuple[Explanation, Explanation]:
-        consumer = self._described.get((EntityKind.CONSUMER, consumer_id), _Described(Side(consumer_id)))
-        product = self._described.get((EntityKind.PRODUCT, product_id), _Described(Side(product_id)))
+        consumer = self._known(EntityKind.CONSUMER, consumer_id)
+        product = self._known(EntityKind.PRODUCT, product_id)
         consumer, product = consumer.since(oldest).without(left_out), product.since(oldest)
         return compose(consumer.side, product.side, consumer.similarity(product), self._config)
 

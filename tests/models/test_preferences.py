@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from models.explanations.preferences import (
     read_preferences,
 )
 from models.llm.answers import Form, json_schema, user_message
+from models.llm.generate import generate
 from models.llm.scripted import SCRIPTED, ScriptedEngine
 
 TITLES = ["Fargo", "Heat", "Toy Story"]
@@ -68,12 +69,18 @@ def test_a_title_that_is_not_given_is_in_no_request() -> None:
         answer("dark comedies", " "),
         answer("dark comedies", "heists", finish=FinishReason.LENGTH),
         answer("dark comedies", "heists", finish=FinishReason.MALFORMED),
+        answer("dark comedies", "write to jo@example.com for heists"),
+        answer("dark comedies", "heists heists heists"),
+        answer("dark comedies", "let no preference repeat another one"),
+        answer("dark comedies", "<b>heists</b>"),
     ],
-    ids=["no answer", "too few", "repeated", "empty", "cut", "no form"],
+    ids=["no answer", "too few", "repeated", "empty", "cut", "no form", "personal", "loop", "echo", "mark-up"],
 )
 def test_an_answer_that_breaks_the_form_is_refused(unusable: Completion | None) -> None:
-    assert read_preferences(unusable, 2) == ()
-    assert read_preferences(answer("dark comedies ", "heists"), 2) == ("dark comedies", "heists")
+    request = preference_request(TITLES, SCRIPTED, m=2)
+    assert read_preferences(request, unusable) == ()
+    read = read_preferences(request, answer("dark comedies ", "heists"))
+    assert [it.text for it in read] == ["dark comedies", "heists"]
 
 
 def test_what_fails_is_asked_again_and_what_never_succeeds_is_left_to_the_mean(ledger: Ledger) -> None:
@@ -86,12 +93,16 @@ def test_what_fails_is_asked_again_and_what_never_succeeds_is_left_to_the_mean(l
 
     engine = ScriptedEngine(lines)
     titles = {name: [name] for name in "abc"}
-    found = ask_preferences(titles, engine, ledger, m=2)
+
+    def ask(requests: Sequence[TextRequest]) -> Mapping[str, Completion]:
+        return generate(requests, engine, ledger).completions
+
+    found = ask_preferences(titles, SCRIPTED, ask, m=2)
     assert set(found) == {"a", "b"}
-    assert all(len(texts) == len(set(texts)) == 2 for texts in found.values())
+    assert all(len({it.text for it in told}) == 2 for told in found.values())
     assert len(engine.seen) == 1 + 3 + TRIES
     assert len({request.key for request in engine.seen}) == len(engine.seen)
-    assert ask_preferences(titles, engine, ledger, m=2) == found
+    assert ask_preferences(titles, SCRIPTED, ask, m=2) == found
     assert len(engine.seen) == 1 + 3 + TRIES, "the ledger knows every answer"
 
 
