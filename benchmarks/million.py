@@ -3,10 +3,9 @@
     python -m benchmarks.million [--products N] [--repeats N]
 
 A home of 10,000 products is made (`benchmarks/large_catalog.py`), and its product rows are repeated under new ids until
-there are as many as asked for. The copies are strangers to the model, as all products of a catalog are to a model that was
-not trained on them: each is scored from what it is, which takes longer than a known one. Product rows come from memory,
-since Feast takes minutes to give out a million; consumers are read from the online store. Writes
-`benchmarks/results/serving/million.json`. Needs about 12 GB of memory.
+there are as many as asked for. The copies are strangers to the model: each is scored from what it is, which takes
+longer than a known one. Product rows come from memory, since Feast takes minutes to give out a million; consumers are
+read from the online store. Writes `benchmarks/results/serving/million.json`. Needs about 12 GB of memory.
 """
 
 from __future__ import annotations
