@@ -28,6 +28,8 @@ class Incidence:
         """Dot products of each row (N, d) with its things (E, d): (N, L)."""
         if len(self.place) == 1:
             return rows @ things.index_select(0, self.place[0]).mT
+        if not torch.is_grad_enabled():
+            return self._dots(rows, things)
         dots: Tensor = _Dots.apply(self, rows, things)  # type: ignore[no-untyped-call]
         return dots
 
@@ -35,6 +37,8 @@ class Incidence:
         """Sums of each row's things (E, d) with weights (N, L): (N, d)."""
         if len(self.place) == 1:
             return weights @ things.index_select(0, self.place[0])
+        if not torch.is_grad_enabled():
+            return self._sums(weights, things)
         sums: Tensor = _Sums.apply(self, weights, things)  # type: ignore[no-untyped-call]
         return sums
 
