@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -95,7 +95,8 @@ class Inputs:
 
     def to(self, device: str) -> Inputs:
         """The same on a device."""
-        return replace(self, **{name: value.to(device) for name, value in self._tensors()})
+        moved: dict[str, Any] = {name: value.to(device) for name, value in self._tensors()}
+        return replace(self, **moved)
 
     def __len__(self) -> int:
         return len(self.product)
@@ -120,7 +121,8 @@ class Inputs:
     def each(self) -> Inputs:
         """The same with N rows of everything."""
         n, tables = len(self), self.TABLES.values()
-        return replace(self, **{k: it.expand(n, *it.shape[1:]) for k, it in self._tensors() if k not in tables})
+        whole: dict[str, Any] = {k: it.expand(n, *it.shape[1:]) for k, it in self._tensors() if k not in tables}
+        return replace(self, **whole)
 
     def _tensors(self) -> Iterator[tuple[str, Tensor]]:
         return ((item.name, getattr(self, item.name)) for item in fields(self) if item.name != "compact")
