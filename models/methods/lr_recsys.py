@@ -18,10 +18,12 @@ Deviations from the paper, all ours:
   reasons add to the score as directly as the belief does (`models/backbones/closeness.py`);
 - the network also sees how sure that belief is, and the dot products of the fields, without which few rows do not teach
   it who goes with what;
+- the joint stage of the autoencoder trains layers on top of the stored encoder, which belong to the ranker, and is off
+  by default (`models/backbones/joint.py`);
 - ids are sometimes dropped in training, so that unknown consumers and products are normal cases;
 - several members are trained together and their mean is the score; liking is calibrated on the validation rows (Platt).
 
-Not covered: fine-tuning the language model (RecPIE), training the autoencoder jointly with the recommender.
+Not covered: fine-tuning the language model (RecPIE).
 """
 
 from __future__ import annotations
@@ -92,6 +94,9 @@ class LRRecsysConfig(MethodConfig):
     """Weight of the liking loss beside the rating loss."""
     lambda_distil: float = 0.1
     """Weight of making composed codes like bought ones."""
+    joint: float = 0.0
+    """lambda_rec: weight of leading back to the stored codes, where codes are trained on with the ranker (3.2); 0 reads
+    them as they are stored."""
     learning_rate: float = 1e-3
     weight_decay: float = 1e-5
     batch_size: int = 1024
@@ -106,6 +111,7 @@ class Output(NamedTuple):
     click: Tensor  # (B,) logit
     attention: Tensor  # (B, K)
     distillation: Tensor  # () loss of composed codes against bought ones
+    reconstruction: Tensor  # () loss of stored codes from jointly trained ones
     """Of `Members`, each has a leading axis of members."""
 
 
@@ -191,7 +197,7 @@ class LRRecsysNetwork(nn.Module):
         super().__init__()
         d = config.embedding_size
         self.entities, self.history = Entities(config, preparation), History(d, config.backend == "din")
-        reasons = Reasons(d, config.explanations, config.explanation_dropout)
+        reasons = Reasons(d, config.explanations, config.explanation_dropout, config.joint > 0)
         self.reasons, self.fusion = reasons, FieldAttention(len(FIELDS), d, config.n_heads)
         self.backend = make_backend(config.backend, len(FIELDS), d, 2 + N_BELIEF, config.hidden, config.dropout)
         self.met = nn.Parameter(torch.zeros(2 * N_KERNELS, 2))
@@ -205,7 +211,7 @@ class LRRecsysNetwork(nn.Module):
         fused, attention = self.fusion(z)
         logits = self.backend(z, fused, torch.cat([reasons.seen, inputs.belief], dim=1))  # (B, 2)
         logits = logits + self.trust * inputs.belief[:, :2] + MET * reasons.closeness @ self.met
-        return Output(logits[:, 0].sigmoid(), logits[:, 1], attention, reasons.distillation)
+        return Output(logits[:, 0].sigmoid(), logits[:, 1], attention, reasons.distillation, reasons.reconstruction)
 
 
 class Examples(NamedTuple):
@@ -274,7 +280,7 @@ class LRRecsys(Recommender):
             report = fit_module(
                 network,
                 len(train),
-                lambda rows: self._loss(network, learn, rows, self.config.lambda_distil),
+                lambda rows: self._lesson(network, learn, rows),
                 lambda: self._mean_loss(network, check),
                 self._loop(self.config.epochs),
                 run,
@@ -295,7 +301,7 @@ class LRRecsys(Recommender):
             fit_epochs(
                 network,
                 len(examples),
-                lambda rows: self._loss(network, learn, rows, self.config.lambda_distil),
+                lambda rows: self._lesson(network, learn, rows),
                 self._loop(epochs),
                 run,
             )
@@ -373,18 +379,23 @@ class LRRecsys(Recommender):
             torch.from_numpy(np.asarray(examples.liked, np.float32)).to(device),
         )
 
-    def _loss(self, network: nn.Module, examples: Examples, rows: Tensor, lambda_distil: float) -> Tensor:
-        """L = MSE(rating) + lambda_click BCE(liking) + lambda_distil L_distil: (M,), each member's mean over rows."""
+    def _lesson(self, network: nn.Module, examples: Examples, rows: Tensor) -> Tensor:
+        """L = L_prediction + lambda_distil L_distil + lambda_rec L_rec: (M,), each member's mean over rows."""
         output: Output = network(examples.inputs.rows(rows))
+        codes = self.config.lambda_distil * output.distillation + self.config.joint * output.reconstruction
+        return self._loss(output, examples, rows) + codes
+
+    def _loss(self, output: Output, examples: Examples, rows: Tensor) -> Tensor:
+        """L_prediction = MSE(rating) + lambda_click BCE(liking): (M,)."""
         loss = (output.rating - examples.rating[rows]).square().mean(-1)
         liked = examples.liked[rows].expand_as(output.click)
         click = functional.binary_cross_entropy_with_logits(output.click, liked, reduction="none").mean(-1)
-        return loss + self.config.lambda_click * click + lambda_distil * output.distillation
+        return loss + self.config.lambda_click * click
 
     def _mean_loss(self, network: nn.Module, examples: Examples) -> Tensor:
-        """Mean rating + liking loss (M,) over all rows, without distillation."""
+        """L_prediction (M,) over all rows."""
         parts = torch.split(torch.arange(len(examples.rating), device=examples.rating.device), CHUNK)
-        losses = [self._loss(network, examples, rows, 0.0) * len(rows) for rows in parts]
+        losses = [self._loss(network(examples.inputs.rows(rows)), examples, rows) * len(rows) for rows in parts]
         return torch.stack(losses).sum(0) / len(examples.rating)
 
     def _calibrated(self, network: nn.Module, examples: Examples) -> Tensor:
