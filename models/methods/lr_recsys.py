@@ -46,13 +46,14 @@ from features.batch import (
     TrainingSet,
 )
 from features.errors import ReleaseError, TrainingError
-from features.types import RatingScale
+from features.types import RatingScale, content_hash
 from features.vocabulary import UNKNOWN
 from models.backbones.calibration import platt
 from models.backbones.closeness import N_KERNELS
 from models.backbones.collaborative import Collaborative, CollaborativeConfig
 from models.backbones.factorization import Belief
 from models.backbones.fusion import Backend, FieldAttention, make_backend
+from models.backbones.ground import Ground, kept_ground
 from models.backbones.held import HeldInputs
 from models.backbones.preparation import N_BELIEF, N_TIME, RATING_BUCKETS, Events, Inputs, Preparation, unit_rating
 from models.backbones.reasons import Reasons, Shown
@@ -222,15 +223,6 @@ class Examples(NamedTuple):
     liked: Tensor  # (N,) 0 or 1
 
 
-class Ground(NamedTuple):
-    """What the ratings of some training rows say: a model, and what models of other folds believe of these rows."""
-
-    model: Collaborative
-    held_out: Belief
-    config: CollaborativeConfig
-    rows: TrainingSet
-
-
 class Fit(NamedTuple):
     """Everything that fitting made."""
 
@@ -265,10 +257,17 @@ class LRRecsys(Recommender):
         return self.fit_from(known, train, valid, run)
 
     def ground(self, train: TrainingSet, run: RunContext) -> Ground:
-        """What the training ratings alone say: the part of the fit that no text and no variant changes."""
-        with seeded(run.seed):
-            model, held_out = Collaborative.fit(train, self.config.collaborative, run)
-        return Ground(model, held_out, self.config.collaborative, train)
+        """What the training ratings alone say; kept where half-done trainings are."""
+        config = self.config.collaborative
+
+        def make() -> Ground:
+            with seeded(run.seed):
+                return Ground(*Collaborative.fit(train, config, run), config, train)
+
+        if run.state is None:
+            return make()
+        name = content_hash(config.model_dump(), run.seed)[:16]
+        return kept_ground(run.state / f"ground-{name}", make, train, config)
 
     def fit_from(self, ground: Ground, train: TrainingSet, valid: TrainingSet, run: RunContext) -> FitReport:
         """As `fit`, from what `ground` made of the same training rows."""
