@@ -15,7 +15,7 @@ class Variant:
 
     name: str
     texts: str = "model"
-    """One of `benchmarks.lr.texts.TEXT_SETS`."""
+    """One of `benchmarks.lr.texts.TEXT_SETS`, or of its `PAIR_SETS`."""
     explanations: Shown = "full"
     backend: Backend = "mlp"
     joint: float = 0.0
