@@ -108,7 +108,7 @@ def test_every_parameter_gets_a_gradient(backend):
     fit = method._fitted()
     fit.network.train()
     examples = method._examples(fit.preparation, train, fit.collaborative.believe(train.batch), "cpu")
-    method._loss(fit.network, examples, torch.arange(256), 0.1).sum().backward()
+    method._lesson(fit.network, examples, torch.arange(256)).sum().backward()
     without = [name for name, p in fit.network.named_parameters() if p.grad is None or not p.grad.any()]
     assert without == []
 
