@@ -30,6 +30,8 @@ from models.backbones.collaborative import CollaborativeConfig
 from models.llm.scripted import ScriptedEngine
 from models.methods.lr_recsys import LRRecsysConfig
 
+pytestmark = pytest.mark.slow  # a world with texts is made first
+
 TOY = LRRecsysConfig(
     embedding_size=8, hidden=(8,), members=2, epochs=2,
     collaborative=CollaborativeConfig(rank=2, chains=1, sweeps=20, burn_in=10, samples=5, folds=2, starts=(0.3,)),
@@ -167,7 +169,6 @@ def test_who_sees_which_texts(by_line: Worded, name: str, held_out: bool, facets
     assert (test.batch.products.facet_codes.index >= 0).any() == facets
 
 
-@pytest.mark.slow
 def test_every_arm_has_a_cost_and_a_quality(by_line: Worded, tmp_path: Path) -> None:
     figures = compared(by_line.split, TOY, by_line.settings, scorer(by_line.split, None))
     arms = figures["arms"]
