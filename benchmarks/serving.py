@@ -1,11 +1,13 @@
 """Latency of the service by stage, its throughput, and what the shortlist loses, over a catalog of 10,000 products.
 
-    python -m benchmarks.serving [--home DIR]
+    python -m benchmarks.serving [--home DIR | --redis]
 
-Without a home one is made (`benchmarks/large_catalog.py`). Stages are the service's own (`services/stages.py`), timed
-in this process, one request after the other; HTTP is timed against a server of its own, with requests on a fixed clock
-(`benchmarks/latency.py`), client and server on one machine. Writes `benchmarks/results/serving/serving.json` and
-`stages.png`.
+Without a home one is made (`benchmarks/large_catalog.py`); with `--redis` its online store is a Redis server of the
+benchmark's own, and the files are `redis.json` and `redis.png`. Larger catalogs: `benchmarks/million.py`.
+
+Stages are the service's own (`services/stages.py`), timed in this process, one request after the other; HTTP is timed
+against a server of its own, with requests on a fixed clock (`benchmarks/latency.py`), client and server on one machine.
+Writes `benchmarks/results/serving/serving.json` and `stages.png`.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,6 +29,7 @@ from pydantic import BaseModel
 
 from benchmarks.latency import Config, measure_endpoint
 from benchmarks.record import write_result
+from benchmarks.redis_server import redis_server
 from features.settings import HostSettings
 
 if TYPE_CHECKING:
@@ -35,6 +39,16 @@ N_REQUESTS = 100
 CANDIDATES = 100
 KEEPS = (100, 200, 300, 500, 1_000, 2_000)
 FOLDER = "serving"
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What was seen of one server over HTTP."""
+
+    workers: int
+    ready_seconds: float
+    """From its start until it is ready."""
+    latencies: list[dict[str, Any]]
 
 
 class Recorder:
@@ -81,21 +95,27 @@ def main(
     products: Annotated[int, typer.Option(help="Of the home that is made.")] = 10_000,
     seconds: Annotated[float, typer.Option(help="Of each HTTP measurement.")] = 20.0,
     workers: Annotated[int, typer.Option(help="Processes of the service that is asked over HTTP.")] = 2,
+    redis: Annotated[bool, typer.Option("--redis", help="Keep the online rows in Redis instead of SQLite.")] = False,
 ) -> None:
     """Measures and writes the files."""
     from flows.workspace import prepare_environment
 
-    with tempfile.TemporaryDirectory() as made:
-        settings = HostSettings.from_environment({"COUNTERPOINT_HOME": home or made})
-        os.environ |= {"COUNTERPOINT_HOME": str(settings.home), "BENTOML_HOME": str(settings.bentoml)}
+    if home and redis:
+        raise typer.BadParameter("A home has its own online store: give --home or --redis.")
+    with tempfile.TemporaryDirectory() as made, redis_server(Path(made)) if redis else nullcontext() as server:
+        os.environ |= {"COUNTERPOINT_HOME": home or made}
+        if server:
+            os.environ |= {"COUNTERPOINT_ONLINE_STORE": "redis", "COUNTERPOINT_REDIS": server.address}
+        settings = HostSettings.from_environment()
+        os.environ["BENTOML_HOME"] = str(settings.bentoml)
         prepare_environment(settings)
         if not home:
             from benchmarks.large_catalog import CatalogSize, build_home
 
             build_home(settings, CatalogSize(products=products))
         result = _measured(settings, seconds, workers)
-    path = write_result(f"{FOLDER}/serving", result)
-    _draw(result["stages"], path.with_name("stages.png"))
+    path = write_result(f"{FOLDER}/{'redis' if redis else 'serving'}", result)
+    _draw(result["stages"], path.with_name("redis.png" if redis else "stages.png"))
     typer.echo(path.read_text(encoding="utf-8"))
 
 
@@ -107,14 +127,21 @@ def _measured(settings: HostSettings, seconds: float, workers: int) -> dict[str,
     runtime = open_live()
     opened = round(time.perf_counter() - started, 2)
     consumer_ids = sorted(set(Lake(settings.lake).read("interactions")["consumer_id"]))[:N_REQUESTS]
-    return {
-        "products": len(runtime.product_ids),
-        "opened_seconds": opened,
-        "load_before": round(os.getloadavg()[0], 2),
+    load = round(os.getloadavg()[0], 2)
+    in_process = {
         "stages": _stages(runtime, consumer_ids),
         "alone_per_second": alone(runtime, consumer_ids),
         "shortlist": shortlist_recall(runtime, consumer_ids),
-        "http": {str(n): _http(settings, runtime.product_ids, consumer_ids, seconds, n) for n in sorted({1, workers})},
+    }
+    asked = [_http(settings, runtime.product_ids, consumer_ids, seconds, n) for n in sorted({1, workers})]
+    return {
+        "online_store": settings.online_store,
+        "products": len(runtime.product_ids),
+        "opened_seconds": opened,
+        "load_before": load,
+        **in_process,
+        "ready_seconds": {str(it.workers): it.ready_seconds for it in asked},
+        "http": {str(it.workers): it.latencies for it in asked},
         "load_after": round(os.getloadavg()[0], 2),
     }
 
@@ -181,7 +208,7 @@ def shortlist_recall(runtime: Runtime, consumer_ids: Sequence[str]) -> list[dict
 
 def _http(
     settings: HostSettings, product_ids: Sequence[str], consumer_ids: Sequence[str], seconds: float, workers: int
-) -> list[dict[str, Any]]:
+) -> _Asked:
     """Latencies at a rate of requests a second. A service that falls behind shows it: see `benchmarks/latency.py`."""
     import httpx
 
@@ -204,8 +231,10 @@ def _http(
                 measured.append({"rate": rate, "explanations": bodies[0].get("explanations", ""), **asdict(latency)})
         return measured
 
+    started = time.perf_counter()
     with running_service(settings, settings.home / "serving.log", workers=workers) as url:
-        return asyncio.run(measure(url))
+        ready = round(time.perf_counter() - started, 2)
+        return _Asked(workers, ready, asyncio.run(measure(url)))
 
 
 def _draw(stages: dict[str, dict[str, dict[str, float]]], path: Path) -> None:

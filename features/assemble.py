@@ -173,7 +173,10 @@ def _lists(rows: ViewRows, name: str) -> tuple[pa.Array, np.ndarray[Any, np.dtyp
     column = rows.table[name].combine_chunks()
     if isinstance(column, pa.ChunkedArray):  # a column without chunks
         return pa.array([], column.type.value_type), np.zeros(0, np.int64)
-    return column.flatten(), column.value_lengths().fill_null(0).to_numpy().astype(np.int64)
+    lengths = np.diff(column.offsets.to_numpy()).astype(np.int64)
+    if column.null_count:
+        lengths[column.is_null().to_numpy(zero_copy_only=False)] = 0
+    return column.flatten(), lengths
 
 
 def _padded(values: Any, lengths: Any, absent: Any) -> Any:

@@ -32,8 +32,8 @@ def to_frame(records: Iterable[Record], record_type: type[Record]) -> pd.DataFra
 def from_frame(frame: pd.DataFrame, record_type: type[Record]) -> list[Record]:
     """What `to_frame` was given."""
     names = [item.name for item in fields(record_type)]
-    rows = zip(*(frame[name] for name in names), strict=True)
-    return [record_type(**{n: _restored(n, v) for n, v in zip(names, row, strict=True)}) for row in rows]
+    rows = zip(*(_restored(name, frame[name]) for name in names), strict=True)
+    return [record_type(*row) for row in rows]
 
 
 def _stored(value: object) -> object:
@@ -42,11 +42,12 @@ def _stored(value: object) -> object:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _restored(name: str, value: Any) -> Any:
+def _restored(name: str, column: pd.Series) -> Iterable[Any]:
+    """A column's values as records have them: column by column, since there are few kinds and many rows."""
     if name in _ENUMS:
-        return _ENUMS[name](value)
+        return column.map({value: _ENUMS[name](value) for value in column.unique()})
     if name in _LISTS:
-        return tuple(value)
+        return map(tuple, column)
     if name in _TIMES:
-        return None if pd.isna(value) else value.to_pydatetime()
-    return value
+        return (None if pd.isna(value) else value.to_pydatetime() for value in column)
+    return column

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ class View:
     keys: tuple[str, ...]
     features: tuple[tuple[str, pa.DataType], ...]
 
-    @property
+    @cached_property
     def columns(self) -> pa.Schema:
         """What a read gives for a row, besides its keys: the event time, then the features."""
         return pa.schema([(EVENT_TIMESTAMP, TIME_TYPE), *self.features])
@@ -117,7 +118,7 @@ class ViewRows:
     @property
     def event_time(self) -> Times:
         """(N,) time of the last event in each row, NaT where absent: what a caller's age limit looks at."""
-        known = self.table[EVENT_TIMESTAMP].cast(pa.timestamp("us")).to_numpy().astype("datetime64[us]")
+        known = self.table[EVENT_TIMESTAMP].to_numpy().astype("datetime64[us]")
         return np.append(known, np.datetime64("NaT", "us"))[self.index]
 
 
@@ -260,7 +261,7 @@ def answered_rows(view: View, vectors: dict[str, Any]) -> ViewRows:
     index = np.full(len(versions.values), -1, np.int32)
     index[present] = np.arange(len(present))
     times = [versions.event_timestamps[n].ToMicroseconds() for n in present]
-    columns = [pa.array(times, pa.int64()).cast(TIME_TYPE)]
+    columns = [pa.array(times, TIME_TYPE)]
     for name, kind in view.features:
         values = vectors[f"{view.name}__{name}"].values
         columns.append(pa.array([_value(values[n], kind) for n in present], kind))

@@ -30,6 +30,7 @@ import pyarrow.parquet as pq
 
 from features.definitions import SERVICE, SERVICES, feast_objects
 from features.errors import StoreError
+from features.feast_import import import_feast
 from features.lake import Lake
 from features.online import OnlineTables, Place, RedisTables, SqliteTables
 from features.rows import (
@@ -97,6 +98,7 @@ class FeatureRows:
     def config(self) -> RepoConfig:
         """Feast's configuration of this host; `features/feature_store.yaml` is the same for the defaults."""
         os.environ.setdefault("FEAST_USAGE", "False")  # no telemetry
+        import_feast()
         from feast import RepoConfig
 
         # Feast advises that the registry setting below matters for SQL registries only; kept, it is harmless.
@@ -327,6 +329,7 @@ def _online_store(settings: HostSettings) -> dict[str, Any]:
 @contextmanager
 def _as_store_error(action: str) -> Iterator[None]:
     """Turns what Feast and its stores raise when they cannot be reached or read into a StoreError."""
+    import_feast()
     from feast.errors import FeastError
     from redis.exceptions import RedisError
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from features.errors import InputError
@@ -45,14 +44,15 @@ class Vocabulary:
         return content_hash(self.ids)
 
     @cached_property
-    def _index(self) -> pd.Index:
-        return pd.Index(self.ids, dtype=object)
+    def _numbers(self) -> dict[str, int]:
+        return {known: number for number, known in enumerate(self.ids, 1)}
 
     def encode(self, ids: NDArray[np.object_]) -> NDArray[np.int32]:
         """Numbers of ids, of any shape; `UNKNOWN` where an id is not known."""
         flat = np.asarray(ids, dtype=object)
-        numbers = self._index.get_indexer(pd.Index(flat.ravel(), dtype=object)) + 1
-        return numbers.astype(np.int32).reshape(flat.shape)
+        number_of = self._numbers.get
+        numbers = (number_of(it, UNKNOWN) for it in flat.ravel().tolist())
+        return np.fromiter(numbers, np.int32, flat.size).reshape(flat.shape)
 
     def decode(self, numbers: NDArray[np.integer]) -> NDArray[np.object_]:
         """Ids of numbers, of any shape; an empty id for `UNKNOWN`. Raises InputError on a number too large."""

@@ -96,6 +96,12 @@ class MethodSection(_Section):
     """The same for the bias baseline, other than its defaults."""
     seed: int = 0
     device: Literal["cpu", "cuda"] = "cpu"
+    save_minutes: float = Field(default=5.0, ge=0)
+    """Between two writes of a half-done training's state, from which a killed run goes on."""
+
+    def learns(self) -> dict[str, Any]:
+        """The settings that decide what is learned."""
+        return self.model_dump(exclude={"save_minutes"})
 
 
 class GateSection(_Section):

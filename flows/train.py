@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,7 @@ from features.contracts.numbers import check_training_set
 from features.errors import SettingError
 from features.prompt_texts import prompt_texts
 from features.splits import SplitRule, split
-from features.types import Interactions
+from features.types import Interactions, content_hash
 from features.visuals import VisualTable
 from flows.artifacts import attach_plot, attach_table, in_run
 from flows.curves import draw_curves
@@ -22,7 +24,7 @@ from flows.ingest import IngestResult, ingest_data
 from flows.materialize import materialize_features
 from flows.quality import enforce
 from flows.recipe import Recipe
-from flows.stage import StageResult
+from flows.stage import StageResult, code_commit
 from flows.workspace import Workspace
 from models.base import FitReport, MethodConfig, Recommender, RunContext, TextGround, find_method
 
@@ -60,7 +62,7 @@ def train_models(workspace: Workspace, recipe: Recipe) -> TrainResult:
     ingested, made = ingest_data(workspace, recipe), materialize_features(workspace, recipe)
     return workspace.stages.run(
         "train",
-        [ingested.data_hash, made.features_hash, recipe.method.model_dump()],
+        [ingested.data_hash, made.features_hash, recipe.method.learns()],
         TrainResult,
         lambda made_from: _train(workspace, recipe, ingested, made_from),
         [model_folder(workspace, name) / FIT for name in variants(recipe)],
@@ -143,21 +145,33 @@ def text_ground(workspace: Workspace) -> TextGround:
     )
 
 
+def half_done(workspace: Workspace, made_from: str) -> Path:
+    """Where a killed run's trainings are kept until all are done; what other inputs or other code left there goes."""
+    folder = workspace.settings.home / "trained" / "half-done"
+    state = folder / content_hash(made_from, code_commit())[:16]
+    for other in folder.glob("*"):
+        if other != state:
+            shutil.rmtree(other)
+    return state
+
+
 def _train(workspace: Workspace, recipe: Recipe, ingested: IngestResult, made_from: str) -> TrainResult:
     train, valid = part_set(workspace, ingested, "train"), part_set(workspace, ingested, "valid")
     enforce(check_training_set(train, ingested.cut_valid), workspace)
+    state = half_done(workspace, made_from)
     run = RunContext(
         recipe.method.seed,
         recipe.method.device,
         workspace.progress,
         text_ground(workspace),
         VisualTable.of(workspace.lake.read("visuals")),
+        save_seconds=60 * recipe.method.save_minutes,
     )
     fits, like = {}, None
     fit = fit_model if in_run() else fit_model.fn
     for name, (method, config) in variants(recipe).items():
         recommender = method(config, ingested.scale)
-        report = fit(recommender, like, train, valid, run)
+        report = fit(recommender, like, train, valid, replace(run, state=state / name))
         like = recommender
         folder = model_folder(workspace, name)
         folder.mkdir(parents=True, exist_ok=True)
@@ -171,6 +185,7 @@ def _train(workspace: Workspace, recipe: Recipe, ingested: IngestResult, made_fr
             "parameters": float(report.n_parameters),
         }
     _attach_fits(workspace, fits)
+    shutil.rmtree(state, ignore_errors=True)
     return TrainResult(
         method=recipe.method.name,
         n_train=len(train),

@@ -59,6 +59,11 @@ class RunContext:
     ground: TextGround | None = None
     visuals: VisualTable | None = None
     """What products look like, for methods that read it; they keep what they need of it."""
+    state: Path | None = None
+    """Folder where the half-done trainings of this fit alone (method, config and rows) are kept, so that a killed one
+    goes on; None keeps none."""
+    save_seconds: float = 300.0
+    """Between two writes of a training's state."""
 
 
 @dataclass(frozen=True)

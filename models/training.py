@@ -15,8 +15,11 @@ from torch.nn import functional
 
 from features.errors import TrainingError
 from models.base import FitReport, RunContext
+from models.checkpoint import Checkpoint, random_state, set_random_state, under
 from models.threads import torch_threads
 
+_LOSS = "/loss"
+"""Name of the lowest losses among the best weights; no weight's name starts so."""
 RowLoss = Callable[[Tensor], Tensor]
 """Loss of the rows with these numbers, int64 (B,): (), or (M,) for `Members`, whose losses are their own."""
 
@@ -87,42 +90,117 @@ def fit_module(
     """
     if n_rows == 0:
         raise TrainingError("There is no row to train on.", remedy="Check the split and the contracts before it.")
-    started = time.monotonic()
-    best, learned = _Best(module), []
-    for epoch, loss in _epochs(module, n_rows, train_loss, settings, run):
-        learned.append(loss)
+    best = _Best(module)
+    training = _Training(module, n_rows, settings, run, best)
+    for epoch in training.epochs(train_loss):
         with torch.no_grad():
             best.see(_finite(valid_loss(), "validation", epoch), epoch)
         if epoch - best.last >= settings.patience:
             break
+    training.finish()
     best.restore()
-    seconds = time.monotonic() - started
-    return FitReport(len(learned), best.epoch, tuple(best.history), seconds, n_parameters(module), tuple(learned))
+    learned = tuple(training.learned)
+    return FitReport(len(learned), best.epoch, tuple(best.history), training.seconds, n_parameters(module), learned)
 
 
 def fit_epochs(module: nn.Module, n_rows: int, train_loss: RowLoss, settings: LoopSettings, run: RunContext) -> None:
     """Trains for all of the settings' epochs, where how many there are was chosen before. Raises TrainingError."""
-    for _ in _epochs(module, n_rows, train_loss, settings, run):
+    training = _Training(module, n_rows, settings, run)
+    for _ in training.epochs(train_loss):
         pass
+    training.finish()
 
 
-def _epochs(
-    module: nn.Module, n_rows: int, train_loss: RowLoss, settings: LoopSettings, run: RunContext
-) -> Iterator[tuple[int, float]]:
-    """Yields after each epoch: its number and its mean training loss, with the module in evaluation mode."""
-    optimizer = torch.optim.AdamW(
-        module.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
-    )
-    order = torch.Generator().manual_seed(run.seed)
-    for epoch in range(1, settings.epochs + 1):
-        module.train()
-        total = 0.0
-        for rows in torch.split(torch.randperm(n_rows, generator=order), settings.batch_size):
-            loss = train_loss(rows.to(run.device))
-            total += _step(module, optimizer, loss, settings.clip_norm, epoch) * len(rows)
-        module.eval()
-        run.progress(settings.label, epoch, settings.epochs)
-        yield epoch, total / n_rows
+class _Training:
+    """A module in training with all that it takes to go on: where the run keeps states, a killed one does so."""
+
+    def __init__(
+        self, module: nn.Module, n_rows: int, settings: LoopSettings, run: RunContext, best: _Best | None = None
+    ) -> None:
+        self.module, self.n_rows, self.settings, self.run, self.best = module, n_rows, settings, run, best
+        self.optimizer = torch.optim.AdamW(
+            module.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+        )
+        self.order = torch.Generator().manual_seed(run.seed)
+        self.learned: list[float] = []
+        """Mean training loss of each finished epoch."""
+        self._drawn = self.order.get_state()  # before the order of the present epoch was drawn
+        self._step, self._total, self._finished = 0, 0.0, False
+        self._before, self._started = 0.0, time.monotonic()
+        self._checkpoint = Checkpoint.of(run, module, settings, n_rows, run.seed, run.device)
+        self._resume()
+
+    @property
+    def seconds(self) -> float:
+        """Spent on training, with what killed runs had reached."""
+        return self._before + time.monotonic() - self._started
+
+    def epochs(self, train_loss: RowLoss) -> Iterator[int]:
+        """Yields each epoch that is left after its last step, with the module in evaluation mode."""
+        n_epochs = 0 if self._finished else self.settings.epochs
+        for epoch in range(len(self.learned) + 1, n_epochs + 1):
+            self.module.train()
+            self._drawn = self.order.get_state()
+            rows = torch.randperm(self.n_rows, generator=self.order)
+            for batch in torch.split(rows, self.settings.batch_size)[self._step :]:
+                if self._checkpoint.due:
+                    self._save()
+                loss = train_loss(batch.to(self.run.device))
+                self._total += _step(self.module, self.optimizer, loss, self.settings.clip_norm, epoch) * len(batch)
+                self._step += 1
+            self.module.eval()
+            self.learned.append(self._total / self.n_rows)
+            self._step, self._total = 0, 0.0
+            self.run.progress(self.settings.label, epoch, self.settings.epochs)
+            yield epoch
+
+    def finish(self) -> None:
+        """Keeps that nothing is left to do, for a fit that is killed in one of its later parts."""
+        self.module.eval()
+        if not self._finished:
+            self._finished = True
+            self._save()
+
+    def _save(self) -> None:
+        moments = {
+            f"moment.{place}.{name}": value
+            for place, state in self.optimizer.state_dict()["state"].items()
+            for name, value in state.items()
+        }
+        module = {f"module.{name}": value for name, value in self.module.state_dict().items()}
+        best = {f"best.{name}": value for name, value in self.best.tensors.items()} if self.best else {}
+        tensors = {**module, **moments, **best, **random_state(self.run.device), "order": self._drawn}
+        notes = {
+            "learned": self.learned,
+            "step": self._step,
+            "total": self._total,
+            "finished": self._finished,
+            "seconds": self.seconds,
+            "history": self.best.history if self.best else [],
+            "last": self.best.last if self.best else 0,
+        }
+        self._checkpoint.write(tensors, notes)
+
+    def _resume(self) -> None:
+        """Takes up what was kept, if anything was."""
+        kept = self._checkpoint.read()
+        if kept is None:
+            return
+        tensors, notes = kept
+        self.module.load_state_dict(under("module.", tensors))
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, value in under("moment.", tensors).items():
+            place, _, moment = name.partition(".")
+            moments.setdefault(int(place), {})[moment] = value
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
+        if self.best:
+            self.best.resume(under("best.", tensors), notes["history"], notes["last"])
+        set_random_state(tensors, self.run.device)
+        self.order.set_state(tensors["order"])
+        self.learned, self._step, self._total = notes["learned"], notes["step"], notes["total"]
+        self._finished, self._before = notes["finished"], notes["seconds"]
+        if not self._finished:
+            self.run.progress(self.settings.label, len(self.learned), self.settings.epochs)
 
 
 class _Best:
@@ -152,6 +230,17 @@ class _Best:
         for name, now in self._module.state_dict().items():
             chosen = better.view(better.shape + (1,) * (now.dim() - better.dim()))
             self._state[name] = torch.where(chosen, now, self._state[name])
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """The best weights by name, and under `_LOSS` the loss they had."""
+        return {**self._state, _LOSS: self._loss}
+
+    def resume(self, tensors: dict[str, Tensor], history: list[float], last: int) -> None:
+        """Takes up what was kept of another run."""
+        self._loss = tensors.pop(_LOSS).to(self._loss.device)
+        self._state = {name: tensors[name].to(now.device) for name, now in self._state.items()}
+        self.history, self.last = history, last
 
     def restore(self) -> None:
         """Puts the best weights into the module."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from features.batch import N_FACETS, ConsumerBlock
@@ -34,6 +34,14 @@ NOBODY = "there is no language model here"
 ATTRACTING = FACET_SLOTS[:N_FACETS]
 """Fields of a ranker that attends to facets: those that attract the consumer, by place."""
 TOO_OLD = "the evidence is past its age limit"
+
+
+@dataclass(frozen=True)
+class Told:
+    """The reasons of one pair, and why they are not worded now if that was asked for."""
+
+    reasons: tuple[Reason, ...]
+    note: str | None = None
 
 
 class Reasons:
@@ -113,16 +121,20 @@ class Reasons:
         return reweighed(block, side.facets, weights)
 
     def worded_now(
-        self, consumer_id: str, product_id: str, at: datetime, seconds: float
-    ) -> tuple[tuple[Reason, ...], str | None]:
-        """As `of`, worded by the language model within so many seconds; failing that, as `of`, and why."""
-        worded = self._live.explain(consumer_id, product_id, at, seconds) if self._live else Worded((), NOBODY)
+        self, consumer_id: str, product_ids: Sequence[str], at: datetime, seconds: float
+    ) -> tuple[Told, ...]:
+        """As `of`, worded by the language model within so many seconds in all; failing that, as `of`, and why."""
+        if self._live is None:
+            return tuple(Told(self.of(consumer_id, it, at), NOBODY) for it in product_ids)
+        worded = self._live.explain(consumer_id, product_ids, at, seconds)
+        return tuple(self._now(consumer_id, it, at, said) for it, said in zip(product_ids, worded, strict=True))
+
+    def _now(self, consumer_id: str, product_id: str, at: datetime, worded: Worded) -> Told:
         limit = oldest(at, self._text_days)
-        if not all(is_current(text.evidence_time, limit) for text in worded.texts):
-            return self.of(consumer_id, product_id, at), TOO_OLD
-        if worded.texts:
-            return tuple(self._reason(text, at) for text in worded.texts), None
-        return self.of(consumer_id, product_id, at), worded.note
+        current = all(is_current(text.evidence_time, limit) for text in worded.texts)
+        if worded.texts and current:
+            return Told(tuple(self._reason(text, at) for text in worded.texts))
+        return Told(self.of(consumer_id, product_id, at), worded.note if current else TOO_OLD)
 
     def arguments(self, product_id: str, at: datetime) -> tuple[ProductArgument, ...]:
         """What is said of a product over all consumers, for it first."""

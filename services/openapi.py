@@ -30,7 +30,6 @@ ALWAYS = (
     Kind.FAULT,
     Kind.NOT_READY,
     Kind.OVERLOADED,
-    Kind.TOO_LATE,
 )
 REQUEST_ID: JSON = {"description": "Names the request in the service's log.", "schema": {"type": "string"}}
 PROBLEM: JSON = {
@@ -69,6 +68,25 @@ class Endpoint:
     summary: str
     request: type[BaseModel] | None
     response: type[BaseModel]
+    queries: tuple[tuple[str, str], ...] = ()
+    """Name and description of what may stand after the path's `?`."""
+    timed: bool = True
+    """Whether a caller may set a deadline; what is only read from a file needs none."""
+
+    @property
+    def names(self) -> list[str]:
+        """What of the path is the caller's to say."""
+        return [part.strip("{}") for part in self.path.split("/") if part.startswith("{")]
+
+    @property
+    def kinds(self) -> list[Kind]:
+        """The problems an answer may be."""
+        return [
+            *ALWAYS,
+            *(WITH_BODY if self.request else ()),
+            *((Kind.NOT_FOUND,) if self.names else ()),
+            *((Kind.TOO_LATE,) if self.timed else ()),
+        ]
 
 
 def endpoint_of(path: str, function: Callable[..., Any]) -> Endpoint:
@@ -112,22 +130,25 @@ def document(endpoints: Sequence[Endpoint]) -> JSON:
 
 
 def _operation(endpoint: Endpoint) -> JSON:
-    kinds = [*ALWAYS, *(WITH_BODY if endpoint.request else ())]
     answer = {"application/json": {"schema": _reference(endpoint.response)}}
     responses: JSON = {"200": {"description": "The answer.", "headers": _headers(), "content": answer}}
     responses |= {
         str(status.value): {"$ref": f"#/components/responses/Problem{status.value}"}
-        for status in sorted({kind.status for kind in kinds})
+        for status in sorted({kind.status for kind in endpoint.kinds})
     }
-    names = [part.strip("{}") for part in endpoint.path.split("/") if part.startswith("{")]
     operation: JSON = {
         "operationId": f"{endpoint.method.lower()}{endpoint.path.replace('/', '_').replace('{', '').replace('}', '')}",
         "summary": endpoint.summary.splitlines()[0],
         "description": endpoint.summary,
         "x-role": str(route_of(endpoint.method, endpoint.path).needs),
         "parameters": [
-            *({"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names),
-            *({"$ref": f"#/components/parameters/{name}"} for name in ("RequestId", "Deadline")),
+            *({"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in endpoint.names),
+            *(
+                {"name": name, "in": "query", "description": what, "schema": {"type": "string"}}
+                for name, what in endpoint.queries
+            ),
+            {"$ref": "#/components/parameters/RequestId"},
+            *([{"$ref": "#/components/parameters/Deadline"}] if endpoint.timed else ()),
         ],
         "responses": responses,
     }
@@ -182,8 +203,14 @@ def _headers() -> JSON:
 
 def _header(name: str) -> JSON:
     what = {
-        "X-Request-ID": ({"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"}, "Comes back with the answer."),
-        "X-Deadline-Ms": ({"type": "integer", "minimum": 1}, "Milliseconds after which the answer is 504."),
+        "X-Request-ID": (
+            {"type": "string"},
+            "Comes back if it is 1 to 64 letters, digits, dots, dashes and underscores; else another does.",
+        ),
+        "X-Deadline-Ms": (
+            {"type": "integer", "minimum": 1, "maximum": 99_999_999},
+            "Milliseconds after which the answer is 504.",
+        ),
     }
     schema, description = what[name]
     return {"name": name, "in": "header", "required": False, "schema": schema, "description": description}

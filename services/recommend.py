@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 import bentoml
-from bentoml.exceptions import BentoMLException, InvalidArgument, NotFound, ServiceUnavailable
+from bentoml.exceptions import BentoMLException, NotFound, ServiceUnavailable, UnprocessableEntity
 from bentoml.models import BentoModel
 
 from features.errors import CounterpointError, InputError, ReleaseError
@@ -65,7 +65,9 @@ def artifact_folder(tag: str) -> Path:
 
 
 resources = Resources()
-STATUS = Endpoint("GET", "/v1/status", "What the home's last run did, what it cost, and what is live.", None, Status)
+STATUS = Endpoint(
+    "GET", "/v1/status", "What the home's last run did, what it cost, and what is live.", None, Status, timed=False
+)
 
 
 def open_live(patience: float | None = None) -> Runtime:
@@ -83,12 +85,12 @@ def open_live(patience: float | None = None) -> Runtime:
 
 
 @contextmanager
-def _as_bad_request() -> Iterator[None]:
-    """What the caller gave and cannot be used, such as an unknown attribute, is answered by 400."""
+def _as_unusable() -> Iterator[None]:
+    """What fits the schema and cannot be used all the same, such as an unknown attribute, is answered by 422."""
     try:
         yield
     except InputError as error:
-        raise InvalidArgument(str(error)) from error
+        raise UnprocessableEntity(str(error)) from error
 
 
 @bentoml.service(
@@ -119,7 +121,7 @@ class RecommendService:
     @bentoml.api(route="/v1/recommend")
     def recommend(self, request: RecommendRequest, /) -> RecommendResponse:
         """The k best products for a consumer or an anonymous history, with reasons for and against."""
-        with _as_bad_request():
+        with _as_unusable():
             return self._runtime().recommend(request)
 
     @bentoml.api(route="/v1/score")
@@ -135,7 +137,7 @@ class RecommendService:
     @bentoml.api(route="/v1/feedback")
     def feedback(self, request: FeedbackRequest, /) -> FeedbackResponse:
         """Keeps a consumer's rating of a product; their next answer knows it, the lake does after the next refresh."""
-        with _as_bad_request():
+        with _as_unusable():
             return self._runtime().feedback(request)
 
     def _runtime(self) -> Runtime:

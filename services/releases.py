@@ -55,7 +55,12 @@ class ReleasesResponse(_Out):
 
 
 RELEASES = Endpoint(
-    "GET", "/v1/releases", "What was released, how good it was found, what is live.", None, ReleasesResponse
+    "GET",
+    "/v1/releases",
+    "What was released, how good it was found, what is live.",
+    None,
+    ReleasesResponse,
+    timed=False,
 )
 
 

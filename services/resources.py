@@ -22,9 +22,10 @@ RESOURCES = (
     Endpoint(
         "GET",
         CONSUMERS,
-        "Consumers of whom something is said, by how their id begins (`?starting=`).",
+        "Consumers of whom something is said, by how their id begins.",
         None,
         ConsumersResponse,
+        (("starting", "How the ids begin; default: in any way."),),
     ),
     Endpoint("GET", CONSUMER, "What is known of a consumer.", None, ConsumerResponse),
     Endpoint("GET", INSIGHTS, "What speaks for and against a product over all consumers.", None, InsightsResponse),

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,7 @@ from models.llm.client import TextEngine
 from models.release import Release, ReleaseStore, ReleaseTexts
 from models.released import open_artifact
 from services.audit import Audit, Record
-from services.explain import Reasons
+from services.explain import Reasons, Told
 from services.profiles import Profiles
 from services.reranking import Places, model_key, rerank
 from services.schemas import (
@@ -43,7 +44,6 @@ from services.schemas import (
     FieldAttention,
     ForgetResponse,
     ProductScore,
-    Reason,
     Recommended,
     RecommendRequest,
     RecommendResponse,
@@ -151,18 +151,19 @@ class Runtime:
             shown = rerank(model_key(scores), wishes.boost, wishes.spread, wishes.pins, request.k)
         places = [it.place for it in shown]
         added = self._contributions(visit, rows, pairs, places, recommender) if request.contributions else ()
+        product_ids = [self._shelf.product_id(int(rows[place])) for place in places]
+        told = self._argued(visit, product_ids, request.explanations, request.seconds)
         items = tuple(
             Recommended(
-                **dict(self._product_score(scores, it.place, int(rows[it.place]))),
+                **self._told(scores, it.place, int(rows[it.place])),
                 rank=rank,
                 model_rank=it.model_rank,
                 moved_by=it.moved_by,
-                reasons=self._reasons_of(visit, self._shelf.product_id(int(rows[it.place])))
-                if request.explanations == "stored"
-                else (),
+                reasons=said.reasons,
+                reasons_note=said.note,
                 contributions=added[rank - 1] if added else (),
             )
-            for rank, it in enumerate(shown, start=1)
+            for rank, (it, said) in enumerate(zip(shown, told, strict=True), start=1)
         )
         answer = RecommendResponse(
             items=items,
@@ -172,7 +173,8 @@ class Runtime:
             attributes=self._levels(visit, recommender),
             **visit.about(self.release),
         )
-        if self._audit and len(rows) and not answer.degraded and self._audit.wants_one():
+        replayable = not answer.degraded and request.explanations != "live"  # words said once need not come again
+        if self._audit and len(rows) and replayable and self._audit.wants_one():
             self._record(self._batch(visit, rows, pairs), request, answer)
         return answer
 
@@ -225,15 +227,11 @@ class Runtime:
         """Scores and both reasons of one pair; a live answer that does not come falls back on the release's."""
         visit = self._visitors.visit(request.consumer_id, None)
         (item,) = self._items(visit, [request.product_id])
-        note = None
-        if request.explanations == "live":
-            reasons, note = self._reasons.worded_now(
-                visit.consumer_id, request.product_id, visit.answered_at, request.seconds
-            )
-        else:
-            reasons = self._reasons_of(visit, request.product_id)
+        (told,) = self._argued(visit, [request.product_id], request.explanations, request.seconds)
         steps = self._steps_of(visit, item)
-        return ExplainResponse(item=item, reasons=reasons, note=note, steps=steps, **visit.about(self.release))
+        return ExplainResponse(
+            item=item, reasons=told.reasons, note=told.note, steps=steps, **visit.about(self.release)
+        )
 
     def feedback(self, request: FeedbackRequest) -> FeedbackResponse:
         """Keeps a rating; the consumer's next answer knows it.
@@ -262,10 +260,8 @@ class Runtime:
         known = [n for n, product_id in enumerate(product_ids) if product_id in self._shelf.row]
         rows = np.array([self._shelf.row[product_ids[n]] for n in known], np.intp)
         scores = self._score(visit, rows, self._pairs(visit, rows), self._held)
-        items = [ProductScore(product_id=it, rating=None, click=None, note=UNKNOWN_PRODUCT) for it in product_ids]
-        for place, n in enumerate(known):
-            items[n] = self._product_score(scores, place, int(rows[place]))
-        return tuple(items)
+        items = {n: ProductScore(**self._told(scores, place, int(rows[place]))) for place, n in enumerate(known)}
+        return tuple(items.get(n) or _unknown(product_id) for n, product_id in enumerate(product_ids))
 
     def _shortlist(self, visit: Visit, rows: NDArray[np.intp], wishes: Wishes, k: int, held: Held) -> Places:
         """Places of the candidates that the model scores: all, unless there are many and it has a cheap guess."""
@@ -351,26 +347,36 @@ class Runtime:
         index[places] = found.codes.index
         return PairBlock(replace(found.codes, index=index))
 
-    def _product_score(self, scores: Scores, n: int, row: int) -> ProductScore:
-        # What is made here is valid; checking it again would cost as much as the model does.
+    def _told(self, scores: Scores, n: int, row: int) -> dict[str, Any]:
+        """The fields of `ProductScore`."""
         product_id, click = self._shelf.product_id(row), number(scores.click[n])
         shares = zip(scores.fields, scores.attention[n].tolist(), strict=True) if scores.fields else ()
-        return ProductScore.model_construct(
-            product_id=product_id,
-            title=self._shelf.titles[product_id],
-            rating=number(scores.rating[n]),
-            click=click,
-            attention=tuple(FieldAttention.model_construct(field=name, share=share) for name, share in shares),
-            note="no score" if click is None else None,
-        )
+        return {
+            "product_id": product_id,
+            "title": self._shelf.titles[product_id],
+            "rating": number(scores.rating[n]),
+            "click": click,
+            "attention": tuple(FieldAttention(name, share) for name, share in shares),
+            "note": "no score" if click is None else None,
+        }
 
-    def _reasons_of(self, visit: Visit, product_id: str) -> tuple[Reason, ...]:
+    def _argued(
+        self, visit: Visit, product_ids: Sequence[str], explanations: Literal["none", "stored", "live"], seconds: float
+    ) -> tuple[Told, ...]:
+        """The reasons for and against each product, as they were asked for."""
+        if explanations == "none":
+            return (Told(()),) * len(product_ids)
         try:
             with stage("reasons"):
-                return self._reasons.of(visit.consumer_id, product_id, visit.answered_at, visit.left_out)
+                if explanations == "live":
+                    return self._reasons.worded_now(visit.consumer_id, product_ids, visit.answered_at, seconds)
+                return tuple(
+                    Told(self._reasons.of(visit.consumer_id, product_id, visit.answered_at, visit.left_out))
+                    for product_id in product_ids
+                )
         except Exception:  # a ranking without reasons is still a ranking
             visit.failed("the reasons could not be composed")
-            return ()
+            return (Told(()),) * len(product_ids)
 
     def _steps_of(self, visit: Visit, item: ProductScore) -> StepsOut | None:
         attention = {it.field: it.share for it in item.attention}
@@ -386,6 +392,10 @@ class Runtime:
         except Exception:  # scores and reasons stand without them
             visit.failed("the four steps could not be made")
             return None
+
+
+def _unknown(product_id: str) -> ProductScore:
+    return ProductScore(product_id=product_id, rating=None, click=None, note=UNKNOWN_PRODUCT)
 
 
 def titles_of(texts: ReleaseTexts) -> dict[str, str]:

@@ -1,11 +1,13 @@
 """What the service takes and gives, as JSON. Limits are here, so that the documentation and the check are one.
 
-BentoML's OpenAPI writer takes `example` of a model, not `examples` (a TypeError in 1.4.39).
+What an answer holds by the hundred is a dataclass: it is made here and valid, and a pydantic model of it takes several
+times as long to make. BentoML's OpenAPI writer takes `example` of a model, not `examples` (a TypeError in 1.4.39).
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
@@ -27,6 +29,7 @@ MAX_BOOST = 10.0
 MAX_SECONDS = 8.0
 """Of a live explanation; less than the service's own deadline."""
 
+Seconds = Annotated[float, Field(gt=0, le=MAX_SECONDS, description="How long live explanations may take.")]
 Id = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
 
@@ -130,9 +133,11 @@ class RecommendRequest(_Request):
         description="What if some facets of the consumer (`GET /v1/consumers/{id}`) had these weights? For this answer "
         "alone; texts written for a pair, which rest on all facets, then do not count.",
     )
-    explanations: Literal["none", "stored"] = Field(
-        default="stored", description="`stored`: what the release says. `none`: no reasons."
+    explanations: Literal["none", "stored", "live"] = Field(
+        default="stored",
+        description="`stored`: what the release says. `live`: worded now by the language model. `none`: no reasons.",
     )
+    seconds: Seconds = 5.0
     contributions: bool = Field(default=False, description="Say what each part of the input adds to each score.")
     attributes: dict[Id, float] = Field(
         default_factory=dict,
@@ -150,6 +155,8 @@ class RecommendRequest(_Request):
             raise ValueError("facets are those of a consumer_id")
         if len({it.facet_id for it in self.facets}) < len(self.facets):
             raise ValueError("a facet has one weight")
+        if self.facets and self.explanations == "live":
+            raise ValueError("live explanations rest on all facets; ask for stored ones, or without facets")
         return self
 
 
@@ -172,7 +179,7 @@ class ExplainRequest(_Request):
     explanations: Literal["stored", "live"] = Field(
         default="stored", description="`stored`: what the release says. `live`: worded now by the language model."
     )
-    seconds: float = Field(default=5.0, gt=0, le=MAX_SECONDS, description="How long a live answer may take.")
+    seconds: Seconds = 5.0
 
 
 class FeedbackRequest(_Request):
@@ -213,28 +220,35 @@ class ForgetResponse(_Response):
     remaining: tuple[str, ...] = Field(description="Where something may lie until when.")
 
 
-class FactOut(_Response):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactOut:
     """A statement that a reason rests on."""
 
     fact_id: str
     text: str
     source: str
-    evidence_time: AwareDatetime | None = Field(description="Null for what the catalog says.")
+    evidence_time: Annotated[AwareDatetime | None, Field(description="Null for what the catalog says.")]
 
 
-class Reason(_Response):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
     """One side of the argument. `text` is empty where nothing is known, or nothing recent enough (`granularity`)."""
 
     stance: Stance
     text: str
     fact_ids: tuple[str, ...]
     facts: tuple[FactOut, ...]
-    evidence_time: AwareDatetime | None = Field(description="Of the latest evidence; null for the catalog alone.")
-    evidence_age_seconds: float | None = Field(description="How old the latest of the evidence is.")
-    granularity: str = Field(
-        description=f"`pair`: written for this pair. `entity`: composed. `{NONE}`: nothing known. "
-        f"`{EXPIRED}`: what is known rests on evidence past the age limit."
-    )
+    evidence_time: Annotated[
+        AwareDatetime | None, Field(description="Of the latest evidence; null for the catalog alone.")
+    ]
+    evidence_age_seconds: Annotated[float | None, Field(description="How old the latest of the evidence is.")]
+    granularity: Annotated[
+        str,
+        Field(
+            description=f"`pair`: written for this pair. `entity`: composed. `{NONE}`: nothing known. "
+            f"`{EXPIRED}`: what is known rests on evidence past the age limit."
+        ),
+    ]
     model: str
 
 
@@ -270,7 +284,8 @@ class ConsumerResponse(_Response):
     tastes: tuple[Taste, ...] = Field(description="Attractors, then aversions.")
 
 
-class FieldAttention(_Response):
+@dataclass(frozen=True, slots=True)
+class FieldAttention:
     """How much of the ranker's attention one input field got; over all fields it adds up to 1."""
 
     field: str
@@ -298,27 +313,35 @@ class AttributeOut(_Response):
     level: float = Field(description="1 to 10: the level asked for, or the consumer's own.")
 
 
-class ProductScore(_Response):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProductScore:
     """Scores of one product for one consumer; null where there is none, and then `note` says why."""
 
     product_id: str
     title: str | None = None
-    rating: float | None = Field(description="Predicted stars on the dataset's scale.")
-    click: float | None = Field(description="Probability of liking it, 0 to 1, calibrated on held-out ratings.")
+    rating: Annotated[float | None, Field(description="Predicted stars on the dataset's scale.")]
+    click: Annotated[
+        float | None, Field(description="Probability of liking it, 0 to 1, calibrated on held-out ratings.")
+    ]
     attention: tuple[FieldAttention, ...] = ()
     note: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recommended(ProductScore):
     """A ranked product with both sides of its argument."""
 
     rank: int
-    model_rank: int = Field(description="Where the model alone would have put it.")
-    moved_by: tuple[str, ...] = Field(
-        description="Of `boost`, `diversity` and `pin`, what changed its rank, also by moving another past it."
+    model_rank: Annotated[int, Field(description="Where the model alone would have put it.")]
+    moved_by: Annotated[
+        tuple[str, ...],
+        Field(description="Of `boost`, `diversity` and `pin`, what changed its rank, also by moving another past it."),
+    ]
+    reasons: Annotated[tuple[Reason, ...], Field(description="For, then against; empty if none were asked for.")]
+    reasons_note: Annotated[str | None, Field(description="Why live ones are not given, if they were asked for.")] = (
+        None
     )
-    reasons: tuple[Reason, ...] = Field(description="For, then against; empty if none were asked for.")
-    contributions: tuple[Contribution, ...] = Field(default=(), description="If asked for.")
+    contributions: Annotated[tuple[Contribution, ...], Field(description="If asked for.")] = ()
 
 
 class Answer(_Response):

@@ -23,7 +23,7 @@ from features.batch import CODE_WIDTH, CONTENT_WIDTH
 from features.lake import Lake
 from features.records import to_frame
 from features.settings import HostSettings
-from features.types import Explanation, Fact, content_hash
+from features.types import Fact, content_hash
 from models.backbones.autoencoder import Autoencoder, AutoencoderConfig, train_autoencoder
 from models.base import Progress, RunContext, silent
 from models.explanations.codes import Coder, Encode, facet_codes, pair_codes, product_content, topics
@@ -58,11 +58,13 @@ def text_tables(split: BenchSplit, name: str, settings: HostSettings, progress: 
     """The set of that name (`benchmarks/lr/texts.py`) as tables of the views of texts."""
     lake, chosen = Lake(settings.lake), text_set(split, name, Lake(settings.lake))
     encode = _encoder(lake, progress)
-    made_from = content_hash(_content(chosen.facets), chosen.coded_by, AutoencoderConfig().model_dump())
+    told = [_content(chosen.facets), *([_content(chosen.pairs)] if len(chosen.pairs) else [])]
+    made_from = content_hash(*told, chosen.coded_by, AutoencoderConfig().model_dump())
 
     @cache
-    def coded() -> tuple[pd.DataFrame, pd.DataFrame]:
-        return facet_codes(chosen.facets, encode, _coder(split, chosen, settings, encode, progress))
+    def coded() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+        coder = _coder(split, chosen, settings, encode, progress)
+        return *facet_codes(chosen.facets, encode, coder), pair_codes(chosen.pairs, encode, coder)
 
     folder = f"benchmark/{split.key}/{name}"
     consumers = lake.kept(f"{folder}/consumer_facets", made_from, lambda: coded()[0])
@@ -72,7 +74,8 @@ def text_tables(split: BenchSplit, name: str, settings: HostSettings, progress: 
         content_hash(_content(split.train.catalog.products), _content(split.train.catalog.attributes)),
         lambda: product_content(split.train.catalog, encode),
     )
-    return TextTables(consumers, products, content, pair_codes(to_frame([], Explanation), encode, RandomProjection()))
+    pairs = lake.kept(f"{folder}/pair_codes", made_from, lambda: coded()[2])
+    return TextTables(consumers, products, content, pairs)
 
 
 def reconstruction(split: BenchSplit, name: str, settings: HostSettings) -> dict[str, float]:
@@ -95,7 +98,7 @@ def _coder(split: BenchSplit, chosen: TextSet, settings: HostSettings, encode: E
     own = chosen.coded_by is CodedBy.OWN
     tuned_on = chosen if own else text_set(split, "model", Lake(settings.lake))
     about = _topics(split, tuned_on, Lake(settings.lake))
-    return _autoencoder(_distinct(tuned_on), about, _folder(split, tuned_on, settings), encode, progress)
+    return _autoencoder(tuned_on.distinct, about, _folder(split, tuned_on, settings), encode, progress)
 
 
 def _topics(split: BenchSplit, chosen: TextSet, lake: Lake) -> dict[str, str]:
@@ -122,12 +125,8 @@ def _autoencoder(texts: list[str], about: Mapping[str, str], folder: Path, encod
 
 
 def _folder(split: BenchSplit, tuned_on: TextSet, settings: HostSettings) -> Path:
-    made_from = content_hash(_distinct(tuned_on), AutoencoderConfig().model_dump())
+    made_from = content_hash(tuned_on.distinct, AutoencoderConfig().model_dump())
     return settings.home / "benchmark" / split.key / f"autoencoder-{made_from[:12]}"
-
-
-def _distinct(chosen: TextSet) -> list[str]:
-    return sorted(set(chosen.facets["text"]))
 
 
 def _content(frame: pd.DataFrame) -> str:

@@ -45,6 +45,27 @@ def _gaps(content: dict[str, Any]) -> list[tuple[str, dict[str, Any], str]]:
     ]
 
 
+def draw_costs(figures: dict[str, Any], path: Path) -> None:
+    """Test RMSE with its 95 % interval against requests, each arm by name; what takes no request is a line."""
+    from matplotlib.figure import Figure
+
+    picture = Figure(figsize=(7, 4.2))
+    axis = picture.subplots()
+    for name, arm in figures["arms"].items():
+        rmse, (low, high) = arm["mean"]["rmse"], arm["mean"]["interval95"]["rmse"]
+        if not arm["requests"]:
+            axis.axhline(rmse, color="#999999", linewidth=1, linestyle="--", label=name)
+            continue
+        colour = _COLOURS["against_controls" if arm["entity_requests"] else "against_peers"]
+        axis.plot([arm["requests"]] * 2, [low, high], color=colour, alpha=0.3, linewidth=3)
+        axis.plot(arm["requests"], rmse, "o", color=colour)
+        axis.annotate(name, (arm["requests"], rmse), xytext=(5, 5), textcoords="offset points", size=8)
+    axis.set(xscale="log", xlabel="requests to the language model", ylabel="test RMSE", title=figures["split"])
+    axis.legend()
+    picture.tight_layout()
+    picture.savefig(path, dpi=120)
+
+
 def draw_diagnostics(figures: dict[str, Any], path: Path) -> None:
     """Learning curve, reliability, gain by difficulty, attention by uncertainty and gain by back end, as far as run.
 

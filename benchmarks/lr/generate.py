@@ -1,6 +1,7 @@
 """Has the texts of fixed splits written and coded, in the order given; writes `benchmarks/results/lr_recsys/texts/`.
 
 python -m benchmarks.lr.generate amazon-musical-instruments/random-0 ml-100k/u1 ml-100k/random-0@0.5
+python -m benchmarks.lr.generate world/seed-211 --pairs
 
 Answers go to the ledger of COUNTERPOINT_HOME one by one, so it may be stopped and started again. Vectors and codes of
 all text sets are left in the lake, so that `examples` has nothing left to encode.
@@ -9,13 +10,15 @@ all text sets are left in the lake, so that `examples` has nothing left to encod
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from benchmarks.lr.codes import reconstruction, text_tables
+from benchmarks.lr.pair_texts import word_pairs
 from benchmarks.lr.splits import BenchSplit
-from benchmarks.lr.texts import TEXT_SETS, CodedBy, text_set
+from benchmarks.lr.texts import PAIR_SETS, TEXT_SETS, CodedBy, text_set
 from benchmarks.lr.wording import figures, word
 from benchmarks.lr.world import split_of
 from benchmarks.record import write_result
@@ -27,6 +30,7 @@ from models.llm.engines import open_engine
 
 def main(
     splits: Annotated[list[str], typer.Argument(help="DATASET/SPLIT, or DATASET/SPLIT@SHARE of the training rows.")],
+    pairs: Annotated[bool, typer.Option(help="Also two texts for each pair (`benchmarks/lr_granularity.py`).")] = False,
 ) -> None:
     """Generates the texts of each split."""
     settings = HostSettings.from_environment()
@@ -37,14 +41,16 @@ def main(
         split = split_of(dataset, part).reduced(float(share or 1))
         cost = word(split, engine, settings, _show)
         written = figures(split, cost, f"{engine.identity.name}@{engine.identity.revision}", Lake(settings.lake))
-        written["autoencoder"] = _coded(split, settings)
+        if pairs:
+            written["pairs"] = asdict(word_pairs(split, engine, settings, _show))
+        written["autoencoder"] = _coded(split, [*TEXT_SETS, *(PAIR_SETS if pairs else ())], settings)
         typer.echo(f"{name}: {cost}\nwritten to {write_result(f'lr_recsys/texts/{split.key}', written)}")
 
 
-def _coded(split: BenchSplit, settings: HostSettings) -> dict[str, dict[str, float]]:
-    """Codes every set that the dataset has; returns what tuning reached, by set."""
+def _coded(split: BenchSplit, names: list[str], settings: HostSettings) -> dict[str, dict[str, float]]:
+    """Codes those sets that the dataset has; returns what tuning reached, by set."""
     reached = {}
-    for name in TEXT_SETS:
+    for name in names:
         try:
             text_tables(split, name, settings, _show)
         except InputError as error:

@@ -61,7 +61,7 @@ def run_variant(
     split: BenchSplit, variant: Variant, config: LRRecsysConfig, settings: HostSettings, run: RunContext
 ) -> Run:
     """Fits, predicts and keeps; a run that was made before is read."""
-    config = config.model_copy(update={"explanations": variant.explanations, "backend": variant.backend})
+    config = variant.changed(config)
     name = content_hash(asdict(variant), config.model_dump(), run.seed, VERSION)[:16]
     folder = settings.home / "benchmark" / split.key / "runs" / f"{variant.name}-{name}"
     report = folder / "run.json"

@@ -7,19 +7,21 @@ them, from what, and whose they are.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 
 import pandas as pd
 
 from benchmarks.lr import controls
 from benchmarks.lr.external import external_texts
+from benchmarks.lr.pair_texts import read_pairs
 from benchmarks.lr.splits import BenchSplit
 from benchmarks.lr.summaries import summaries
 from benchmarks.lr.wording import read_facets, split_facts
 from features.lake import Lake
 from features.records import to_frame
-from features.types import Facet, ModelIdentity
+from features.types import Explanation, Facet, ModelIdentity
 from flows.prepare import facet_config
 from models.explanations.codes import product_texts
 from models.explanations.facets import parse_facets
@@ -46,11 +48,18 @@ class TextSet:
     coded_by: CodedBy = CodedBy.OWN
     from_ratings: bool = True
     """Whether training ratings are behind them, so that training rows that are evidence may not see them."""
+    pairs: pd.DataFrame = field(default_factory=lambda: to_frame([], Explanation))
+    """Texts that were bought for pairs; columns are the fields of `Explanation`."""
+
+    @property
+    def distinct(self) -> list[str]:
+        """Every text once, in order."""
+        return sorted({*self.facets["text"], *self.pairs["text"]})
 
 
 def text_set(split: BenchSplit, name: str, lake: Lake) -> TextSet:
-    """The set of that name (`TEXT_SETS`). Raises InputError if its texts are not there yet."""
-    return TEXT_SETS[name](split, lake)
+    """The set of that name (`TEXT_SETS`, `PAIR_SETS`). Raises InputError if its texts are not there yet."""
+    return {**TEXT_SETS, **PAIR_SETS}[name](split, lake)
 
 
 def _template(split: BenchSplit, lake: Lake) -> TextSet:
@@ -79,6 +88,14 @@ def _none(split: BenchSplit, lake: Lake) -> TextSet:
     return TextSet(controls.both_stances({}), CodedBy.PROJECTION, from_ratings=False)
 
 
+def _bought(share: float, held_out: bool, split: BenchSplit, lake: Lake) -> TextSet:
+    return TextSet(read_facets(split, lake), pairs=read_pairs(split, lake, share, held_out))
+
+
+def _published(split: BenchSplit, lake: Lake) -> TextSet:
+    return TextSet(controls.both_stances({}), pairs=read_pairs(split, lake, held_out=True))
+
+
 TEXT_SETS: dict[str, Callable[[BenchSplit, Lake], TextSet]] = {
     "none": _none,
     "model": lambda split, lake: TextSet(read_facets(split, lake)),
@@ -100,4 +117,18 @@ names of products and brands replaced by numbers. `summary`: what an entity is a
 `product_text`: title, attributes and description. `external`: texts that people or others' language models wrote of
 products. `combined`: `model` and `external`. `shuffled`: each entity has another's texts. `swapped`: for is against.
 `random`: words drawn from all texts. `no_finetune`: `model` without a trained autoencoder.
+"""
+
+BOUGHT_SHARES = (0.02, 0.05, 0.2, 1.0)
+
+PAIR_SETS: dict[str, Callable[[BenchSplit, Lake], TextSet]] = {
+    **{f"pairs@{share:g}": partial(_bought, share, False) for share in BOUGHT_SHARES},
+    "pairs_all": partial(_bought, 1.0, True),
+    "pairs_alone": _published,
+}
+"""Sets with texts of pairs (`benchmarks/lr/pair_texts.py`).
+
+`pairs@0.05`: `model`, and the texts of the first 5 % of the training pairs; held-out pairs are composed. `pairs_all`:
+`model`, and the texts of every pair, also of held-out ones. `pairs_alone`: the texts of every pair and no facets, as
+published.
 """

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from models.backbones.fusion import Backend
 from models.backbones.reasons import Shown
+from models.methods.lr_recsys import LRRecsysConfig
 
 
 @dataclass(frozen=True)
@@ -14,11 +15,19 @@ class Variant:
 
     name: str
     texts: str = "model"
-    """One of `benchmarks.lr.texts.TEXT_SETS`."""
+    """One of `benchmarks.lr.texts.TEXT_SETS`, or of its `PAIR_SETS`."""
     explanations: Shown = "full"
     backend: Backend = "mlp"
+    joint: float = 0.0
+    """Weight of the reconstruction loss with which codes are trained on; 0 reads them as stored."""
     fraction: float = 1.0
     """Share of the training rows."""
+
+    def changed(self, config: LRRecsysConfig) -> LRRecsysConfig:
+        """A dataset's settings with what the variant names."""
+        return config.model_copy(
+            update={"explanations": self.explanations, "backend": self.backend, "joint": self.joint}
+        )
 
 
 _SHARES = (0.05, 0.125, 0.25, 0.5, 0.75)
@@ -38,6 +47,7 @@ VARIANTS: dict[str, Variant] = {
         Variant("hidden_titles", "hidden_titles"),
         Variant("template", "template"),
         Variant("no_finetune", "no_finetune"),
+        Variant("joint", joint=1.0),
         Variant("external", "external"),
         Variant("combined", "combined"),
         *(Variant(f"full_{kind}", backend=kind) for kind in ("deepfm", "dcn", "din")),  # type: ignore[arg-type]

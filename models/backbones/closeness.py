@@ -8,6 +8,9 @@ it is computed once.
 
 from __future__ import annotations
 
+from functools import cache
+
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -22,16 +25,25 @@ def closeness(
     """log(1 + number of pairs of facets near each centre), by stance.
 
     Args:
-        consumer_codes: (B, 2, M, W) of attractors and aversions.
-        consumer_weights: (B, 2, M), 0 where there is no facet.
+        consumer_codes: (B, 2, M, W) of attractors and aversions; of one consumer (1, 2, M, W), with every product.
+        consumer_weights: (B or 1, 2, M), 0 where there is no facet.
         product_codes: (B, 2, M', W) of strengths and weaknesses.
         product_weights: (B, 2, M').
 
     Returns:
         (B, 2, K): attractors with strengths, aversions with weaknesses; 0 where one side has no facet.
     """
-    cosines = functional.normalize(consumer_codes, dim=-1) @ functional.normalize(product_codes, dim=-1).mT
-    centres, widths = cosines.new_tensor(CENTRES), cosines.new_tensor(WIDTHS)
-    near = (-((cosines.unsqueeze(-1) - centres) ** 2) / (2 * widths**2)).exp()  # (B, 2, M, M', K)
+    units = functional.normalize(consumer_codes, dim=-1), functional.normalize(product_codes, dim=-1)
+    cosines = torch.einsum("nsaw,nsbw->nsab", *units)
+    centres, falls = _kernels(cosines.device)
+    near = ((cosines.unsqueeze(-1) - centres) ** 2 * falls).exp()  # (B, 2, M, M', K)
     both = (consumer_weights > 0).unsqueeze(-1) & (product_weights > 0).unsqueeze(-2)
     return (near * both.unsqueeze(-1)).sum((2, 3)).log1p()
+
+
+@cache
+def _kernels(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Centres (K,) of the kernels, and what a squared distance from them is multiplied with."""
+    with torch.inference_mode(False):  # what is made within it could not be used outside it
+        widths = torch.tensor(WIDTHS, device=device)
+        return torch.tensor(CENTRES, device=device), -1 / (2 * widths**2)

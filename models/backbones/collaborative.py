@@ -26,6 +26,13 @@ from models.base import RunContext
 
 CHUNK = 1024
 """Pairs whose vectors are in memory at once."""
+GUESS_RANK = 64
+"""Directions of the vectors of all samples that a guess looks along: what lies across them is the sampler's noise,
+which cancels out. `benchmarks/serving.py` measures what of the exact order a guess finds."""
+GUESS_FROM = 4_000
+"""Products that the directions are found from."""
+HELD_AT_ONCE = 20_000
+"""Products whose vectors are made together, since those of all samples are large."""
 _VOCABULARIES = ("consumers", "products", "attributes", "consumer_attributes")
 _TENSORS, _NUMBERS = "collaborative.safetensors", "collaborative.json"
 
@@ -46,6 +53,8 @@ class HeldProducts:
     mean: Tensor  # (P, S, K + 1)
     new: Tensor  # (P,) whether the product is none of the fit's
     covariance: Tensor  # (S, 1, K + 1, K + 1) of every new one
+    directions: Tensor  # (S (K + 1), r) that a guess looks along
+    along: Tensor  # (P, r) each product's vectors along them
 
     def rows(self, rows: Tensor) -> Vectors:
         """The chosen rows (N,)."""
@@ -53,10 +62,10 @@ class HeldProducts:
         return Vectors(mean, self.covariance, new) if new.any() else Vectors(mean, None)
 
     def guess(self, consumer: Vectors) -> Tensor:
-        """(P,) what is believed of one consumer with every product, up to a scale and a shift: one matrix product."""
+        """(P,) about what is believed of one consumer with every product, up to a scale and a shift: one product."""
         weight = consumer.mean[:, 0].clone()  # (S, K + 1)
         weight[:, 0] = 1  # of the product's bias; the consumer's is the same for all
-        return self.mean.flatten(1) @ weight.flatten()
+        return self.along @ (weight.flatten() @ self.directions)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,11 +106,14 @@ class Collaborative:
 
     def hold(self, block: ProductBlock) -> HeldProducts:
         """The vectors of P products, made ready for any number of consumers."""
-        numbers = self._numbers_of(block)
-        mean, new = self.model.products(numbers).mean, numbers == UNKNOWN
-        groups = self._described(block.take(np.flatnonzero(new.numpy())))
-        mean[:, new] = self.model.new_products(len(groups[0]), groups).mean
-        return HeldProducts(mean.transpose(0, 1).contiguous(), new, self.model.unsureness("product"))
+        new, vectors = self._numbers_of(block) == UNKNOWN, self.model.tensors["product.vectors"]
+        mean = vectors.new_empty(len(block), len(vectors), vectors.shape[-1])  # filled in parts: it may be gigabytes
+        for start in range(0, len(block), HELD_AT_ONCE):
+            part = slice(start, start + HELD_AT_ONCE)
+            mean[part] = self._means(block.take(np.arange(len(block))[part]))
+        directions = _leading(mean.flatten(1))
+        covariance = self.model.unsureness("product")
+        return HeldProducts(mean, new, covariance, directions, mean.flatten(1) @ directions)
 
     def save(self, folder: Path) -> None:
         """Writes collaborative.safetensors and collaborative.json into an existing folder."""
@@ -156,6 +168,14 @@ class Collaborative:
         made = self.model.new_consumers(groups, history.long(), ratings, history != UNKNOWN)
         return vectors.replaced(new, made.rows(torch.from_numpy(place.ravel())))
 
+    def _means(self, block: ProductBlock) -> Tensor:
+        """(N, S, K + 1) of products: known ones by id, the others from what they are."""
+        numbers = self._numbers_of(block)
+        mean, new = self.model.products(numbers).mean, numbers == UNKNOWN
+        groups = self._described(block.take(np.flatnonzero(new.numpy())))
+        mean[:, new] = self.model.new_products(len(groups[0]), groups).mean
+        return mean.transpose(0, 1)
+
     def _products(self, block: ProductBlock) -> Vectors:
         """Vectors of N products: known ones by id, the others from what they are."""
         numbers = self._numbers_of(block)
@@ -176,6 +196,13 @@ class Collaborative:
         content = torch.from_numpy(_content(block)) - self.content_mean
         present = torch.from_numpy(block.content.index >= 0).unsqueeze(1)
         return _held(block.attributes, self.attributes), content * present
+
+
+def _leading(vectors: Tensor) -> Tensor:
+    """Orthonormal directions (W, r) in which vectors (P, W) lie most; of few numbers, all of them."""
+    some = vectors[:: max(1, len(vectors) // GUESS_FROM)]
+    directions: Tensor = torch.linalg.eigh(some.mT @ some).eigenvectors[:, -GUESS_RANK:]
+    return directions.contiguous()
 
 
 def _values(attributes: NDArray[np.object_]) -> Vocabulary:

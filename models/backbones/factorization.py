@@ -185,11 +185,8 @@ class Factorization:
     def believe(self, consumers: Vectors, products: Vectors) -> Belief:
         """What is believed of N pairs; a side that is the same for all may have N = 1."""
         u, v = consumers.mean, products.mean
-        one = u.new_ones(1, 1, 1)
-        given_u = torch.cat([one.expand(*u.shape[:2], 1), u[..., 1:]], dim=-1)
-        given_v = torch.cat([one.expand(*v.shape[:2], 1), v[..., 1:]], dim=-1)
-        drawn = u[..., 0] + (v * given_u).sum(-1)
-        within = _spread(consumers, given_v) + _spread(products, given_u)
+        drawn = u[..., 0] + torch.einsum("snk,snk->sn", v, _given(u))
+        within = _spread(consumers, v) + _spread(products, u)
         scale, shift = self.tensors["scale"], self.tensors["shift"]
         deviation = (drawn.var(0) + within).sqrt() * scale
         return Belief(drawn.mean(0) * scale + shift, deviation, (1 / self.tensors["tau"]).mean().sqrt() * scale)
@@ -210,11 +207,17 @@ class Factorization:
         return Vectors(mean, self.unsureness(side).expand(-1, n, -1, -1))
 
 
-def _spread(vectors: Vectors, given: Tensor) -> Tensor | float:
-    """Mean over the samples of x' C x: (N,), from C (S, N or 1, D, D) and x (S, N or 1, D)."""
+def _given(vectors: Tensor) -> Tensor:
+    """(S, N, K + 1) what the other side's vectors are multiplied with: 1 for its bias, in the place of this side's."""
+    return torch.cat([torch.ones_like(vectors[..., :1]), vectors[..., 1:]], dim=-1)
+
+
+def _spread(vectors: Vectors, others: Tensor) -> Tensor | float:
+    """Mean over the samples of x' C x: (N,), from C (S, N or 1, D, D) and x of the other side (S, N or 1, D)."""
     covariance = vectors.covariance
     if covariance is None:
         return 0.0
+    given = _given(others)
     shared = covariance.shape[1] == 1  # one matrix for all rows: one product, instead of one for each row
     told = given @ covariance.squeeze(1) if shared else (covariance @ given.unsqueeze(-1)).squeeze(-1)
     spread = (told * given).sum(-1).mean(0)

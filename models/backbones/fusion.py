@@ -48,7 +48,7 @@ class FieldAttention(nn.Module):
 def _within_rows(n: int, n_fields: int, n_heads: int, device: torch.device) -> Incidence:
     """Each head of each field of each row has that head of all fields of the row: (n K heads, K)."""
     things = torch.arange(n * n_fields * n_heads, device=device).view(n, 1, n_fields, n_heads)
-    return Incidence.of(things.mT.expand(n, n_fields, n_heads, n_fields).reshape(-1, n_fields), things.numel())
+    return Incidence(things.mT.expand(n, n_fields, n_heads, n_fields).reshape(-1, n_fields), things.numel())
 
 
 def softmax(scores: Tensor) -> Tensor:

@@ -14,19 +14,11 @@ from features.assemble import absent_pairs
 from features.batch import ConsumerBlock, PairBlock, ProductBlock
 from models.backbones.collaborative import Collaborative
 from models.backbones.factorization import Belief
-from models.backbones.preparation import (
-    Inputs,
-    Preparation,
-    closeness_inputs,
-    nothing_told,
-    pair_inputs,
-    time_inputs,
-)
+from models.backbones.inputs import Inputs, nothing_told
+from models.backbones.preparation import Preparation, closeness_inputs, pair_inputs, time_inputs
 from models.base import Scores
 from models.held import Rows
 from models.threads import torch_threads
-
-_TABLES = frozenset(Inputs.TABLES.values())
 
 
 class HeldInputs:
@@ -42,7 +34,8 @@ class HeldInputs:
         """Makes everything that is the same for all consumers. `score`: the network's, from inputs."""
         self._preparation, self._collaborative, self._score = preparation, collaborative, score
         with torch.inference_mode():
-            self._products, self._vectors = preparation.product_inputs(products), collaborative.hold(products)
+            self._products = _laid_out(preparation.product_inputs(products))
+            self._vectors = collaborative.hold(products)
 
     def score(
         self,
@@ -53,18 +46,18 @@ class HeldInputs:
         told: Tensor | None = None,
     ) -> Scores:
         """As `Held`; `told` is what methods beneath the network say of the rows."""
-        chosen, n = torch.from_numpy(rows.astype(np.int64)), len(rows)
+        chosen = torch.from_numpy(rows.astype(np.int64))
         with torch_threads(1), torch.inference_mode():
-            who = {name: _each(name, value, n) for name, value in self._preparation.consumer_inputs(consumer).items()}
-            what = self._chosen(chosen)
+            who, what = self._preparation.consumer_inputs(consumer), self._chosen(chosen)
             inputs = Inputs(
                 **who,
                 **what,
                 closeness=closeness_inputs(who, what),
-                **pair_inputs(absent_pairs(n) if pairs is None else pairs),
+                **pair_inputs(absent_pairs(1) if pairs is None else pairs),
                 belief=self._preparation.belief_inputs(self._believe(consumer, chosen)),
-                time=_each("time", time_inputs(np.array([_naive(as_of)])), n),
-                told=nothing_told(n) if told is None else told,
+                time=time_inputs(np.array([_naive(as_of)])),
+                told=nothing_told(len(rows)) if told is None else told,
+                compact=True,
             )
             return self._score(inputs)
 
@@ -74,15 +67,17 @@ class HeldInputs:
             return self._vectors.guess(self._collaborative.consumers_of(consumer)).numpy()
 
     def _chosen(self, rows: Tensor) -> Mapping[str, Tensor]:
-        return {name: it if name in _TABLES else it.index_select(0, rows) for name, it in self._products.items()}
+        chosen, place = {name: it.index_select(0, rows) for name, it in self._products.items()}, torch.arange(len(rows))
+        return chosen | {row: place for row, table in Inputs.TABLES.items() if table in chosen}
 
     def _believe(self, consumer: ConsumerBlock, rows: Tensor) -> Belief:
         return self._collaborative.model.believe(self._collaborative.consumers_of(consumer), self._vectors.rows(rows))
 
 
-def _each(name: str, value: Tensor, n: int) -> Tensor:
-    """One row for all N; a table stays as it is."""
-    return value if name in _TABLES else value.expand(n, *value.shape[1:])
+def _laid_out(what: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Products with the rows of their tables (P, ...) in place of which rows these are: a product is found at once."""
+    laid = {table: what[table].index_select(0, what[row]) for row, table in Inputs.TABLES.items() if row in what}
+    return {name: it for name, it in what.items() if name not in Inputs.TABLES} | laid
 
 
 def _naive(time: datetime) -> np.datetime64:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import Any
 
 import torch
@@ -20,26 +21,24 @@ from torch.autograd.function import once_differentiable
 class Incidence:
     """Which L of the E things each of N rows has; one may be there twice."""
 
+    place: Tensor  # (N, L) 0..E-1; of one row, where all rows have the same things
     n_things: int
-    place: Tensor  # (N, L) 0..E-1
-    order: Tensor  # (N L,) the entries in order of their things
-    starts: Tensor  # (E + 1,) where each thing's entries start in that order
-
-    @classmethod
-    def of(cls, place: Tensor, n_things: int) -> Incidence:
-        """From the things of each row (N, L)."""
-        flat = place.flatten()
-        starts = flat.new_zeros(n_things + 1)
-        starts[1:] = torch.bincount(flat, minlength=n_things).cumsum(0)
-        return cls(n_things, place, torch.argsort(flat, stable=True), starts)
 
     def dots(self, rows: Tensor, things: Tensor) -> Tensor:
         """Dot products of each row (N, d) with its things (E, d): (N, L)."""
+        if len(self.place) == 1:
+            return rows @ things.index_select(0, self.place[0]).mT
+        if not torch.is_grad_enabled():
+            return self._dots(rows, things)
         dots: Tensor = _Dots.apply(self, rows, things)  # type: ignore[no-untyped-call]
         return dots
 
     def sums(self, weights: Tensor, things: Tensor) -> Tensor:
         """Sums of each row's things (E, d) with weights (N, L): (N, d)."""
+        if len(self.place) == 1:
+            return weights @ things.index_select(0, self.place[0])
+        if not torch.is_grad_enabled():
+            return self._sums(weights, things)
         sums: Tensor = _Sums.apply(self, weights, things)  # type: ignore[no-untyped-call]
         return sums
 
@@ -55,13 +54,26 @@ class Incidence:
     def _sums_by_thing(self, weights: Tensor, rows: Tensor) -> Tensor:
         """Sums over all entries of each thing of their rows (N, d) with weights (N, L): (E, d)."""
         n_rows, length = self.place.shape
-        values = weights.flatten().index_select(0, self.order)
-        return compressed(self.starts, self.order // length, values, (self.n_things, n_rows)) @ rows
+        order, starts = self._by_thing
+        values = weights.flatten().index_select(0, order)
+        return compressed(starts, order // length, values, (self.n_things, n_rows)) @ rows
 
     def _matrix(self, values: Tensor) -> Tensor:
+        return compressed(self._starts, self.place.flatten(), values.flatten(), (len(self.place), self.n_things))
+
+    @cached_property
+    def _starts(self) -> Tensor:
+        """(N + 1,) where each row's entries start."""
         n_rows, length = self.place.shape
-        starts = torch.arange(0, n_rows * length + 1, length, device=self.place.device)
-        return compressed(starts, self.place.flatten(), values.flatten(), (n_rows, self.n_things))
+        return torch.arange(0, n_rows * length + 1, length, device=self.place.device)
+
+    @cached_property
+    def _by_thing(self) -> tuple[Tensor, Tensor]:
+        """(N L,) the entries in order of their things, and (E + 1,) where each thing's start: for gradients alone."""
+        flat = self.place.flatten()
+        starts = flat.new_zeros(self.n_things + 1)
+        starts[1:] = torch.bincount(flat, minlength=self.n_things).cumsum(0)
+        return torch.argsort(flat, stable=True), starts
 
 
 class _Dots(torch.autograd.Function):
@@ -94,6 +106,13 @@ class _Sums(torch.autograd.Function):
 
 def compressed(starts: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
     """A sparse matrix in compressed rows, which multiply quickest; entries may repeat."""
+    _hear_of_beta()
+    return torch.sparse_csr_tensor(starts, columns, values, shape, check_invariants=False)
+
+
+@cache
+def _hear_of_beta() -> None:
+    """Has torch say what it says once, that compressed rows are in beta, where nobody listens."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Sparse")  # torch says once that compressed rows are in beta
-        return torch.sparse_csr_tensor(starts, columns, values, shape, check_invariants=False)
+        warnings.filterwarnings("ignore", "Sparse")
+        torch.sparse_csr_tensor(torch.tensor([0, 0]), torch.zeros(0, dtype=torch.int64), torch.zeros(0), (1, 1))

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,139 +32,16 @@ from features.types import RatingScale
 from features.vocabulary import UNKNOWN, Vocabulary
 from models.backbones.closeness import closeness
 from models.backbones.factorization import Belief
-from models.backbones.incidence import Incidence
+from models.backbones.inputs import RATING_BUCKETS, Inputs, nothing_told
 
 MAX_ATTRIBUTES = 24
 """Attributes of a product that are features; later ones are left out."""
-RATING_BUCKETS = 11
 N_TIME = 6
 N_BELIEF = 3
 CHUNK = 4096
 """Rows whose facets are compared at once."""
 _LOG_COLUMNS = (0, 4)
 _VOCABULARIES = ("consumers", "products", "attributes")
-
-
-class Distinct(NamedTuple):
-    """Values that rows share: row n has `values[place[n]]`, so that what is made of a value is made once."""
-
-    values: Tensor  # (D, ...)
-    place: Tensor  # (N,) 0..D-1
-
-    def each(self, made: Tensor) -> Tensor:
-        """What was made of the values (D, ...), for every row: (N, ...)."""
-        return made.index_select(0, self.place)  # several times as fast as made[self.place]
-
-
-class Events(NamedTuple):
-    """Histories by what repeats in them: E different events, that is products with ratings, of P products."""
-
-    products: Tensor  # (P,) numbers
-    product: Tensor  # (E,) place among `products`
-    rating: Tensor  # (E,) bucket
-    seen: Incidence  # which (N, L) each row has
-
-
-class Meetings(NamedTuple):
-    """Facets of both sides of N pairs, as slots of the distinct ones; the last of M + 1 slots says "no facet"."""
-
-    consumer: Incidence  # (N 2, M + 1): slots of the row's consumer, by stance
-    product: Incidence  # likewise; M may be another
-    pairs: Incidence  # (N 2 (M + 1), M + 1): slots of the product that each slot of the consumer meets
-
-
-@dataclass(frozen=True, eq=False)
-class Inputs:
-    """A batch as tensors. Row tensors are (N, ...); tables are (T, ...) with row 0 for "absent"."""
-
-    consumer: Tensor  # (N,) 0 = unknown
-    product: Tensor  # (N,) 0 = unknown
-    consumer_numeric: Tensor  # (N, 10): standardised values (0 where absent), then mask bits
-    product_numeric: Tensor  # (N, 10)
-    belief: Tensor  # (N, 3): what ratings alone say: logits of stars and of liking, and how sure (stars)
-    history: Tensor  # (N, L) products, 0 = unknown
-    history_rating: Tensor  # (N, L) bucket
-    history_mask: Tensor  # (N, L) bool, True where there is an event
-    closeness: Tensor  # (N, 2, K): how many facets of both sides come how near, by stance
-    time: Tensor  # (N, 6): weekday, hour, month as sine and cosine
-    told: Tensor  # (N, F, 2): what F methods beneath the network tell, log odds of stars and of liking; often none
-    attribute_row: Tensor  # (N,) into attributes
-    content_row: Tensor
-    consumer_codes_row: Tensor
-    consumer_weights_row: Tensor
-    product_codes_row: Tensor
-    product_weights_row: Tensor
-    pair_row: Tensor
-    attributes: Tensor  # (T, A), 0 = none
-    content: Tensor  # (T, 384)
-    consumer_codes: Tensor  # (T, 2, M, W)
-    consumer_weights: Tensor  # (T, 2, M)
-    product_codes: Tensor
-    product_weights: Tensor
-    pair_codes: Tensor  # (T, 2, W), NaN where absent
-
-    TABLES = {  # noqa: RUF012 - a constant of the class, not a field
-        "attribute_row": "attributes",
-        "content_row": "content",
-        "consumer_codes_row": "consumer_codes",
-        "consumer_weights_row": "consumer_weights",
-        "product_codes_row": "product_codes",
-        "product_weights_row": "product_weights",
-        "pair_row": "pair_codes",
-    }
-
-    def to(self, device: str) -> Inputs:
-        """The same on a device."""
-        return Inputs(**{item.name: getattr(self, item.name).to(device) for item in fields(self)})
-
-    def rows(self, rows: Tensor) -> Inputs:
-        """Chosen rows; tables are shared."""
-        tables = set(self.TABLES.values())
-        return Inputs(
-            **{
-                item.name: getattr(self, item.name) if item.name in tables else getattr(self, item.name)[rows]
-                for item in fields(self)
-            }
-        )
-
-    def table(self, row: str) -> Tensor:
-        """Rows of a table, one per row of the batch: `table("content_row")` is (N, 384)."""
-        values: Tensor = getattr(self, self.TABLES[row])
-        return values[getattr(self, row)]
-
-    @cached_property
-    def distinct(self) -> dict[str, Distinct]:
-        """The rows of each table that the batch uses, once each, by the name of the row: `distinct["content_row"]`."""
-        used = {row: _distinct(getattr(self, row)) for row in self.TABLES}
-        return {row: Distinct(getattr(self, self.TABLES[row])[rows], place) for row, (rows, place) in used.items()}
-
-    @cached_property
-    def events(self) -> Events:
-        """The events of the batch's histories."""
-        codes, place = _distinct(self.history * RATING_BUCKETS + self.history_rating)
-        products, product = _distinct(codes // RATING_BUCKETS)
-        return Events(products, product, codes % RATING_BUCKETS, Incidence.of(place, len(codes)))
-
-    @cached_property
-    def meetings(self) -> Meetings:
-        """The facets that meet in the batch's pairs."""
-        consumer, product = self._slots("consumer_codes_row"), self._slots("product_codes_row")
-        met = product.place.repeat_interleave(consumer.place.shape[1], 0)
-        return Meetings(consumer, product, Incidence.of(met, product.n_things))
-
-    def _slots(self, row: str) -> Incidence:
-        codes, place = self.distinct[row]
-        n_slots = codes.shape[2] + 1
-        slots = torch.arange(len(codes) * 2 * n_slots, device=place.device).view(-1, 2 * n_slots)
-        return Incidence.of(slots[place].view(-1, n_slots), slots.numel())
-
-
-def _distinct(numbers: Tensor) -> tuple[Tensor, Tensor]:
-    """The numbers from 0 that occur, in order, and the place of each among them; marking is quicker than sorting."""
-    flat = numbers.flatten()
-    used = torch.zeros(int(flat.max()) + 1, dtype=torch.bool, device=flat.device).index_fill_(0, flat, True)
-    place = (used.cumsum(0) - 1).index_select(0, flat)
-    return used.nonzero().squeeze(1), place.view(numbers.shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,6 +89,7 @@ class Preparation:
             belief=self.belief_inputs(belief),
             time=time_inputs(batch.as_of),
             told=nothing_told(len(batch)),
+            compact=True,
         )
 
     def consumer_inputs(self, who: ConsumerBlock) -> dict[str, Tensor]:
@@ -293,11 +170,6 @@ class Preparation:
             ) from error
 
 
-def nothing_told(n: int) -> Tensor:
-    """The field `told` of `Inputs` of N rows where no method is beneath."""
-    return torch.zeros(n, 0, 2)
-
-
 def pair_inputs(pairs: PairBlock) -> dict[str, Tensor]:
     """The fields of `Inputs` that are about N pairs."""
     codes, row = _table(pairs.codes, (2, CODE_WIDTH), absent=np.nan)
@@ -305,17 +177,18 @@ def pair_inputs(pairs: PairBlock) -> dict[str, Tensor]:
 
 
 def closeness_inputs(who: Mapping[str, Tensor], what: Mapping[str, Tensor]) -> Tensor:
-    """(N, 2, K) of N pairs, from both sides' fields; in parts, since every row needs the cosines of its facets."""
-    parts = [
-        closeness(
-            who["consumer_codes"][who["consumer_codes_row"][rows]],
-            who["consumer_weights"][who["consumer_weights_row"][rows]],
-            what["product_codes"][what["product_codes_row"][rows]],
-            what["product_weights"][what["product_weights_row"][rows]],
-        )
-        for rows in torch.split(torch.arange(len(what["product"])), CHUNK)
-    ]
-    return torch.cat(parts)
+    """(N, 2, K) of N pairs, from both sides' fields; in parts, since every row needs the cosines of its facets.
+
+    One consumer is there once for all products.
+    """
+
+    def taken(side: Mapping[str, Tensor], table: str, rows: Tensor) -> Tensor:
+        row = side[f"{table}_row"]
+        return side[table].index_select(0, row if len(row) == 1 else row[rows])
+
+    tables = [(who, "consumer_codes"), (who, "consumer_weights"), (what, "product_codes"), (what, "product_weights")]
+    chunks = torch.split(torch.arange(len(what["product"])), CHUNK)
+    return torch.cat([closeness(*(taken(side, table, rows) for side, table in tables)) for rows in chunks])
 
 
 def unit_rating(rating: NDArray[np.float32], scale: RatingScale) -> NDArray[np.float32]:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from models.backbones.preparation import RATING_BUCKETS
+from models.backbones.inputs import RATING_BUCKETS
 
 RATINGS, WHOLE, PRIOR = "ratings", "similar products", "consumers alike"
 """The parts that are no attribute: what ratings alone say of the pair, products that resemble the target, and what

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from features.batch import CONTENT_WIDTH, FeatureBatch, Indexed, ProductBlock
 from features.visuals import VisualTable
 from models.backbones.factorization import Belief
-from models.backbones.preparation import Inputs, Preparation, numbers_of
+from models.backbones.inputs import Inputs
+from models.backbones.preparation import Preparation, numbers_of
 from models.explain_rec.knowledge import N_PRIOR, KnowledgeBase
 
 

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from models.backbones.preparation import N_BELIEF, RATING_BUCKETS
+from models.backbones.inputs import RATING_BUCKETS
+from models.backbones.preparation import N_BELIEF
 from models.explain_rec.attribution import Attribution, Cells
 from models.explain_rec.inputs import Pairs, Shelf
 from models.explain_rec.knowledge import N_PRIOR

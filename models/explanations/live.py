@@ -1,6 +1,6 @@
-"""Both sides of one pair's argument, worded now: through the same engine, ledger and gates as a run's texts.
+"""Both sides of the argument of pairs, worded now: through the same engine, ledger and gates as a run's texts.
 
-There is a deadline, and one pair is worded at a time: whoever waits for longer than they may gets the release's
+There is a deadline, and a few pairs are worded at a time: whoever waits for longer than they may gets the release's
 texts and is told why. What the model says after that is not lost: it is in the ledger, and the next who asks has it.
 """
 
@@ -9,11 +9,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as NotInTime
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from threading import Lock
 
 from features.ledger import Ledger
 from features.types import STANCES, Completion, EntityKind, Explanation, TextRequest
@@ -29,6 +29,8 @@ NO_FACTS = "there are no facts to argue both sides from"
 REFUSED = "the model's words did not pass the gates"
 LATE = "the model did not answer in time; asked again, it may have"
 FAILED = "the model could not be asked"
+TOGETHER = 4
+"""Pairs that are worded at once: more would be quicker in all, but the first of them would be there later."""
 
 
 @dataclass(frozen=True)
@@ -47,32 +49,40 @@ class LiveExplainer:
         self._published, self._open_engine, self._ledger_url = published, open_engine, ledger_url
         self._worker = ThreadPoolExecutor(1, "explain-live")
         self._open: dict[tuple[str, str], Future[Worded]] = {}
+        self._lock = Lock()
 
-    def explain(self, consumer_id: str, product_id: str, at: datetime, seconds: float) -> Worded:
-        """Both sides for one pair.
+    def explain(self, consumer_id: str, product_ids: Sequence[str], at: datetime, seconds: float) -> tuple[Worded, ...]:
+        """Both sides for a consumer and each product, in the order of the products.
 
         Args:
-            consumer_id, product_id: the pair.
+            consumer_id, product_ids: the pairs; those first are worded first.
             at: when it is asked; facts are from before.
-            seconds: how long the caller waits, for the engine, those before them and the answer together.
+            seconds: how long the caller waits, for the engine, those before them and the answers together.
         """
-        pair = self._pair(consumer_id, product_id, at)
-        try:
-            return self._submit(pair).result(seconds)
-        except NotInTime:
-            return Worded((), LATE)
-        except Exception:  # whatever an engine or the ledger raises: the release's texts are still there
-            logger.exception("a pair could not be worded")
-            return Worded((), FAILED)
+        promises = self._promised([self._pair(consumer_id, product_id, at) for product_id in product_ids])
+        wait(promises, seconds)
+        return tuple(_kept(promise) for promise in promises)
 
-    def _submit(self, pair: Pair) -> Future[Worded]:
-        """Starts the work, unless the same pair is being worded already: impatient callers do not queue up."""
-        name = (pair.consumer_id, pair.product_id)
-        waiting = self._open.get(name)
-        if waiting is None:
-            waiting = self._open[name] = self._worker.submit(self._word, pair)
-            waiting.add_done_callback(lambda _: self._open.pop(name, None))
-        return waiting
+    def _promised(self, pairs: Sequence[Pair]) -> list[Future[Worded]]:
+        """Starts the work, except on pairs that are being worded already: impatient callers do not queue up."""
+        with self._lock:
+            new = [pair for pair in pairs if _name(pair) not in self._open]
+            self._open |= {_name(pair): Future() for pair in new}
+            promises = [self._open[_name(pair)] for pair in pairs]
+        for start in range(0, len(new), TOGETHER):
+            self._worker.submit(self._keep_promises, new[start : start + TOGETHER])
+        return promises
+
+    def _keep_promises(self, pairs: Sequence[Pair]) -> None:
+        try:
+            worded = self._word(pairs)
+        except Exception:  # whatever an engine or the ledger raises: the release's texts are still there
+            logger.exception("pairs could not be worded")
+            worded = [Worded((), FAILED)] * len(pairs)
+        with self._lock:
+            promises = [self._open.pop(_name(pair)) for pair in pairs]
+        for promise, result in zip(promises, worded, strict=True):
+            promise.set_result(result)
 
     def _pair(self, consumer_id: str, product_id: str, at: datetime) -> Pair:
         consumer = self._published.side(EntityKind.CONSUMER, consumer_id)
@@ -80,19 +90,24 @@ class LiveExplainer:
         known = [tuple(fact for fact in side.facts.values() if fact.evidence_time < at) for side in (consumer, product)]
         return Pair(consumer_id, product_id, product.title, at, known[0], known[1])
 
-    def _word(self, pair: Pair) -> Worded:
-        requests = pair_requests(pair, self._engine.identity)
-        if not requests:
-            return Worded((), NO_FACTS)
+    def _word(self, pairs: Sequence[Pair]) -> list[Worded]:
+        requests = [pair_requests(pair, self._engine.identity) for pair in pairs]
+        if not any(requests):
+            return [Worded((), NO_FACTS)] * len(pairs)
         started = time.monotonic()
+        texts = self._texts(pairs, [request for asked in requests for request in asked])
+        logger.info("%d pairs were worded in %.1f s", len(pairs), time.monotonic() - started)
+        return [_worded(pair, bool(asked), texts) for pair, asked in zip(pairs, requests, strict=True)]
+
+    def _texts(self, pairs: Sequence[Pair], requests: Sequence[TextRequest]) -> Sequence[Explanation]:
+        """What passes the gates; a refused line is asked for once more."""
         with Ledger(self._ledger_url) as ledger:
             completions = self._ask(requests, ledger)
-            parsed = parse_pairs([pair], completions, self._engine.identity)
+            parsed = parse_pairs(pairs, completions, self._engine.identity)
             if again := second_requests(parsed.rejected):
                 completions = {**completions, **self._ask(again, ledger)}
-                parsed = parse_pairs([pair], completions, self._engine.identity)
-        logger.info("a pair was worded in %.1f s", time.monotonic() - started)
-        return Worded(parsed.texts) if len(parsed.texts) == len(STANCES) else Worded((), REFUSED)
+                parsed = parse_pairs(pairs, completions, self._engine.identity)
+        return parsed.texts
 
     def _ask(self, requests: Sequence[TextRequest], ledger: Ledger) -> Mapping[str, Completion]:
         return generate(requests, self._engine, ledger).completions
@@ -100,3 +115,19 @@ class LiveExplainer:
     @cached_property
     def _engine(self) -> TextEngine:
         return self._open_engine()
+
+
+def _name(pair: Pair) -> tuple[str, str]:
+    return pair.consumer_id, pair.product_id
+
+
+def _kept(promise: Future[Worded]) -> Worded:
+    return promise.result() if promise.done() else Worded((), LATE)
+
+
+def _worded(pair: Pair, asked: bool, texts: Sequence[Explanation]) -> Worded:
+    """What became of one pair: both sides, or none."""
+    if not asked:
+        return Worded((), NO_FACTS)
+    own = tuple(text for text in texts if (text.consumer_id, text.product_id) == _name(pair))
+    return Worded(own) if len(own) == len(STANCES) else Worded((), REFUSED)

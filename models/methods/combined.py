@@ -29,12 +29,14 @@ from features.batch import ConsumerBlock, FeatureBatch, PairBlock, ProductBlock,
 from features.errors import TrainingError
 from features.types import RatingScale
 from models.backbones.factorization import Belief
+from models.backbones.ground import Ground
 from models.backbones.held import HeldInputs
-from models.backbones.preparation import Inputs, Preparation, unit_rating
+from models.backbones.inputs import Inputs
+from models.backbones.preparation import Preparation, unit_rating
 from models.base import FitReport, MethodConfig, Recommender, RunContext, Scores, find_method, register
 from models.held import Held, Rows
 from models.members import Members
-from models.methods.lr_recsys import FIELDS, Ground, LRRecsys, LRRecsysConfig, LRRecsysNetwork
+from models.methods.lr_recsys import FIELDS, LRRecsys, LRRecsysConfig, LRRecsysNetwork
 
 _FOLDER = "beneath"
 
@@ -161,20 +163,17 @@ class Combined(LRRecsys):
             if it.rows is train and type(it.method) is method and it.method.config == config:
                 return it
         whole = method(config, self.scale)
-        whole.fit(train, valid, run)
-        return Below(whole, self._held_out(method, config, train, valid, run), train)
+        whole.fit(train, valid, _of_fit(run, f"{part.name}-all"))
+        return Below(whole, self._held_out(whole, train, valid, run), train)
 
-    def _held_out(
-        self, method: type[Recommender], config: MethodConfig, train: TrainingSet, valid: TrainingSet, run: RunContext
-    ) -> Scores:
+    def _held_out(self, whole: Recommender, train: TrainingSet, valid: TrainingSet, run: RunContext) -> Scores:
+        """What fits like `whole`, each without one fold of the training rows, say of that fold."""
         fold = np.random.default_rng(run.seed).permutation(len(train)) % self.config.folds
         rating, click = np.empty(len(train), np.float32), np.empty(len(train), np.float32)
-        # What a half-done tuning leaves behind is that of one fit alone.
-        quiet = replace(run, ground=run.ground and replace(run.ground, state=None))
         for number in range(self.config.folds):
             rest, held = (np.flatnonzero(it) for it in (fold != number, fold == number))
-            fitted = method(config, self.scale)
-            fitted.fit(train.take(rest), valid, quiet)
+            fitted = type(whole)(whole.config, self.scale)
+            fitted.fit(train.take(rest), valid, _of_fit(run, f"{whole.name}-{number}"))
             scores = fitted.score(train.batch.take(held))
             rating[held], click[held] = scores.rating, scores.click
         return Scores(rating, click)
@@ -191,6 +190,12 @@ class Combined(LRRecsys):
             return self._inputs(preparation, examples.batch, belief)
         told = [it.held_out for it in self._below]
         return replace(preparation.inputs(examples.batch, belief), told=told_inputs(told, self.scale))
+
+
+def _of_fit(run: RunContext, fit: str) -> RunContext:
+    """The run with folders for what half-done trainings of this one fit leave: those of folds begin alike."""
+    ground = run.ground and replace(run.ground, state=run.ground.state and run.ground.state / fit)
+    return replace(run, ground=ground, state=run.state and run.state / fit)
 
 
 class HeldCombined:

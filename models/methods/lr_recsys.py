@@ -18,10 +18,12 @@ Deviations from the paper, all ours:
   reasons add to the score as directly as the belief does (`models/backbones/closeness.py`);
 - the network also sees how sure that belief is, and the dot products of the fields, without which few rows do not teach
   it who goes with what;
+- the joint stage of the autoencoder trains layers on top of the stored encoder, which belong to the ranker, and is off
+  by default (`models/backbones/joint.py`);
 - ids are sometimes dropped in training, so that unknown consumers and products are normal cases;
 - several members are trained together and their mean is the score; liking is calibrated on the validation rows (Platt).
 
-Not covered: fine-tuning the language model (RecPIE), training the autoencoder jointly with the recommender.
+Not covered: fine-tuning the language model (RecPIE).
 """
 
 from __future__ import annotations
@@ -44,15 +46,17 @@ from features.batch import (
     TrainingSet,
 )
 from features.errors import ReleaseError, TrainingError
-from features.types import RatingScale
+from features.types import RatingScale, content_hash
 from features.vocabulary import UNKNOWN
 from models.backbones.calibration import platt
 from models.backbones.closeness import N_KERNELS
 from models.backbones.collaborative import Collaborative, CollaborativeConfig
 from models.backbones.factorization import Belief
 from models.backbones.fusion import Backend, FieldAttention, make_backend
+from models.backbones.ground import Ground, kept_ground
 from models.backbones.held import HeldInputs
-from models.backbones.preparation import N_BELIEF, N_TIME, RATING_BUCKETS, Events, Inputs, Preparation, unit_rating
+from models.backbones.inputs import RATING_BUCKETS, Events, Inputs
+from models.backbones.preparation import N_BELIEF, N_TIME, Preparation, unit_rating
 from models.backbones.reasons import Reasons, Shown
 from models.base import FitReport, MethodConfig, Recommender, RunContext, Scores, register
 from models.held import Held
@@ -92,6 +96,9 @@ class LRRecsysConfig(MethodConfig):
     """Weight of the liking loss beside the rating loss."""
     lambda_distil: float = 0.1
     """Weight of making composed codes like bought ones."""
+    joint: float = 0.0
+    """lambda_rec: weight of leading back to the stored codes, where codes are trained on with the ranker (3.2); 0 reads
+    them as they are stored."""
     learning_rate: float = 1e-3
     weight_decay: float = 1e-5
     batch_size: int = 1024
@@ -106,6 +113,7 @@ class Output(NamedTuple):
     click: Tensor  # (B,) logit
     attention: Tensor  # (B, K)
     distillation: Tensor  # () loss of composed codes against bought ones
+    reconstruction: Tensor  # () loss of stored codes from jointly trained ones
     """Of `Members`, each has a leading axis of members."""
 
 
@@ -127,7 +135,7 @@ class Entities(nn.Module):
             nn.init.normal_(table.weight, std=0.2)
 
     def forward(self, inputs: Inputs) -> tuple[Tensor, Tensor, Tensor]:
-        """Fields (B, d) of consumer, product and context."""
+        """Fields (B, d) of consumer, product and context; of one consumer, theirs and the context are (1, d)."""
         consumer, product = self._drop(inputs.consumer), self._drop(inputs.product)
         u = self.consumer(consumer) + self.consumer_numeric(inputs.consumer_numeric)
         i = self.product(product) + self.product_numeric(inputs.product_numeric)
@@ -178,7 +186,8 @@ class History(nn.Module):
         seen, place = events.seen, self.place.weight[: events.seen.place.shape[1]]
         if self.unit is None:
             return (seen.dots(target, keys) + target @ place.T) / target.shape[-1] ** 0.5
-        event = keys.index_select(0, seen.place.flatten()).view(*seen.place.shape, -1) + place  # (B, L, d)
+        event = keys.index_select(0, seen.place.flatten()).view(*seen.place.shape, -1) + place  # (B or 1, L, d)
+        event = event.expand(len(target), *event.shape[1:])
         target = target.unsqueeze(1).expand_as(event)
         matched: Tensor = self.unit(torch.cat([event, target, event - target, event * target], dim=-1)).squeeze(-1)
         return matched
@@ -194,7 +203,7 @@ class LRRecsysNetwork(nn.Module):
         super().__init__()
         d, n_fields, n_numbers = config.embedding_size, len(FIELDS) + n_beneath, 2 + N_BELIEF + 2 * n_beneath
         self.entities, self.history = Entities(config, preparation), History(d, config.backend == "din")
-        reasons = Reasons(d, config.explanations, config.explanation_dropout)
+        reasons = Reasons(d, config.explanations, config.explanation_dropout, config.joint > 0)
         self.reasons, self.fusion = reasons, FieldAttention(n_fields, d, config.n_heads)
         self.backend = make_backend(config.backend, n_fields, d, n_numbers, config.hidden, config.dropout)
         self.met = nn.Parameter(torch.zeros(2 * N_KERNELS, 2))
@@ -204,12 +213,13 @@ class LRRecsysNetwork(nn.Module):
         consumer, product, context = self.entities(inputs)
         history = self.history(product, self.entities.product, inputs)
         reasons = self.reasons(inputs)
-        known = torch.stack([consumer, product, context, history], dim=1)
-        z = torch.cat([known, reasons.fields, *self.told(inputs)], dim=1)  # (B, K, d)
+        # Of one consumer, what is theirs alone has one row so far.
+        fields = [consumer.expand_as(product), product, context.expand_as(product), history]
+        z = torch.cat([torch.stack(fields, dim=1), reasons.fields, *self.told(inputs)], dim=1)  # (B, K, d)
         fused, attention = self.fusion(z)
         logits = self.backend(z, fused, torch.cat([reasons.seen, inputs.belief, inputs.told.flatten(1)], dim=1))
         logits = logits + self.start(inputs) + MET * reasons.closeness @ self.met  # (B, 2)
-        return Output(logits[:, 0].sigmoid(), logits[:, 1], attention, reasons.distillation)
+        return Output(logits[:, 0].sigmoid(), logits[:, 1], attention, reasons.distillation, reasons.reconstruction)
 
     def told(self, inputs: Inputs) -> tuple[Tensor, ...]:
         """Fields (B, F, d) of the methods beneath: here none."""
@@ -226,15 +236,6 @@ class Examples(NamedTuple):
     inputs: Inputs
     rating: Tensor  # (N,) 0..1
     liked: Tensor  # (N,) 0 or 1
-
-
-class Ground(NamedTuple):
-    """What the ratings of some training rows say: a model, and what models of other folds believe of these rows."""
-
-    model: Collaborative
-    held_out: Belief
-    config: CollaborativeConfig
-    rows: TrainingSet
 
 
 class Fit(NamedTuple):
@@ -271,10 +272,17 @@ class LRRecsys(Recommender):
         return self.fit_from(known, train, valid, run)
 
     def ground(self, train: TrainingSet, run: RunContext) -> Ground:
-        """What the training ratings alone say: the part of the fit that no text and no variant changes."""
-        with seeded(run.seed):
-            model, held_out = Collaborative.fit(train, self.config.collaborative, run)
-        return Ground(model, held_out, self.config.collaborative, train)
+        """What the training ratings alone say; kept where half-done trainings are."""
+        config = self.config.collaborative
+
+        def make() -> Ground:
+            with seeded(run.seed):
+                return Ground(*Collaborative.fit(train, config, run), config, train)
+
+        if run.state is None:
+            return make()
+        name = content_hash(config.model_dump(), run.seed)[:16]
+        return kept_ground(run.state / f"ground-{name}", make, train, config)
 
     def fit_from(self, ground: Ground, train: TrainingSet, valid: TrainingSet, run: RunContext) -> FitReport:
         """As `fit`, from what `ground` made of the same training rows."""
@@ -286,7 +294,7 @@ class LRRecsys(Recommender):
             report = fit_module(
                 network,
                 len(train),
-                lambda rows: self._loss(network, learn, rows, self.config.lambda_distil),
+                lambda rows: self._lesson(network, learn, rows),
                 lambda: self._mean_loss(network, check),
                 self._loop(self.config.epochs),
                 run,
@@ -307,7 +315,7 @@ class LRRecsys(Recommender):
             fit_epochs(
                 network,
                 len(examples),
-                lambda rows: self._loss(network, learn, rows, self.config.lambda_distil),
+                lambda rows: self._lesson(network, learn, rows),
                 self._loop(epochs),
                 run,
             )
@@ -338,7 +346,7 @@ class LRRecsys(Recommender):
     def _scored(self, inputs: Inputs) -> list[Scores]:
         """Of each member, the scores of the rows."""
         fit = self._fitted()
-        parts = [fit.network(inputs.rows(rows)) for rows in torch.split(torch.arange(len(inputs.product)), CHUNK)]
+        parts = [fit.network(part) for part in inputs.chunks(CHUNK)]
         rating = torch.cat([part.rating for part in parts], dim=1)
         click = torch.cat([part.click for part in parts], dim=1) * fit.calibration[0] + fit.calibration[1]
         attention = torch.cat([part.attention for part in parts], dim=1)
@@ -403,18 +411,23 @@ class LRRecsys(Recommender):
         """What the network is given of rows to learn from, or to choose an epoch by."""
         return self._inputs(preparation, examples.batch, belief)
 
-    def _loss(self, network: nn.Module, examples: Examples, rows: Tensor, lambda_distil: float) -> Tensor:
-        """L = MSE(rating) + lambda_click BCE(liking) + lambda_distil L_distil: (M,), each member's mean over rows."""
+    def _lesson(self, network: nn.Module, examples: Examples, rows: Tensor) -> Tensor:
+        """L = L_prediction + lambda_distil L_distil + lambda_rec L_rec: (M,), each member's mean over rows."""
         output: Output = network(examples.inputs.rows(rows))
+        codes = self.config.lambda_distil * output.distillation + self.config.joint * output.reconstruction
+        return self._loss(output, examples, rows) + codes
+
+    def _loss(self, output: Output, examples: Examples, rows: Tensor) -> Tensor:
+        """L_prediction = MSE(rating) + lambda_click BCE(liking): (M,)."""
         loss = (output.rating - examples.rating[rows]).square().mean(-1)
         liked = examples.liked[rows].expand_as(output.click)
         click = functional.binary_cross_entropy_with_logits(output.click, liked, reduction="none").mean(-1)
-        return loss + self.config.lambda_click * click + lambda_distil * output.distillation
+        return loss + self.config.lambda_click * click
 
     def _mean_loss(self, network: nn.Module, examples: Examples) -> Tensor:
-        """Mean rating + liking loss (M,) over all rows, without distillation."""
+        """L_prediction (M,) over all rows."""
         parts = torch.split(torch.arange(len(examples.rating), device=examples.rating.device), CHUNK)
-        losses = [self._loss(network, examples, rows, 0.0) * len(rows) for rows in parts]
+        losses = [self._loss(network(examples.inputs.rows(rows)), examples, rows) * len(rows) for rows in parts]
         return torch.stack(losses).sum(0) / len(examples.rating)
 
     def _calibrated(self, network: nn.Module, examples: Examples) -> Tensor:

@@ -36,7 +36,8 @@ from features.types import RatingScale
 from models.backbones.calibration import platt
 from models.backbones.collaborative import Collaborative, CollaborativeConfig
 from models.backbones.held import HeldInputs
-from models.backbones.preparation import RATING_BUCKETS, Inputs, Preparation, unit_rating
+from models.backbones.inputs import RATING_BUCKETS, Inputs
+from models.backbones.preparation import Preparation, unit_rating
 from models.backbones.sequences.batches import contents
 from models.base import FitReport, MethodConfig, Recommender, RunContext, Scores, register
 from models.held import Held

@@ -10,7 +10,8 @@ from torch.nn import functional
 
 from features.batch import CONTENT_WIDTH
 from models.backbones.closeness import N_KERNELS
-from models.backbones.preparation import N_BELIEF, Inputs
+from models.backbones.inputs import Inputs
+from models.backbones.preparation import N_BELIEF
 
 CHUNK = 4096
 _N_NUMERIC = 20
@@ -105,5 +106,5 @@ class Examples(NamedTuple):
 
 def outputs(head: Head, inputs: Inputs) -> Output:
     """What the head says of N pairs, chunk by chunk."""
-    parts = [head(inputs.rows(rows)) for rows in torch.split(torch.arange(len(inputs.product)), CHUNK)]
+    parts = [head(part.each()) for part in inputs.chunks(CHUNK)]
     return Output(*map(torch.cat, zip(*parts, strict=True)))

@@ -57,6 +57,7 @@ def attracting(workspace: Workspace) -> pd.DataFrame:
     return facets[(facets["entity_kind"] == "consumer") & (facets["stance"] == "for")]
 
 
+@pytest.mark.slow
 def test_preferences_take_the_place_of_what_attracts_and_leave_the_rest(workspace: Workspace) -> None:
     explain_entities(workspace, recipe(0), engine=ScriptedEngine(answer))
     before = workspace.lake.read("facets").set_index("facet_id")
@@ -71,6 +72,7 @@ def test_preferences_take_the_place_of_what_attracts_and_leave_the_rest(workspac
     assert len(after) == len(others) + len(preferences)
 
 
+@pytest.mark.slow
 def test_a_consumer_without_a_usable_answer_keeps_their_facets_after_all_tries(workspace: Workspace) -> None:
     engine = ScriptedEngine(answer)
     result = explain_entities(workspace, recipe(), engine=engine)

@@ -87,6 +87,19 @@ def test_an_artifact_holds_what_is_beneath_and_scores_as_before(tmp_path: Path) 
         load_artifact(tmp_path / "a")
 
 
+def test_states_of_half_done_trainings_do_not_mix_folds(tmp_path: Path) -> None:
+    """Folds begin with the same weights, so that a training would go on from another one's state."""
+    train, valid, batch = rich_training_set(120), rich_training_set(60, 5), rich_batch(20, 9)
+    run = RunContext(seed=3, state=tmp_path, save_seconds=0.0)
+    kept, plain = Combined(TOY, SCALE), fitted(TOY, train, valid)
+    kept.fit(train, valid, run)
+    again = Combined(TOY, SCALE)
+    again.fit(train, valid, run)
+    for combined in (kept, again):
+        np.testing.assert_array_equal(held_out(combined, train), held_out(plain, train))
+        np.testing.assert_array_equal(combined.score(batch).rating, plain.score(batch).rating)
+
+
 def test_every_method_beneath_has_a_field_that_is_attended_to() -> None:
     combined = fitted(only_bias(), rich_training_set(120), rich_training_set(60, 5))
     scores = combined.score(rich_batch(20, 9))

@@ -43,6 +43,12 @@ class TestLRRecsys(Conformance):
         super().test_checkerboard_is_learned()
 
 
+class TestLRRecsysJoint(TestLRRecsys):
+    """Codes trained on with the ranker: the same laws, held products and saved artifacts among them."""
+
+    config = TOY.model_copy(update={"joint": 0.1})
+
+
 class TestLane(Conformance):
     method = Lane
     config = LaneConfig(

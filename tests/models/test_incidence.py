@@ -15,7 +15,7 @@ N_ROWS, LENGTH, N_THINGS, WIDTH = 5, 4, 7, 3
 def incidence() -> Incidence:
     place = torch.randint(0, N_THINGS - 1, (N_ROWS, LENGTH), generator=torch.Generator().manual_seed(0))
     place[0] = 2  # the same thing four times; thing 6 is nowhere
-    return Incidence.of(place, N_THINGS)
+    return Incidence(place, N_THINGS)
 
 
 def values(*shape: int, seed: int) -> Tensor:
@@ -38,4 +38,4 @@ def test_sums_weigh_each_rows_things(incidence: Incidence) -> None:
 def test_more_entries_than_things_are_a_normal_case() -> None:
     rows, things = torch.randn(5, 3), torch.randn(2, 3)
     place = torch.randint(0, 2, (5, 4))
-    assert torch.allclose(Incidence.of(place, 2).dots(rows, things), (rows @ things.mT).gather(1, place))
+    assert torch.allclose(Incidence(place, 2).dots(rows, things), (rows @ things.mT).gather(1, place))

@@ -77,7 +77,7 @@ MADE_UP = GOOD | {"against": "it has a dreadful soundtrack."}
 
 
 def test_both_sides_are_worded_from_the_facts_of_the_release(explainer: Callable[..., LiveExplainer]) -> None:
-    worded = explainer(ScriptedEngine(continuing(GOOD))).explain("c", "p", LATER, 10)
+    (worded,) = explainer(ScriptedEngine(continuing(GOOD))).explain("c", ["p"], LATER, 10)
     assert [(text.stance, text.granularity, text.model) for text in worded.texts] == [
         ("for", "pair", "scripted"),
         ("against", "pair", "scripted"),
@@ -88,21 +88,22 @@ def test_both_sides_are_worded_from_the_facts_of_the_release(explainer: Callable
 
 def test_what_was_worded_once_is_in_the_ledger_and_not_asked_again(explainer: Callable[..., LiveExplainer]) -> None:
     engine = ScriptedEngine(continuing(GOOD))
-    first, second = (explainer(engine).explain("c", "p", LATER + timedelta(days=n), 10) for n in (0, 1))
+    first, second = (explainer(engine).explain("c", ["p"], LATER + timedelta(days=n), 10) for n in (0, 1))
     assert len(engine.seen) == 2
-    assert first.texts == second.texts
+    assert first == second
+    assert len(first[0].texts) == 2
 
 
 def test_words_that_fail_the_gates_twice_are_not_given_out(explainer: Callable[..., LiveExplainer]) -> None:
     engine = ScriptedEngine(continuing(MADE_UP))
-    assert explainer(engine).explain("c", "p", LATER, 10) == Worded((), live.REFUSED)
+    assert explainer(engine).explain("c", ["p"], LATER, 10) == (Worded((), live.REFUSED),)
     assert [request.kind for request in engine.seen] == ["pair_reason", "pair_reason", "pair_reason_again"]
 
 
 def test_without_facts_on_both_sides_nobody_is_asked(explainer: Callable[..., LiveExplainer]) -> None:
     engine = ScriptedEngine(continuing(GOOD))
-    assert explainer(engine).explain("stranger", "p", LATER, 10) == Worded((), live.NO_FACTS)
-    assert explainer(engine).explain("c", "p", NOON, 10) == Worded((), live.NO_FACTS)  # nothing was known yet
+    assert explainer(engine).explain("stranger", ["p"], LATER, 10) == (Worded((), live.NO_FACTS),)
+    assert explainer(engine).explain("c", ["p"], NOON, 10) == (Worded((), live.NO_FACTS),)  # nothing was known yet
     assert engine.seen == []
 
 
@@ -117,10 +118,21 @@ def test_who_cannot_wait_is_told_so_and_the_answer_is_there_for_the_next(
 
     engine = ScriptedEngine(slowly)
     explain = explainer(engine)
-    assert [explain.explain("c", "p", LATER, 0.05) for _ in range(3)] == [Worded((), live.LATE)] * 3
+    assert [explain.explain("c", ["p"], LATER, 0.05) for _ in range(3)] == [(Worded((), live.LATE),)] * 3
     go_on.set()
-    assert len(explain.explain("c", "p", LATER, 10).texts) == 2
+    assert len(explain.explain("c", ["p"], LATER, 10)[0].texts) == 2
     assert len(engine.seen) == 2  # who asked while it was being worded did not queue up
+
+
+def test_the_pairs_of_a_list_are_worded_together_each_for_itself(
+    explainer: Callable[..., LiveExplainer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "TOGETHER", 2)
+    engine = ScriptedEngine(continuing(GOOD))
+    known, *unknown = explainer(engine).explain("c", ["p", "q", "r"], LATER, 10)
+    assert {text.product_id for text in known.texts} == {"p"}
+    assert unknown == [Worded((), live.NO_FACTS)] * 2
+    assert len(engine.seen) == 2
 
 
 def test_an_engine_that_cannot_be_opened_is_no_error_of_the_answer(published: Published, tmp_path: Path) -> None:
@@ -128,5 +140,5 @@ def test_an_engine_that_cannot_be_opened_is_no_error_of_the_answer(published: Pu
         raise GenerationError("nothing there")
 
     explain = LiveExplainer(published, away, f"sqlite:///{tmp_path}/ledger.sqlite")
-    assert explain.explain("c", "p", LATER, 10) == Worded((), live.FAILED)
+    assert explain.explain("c", ["p"], LATER, 10) == (Worded((), live.FAILED),)
     assert not Ledger(f"sqlite:///{tmp_path}/ledger.sqlite").exists()

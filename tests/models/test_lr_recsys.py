@@ -1,11 +1,13 @@
 """LR-Recsys: training is real, reasons are used when they know something and only then."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 import torch
 
+from features.assemble import cross
 from features.batch import CODE_WIDTH, Indexed, PairBlock
 from features.errors import ReleaseError, TrainingError
 from models.backbones.collaborative import CollaborativeConfig
@@ -106,7 +108,7 @@ def test_every_parameter_gets_a_gradient(backend):
     fit = method._fitted()
     fit.network.train()
     examples = method._examples(fit.preparation, train, fit.collaborative.believe(train.batch), "cpu")
-    method._loss(fit.network, examples, torch.arange(256), 0.1).sum().backward()
+    method._lesson(fit.network, examples, torch.arange(256)).sum().backward()
     without = [name for name, p in fit.network.named_parameters() if p.grad is None or not p.grad.any()]
     assert without == []
 
@@ -180,3 +182,35 @@ def test_weights_of_another_config_are_refused(tmp_path):
     (tmp_path / "vocabularies.json").write_text("{")
     with pytest.raises(ReleaseError, match="vocabularies"):
         LRRecsys.load(tmp_path, TOY, SCALE)
+
+
+@pytest.mark.parametrize("backend", ["mlp", "din"])
+def test_one_consumer_scores_as_if_repeated_for_every_product(backend):
+    method, batch = fitted(TOY.model_copy(update={"epochs": 2, "backend": backend})), rich_batch(40, 4)
+    held, at = method.hold(batch.products), datetime(2024, 3, 5, 17, tzinfo=UTC)
+    rows = np.random.default_rng(0).permutation(40)[:30]
+    for n, with_pairs in ((0, False), (1, True), (2, False)):
+        consumer, pairs = batch.consumers.take(np.array([n])), batch.pairs.take(rows) if with_pairs else None
+        repeated = method.score(cross(consumer, batch.products.take(rows), pairs, at))
+        once = held.score(consumer, rows, pairs, at)
+        for name in ("click", "attention"):
+            np.testing.assert_allclose(getattr(once, name), getattr(repeated, name), atol=1e-6, rtol=0)
+        np.testing.assert_allclose(once.rating, repeated.rating, atol=1e-6 * (SCALE.high - SCALE.low), rtol=0)
+
+
+def test_what_all_rows_share_stays_one_row_when_rows_are_chosen():
+    method, batch = fitted(TOY.model_copy(update={"epochs": 1})), rich_batch(12, 4)
+    held, seen = method.hold(batch.products), []
+    held._score = seen.append
+    held.score(batch.consumers.take(np.array([0])), np.arange(12), None, datetime(2024, 3, 5, tzinfo=UTC))
+    (inputs,) = seen
+    parts = inputs.chunks(5)
+    assert inputs.of_one
+    assert [len(part) for part in parts] == [5, 5, 2]
+    assert all(part.of_one for part in parts)
+    assert len(inputs.each().consumer) == 12
+    network = method._fitted().network.eval()
+    with torch.inference_mode():
+        whole = network(inputs).click
+        torch.testing.assert_close(torch.cat([network(part).click for part in parts], dim=1), whole, atol=1e-5, rtol=0)
+        torch.testing.assert_close(network(inputs.each()).click, whole, atol=1e-5, rtol=0)

@@ -141,7 +141,7 @@ def test_wishes_are_followed_and_disclosed(client: httpx.Client) -> None:
 def test_an_unknown_attribute_is_a_problem_of_the_caller(client: httpx.Client) -> None:
     wish = {"filter": {"op": "eq", "attribute": "colour", "value": "red"}}
     answer = client.post("/v1/recommend", json=wish)
-    assert answer.status_code == 400, answer.text
+    assert answer.status_code == 422, answer.text
     assert "parity, title" in answer.json()["expected"]
 
 
@@ -154,8 +154,8 @@ def test_feedback_is_kept_once_and_known_at_once(client: httpx.Client) -> None:
     second = post(client, "/v1/recommend", {"consumer_id": "newcomer", "k": 20})
     assert (first["cold"], second["cold"], second["degraded"]) == (True, False, False)
     assert best not in {item["product_id"] for item in second["items"]}
-    assert client.post("/v1/feedback", json={**rating, "rating": 1}).status_code == 400
-    assert client.post("/v1/feedback", json={**rating, "product_id": "gone"}).status_code == 400
+    assert client.post("/v1/feedback", json={**rating, "rating": 1}).status_code == 422
+    assert client.post("/v1/feedback", json={**rating, "product_id": "gone"}).status_code == 422
 
 
 def test_a_product_page_says_what_speaks_for_and_against_it(client: httpx.Client) -> None:
@@ -207,7 +207,7 @@ def test_strangers_are_answered(client: httpx.Client) -> None:
         ("/v1/recommend", b'{"k": "x"}'),
         ("/v1/recommend", b'{"colour": 1}'),
         ("/v1/recommend", b'{"filter": {"op": "eval", "attribute": "parity", "value": "even"}}'),
-        ("/v1/recommend", b'{"explanations": "live"}'),
+        ("/v1/recommend", b'{"explanations": "spoken"}'),
         ("/v1/recommend", b'{"consumer_id": "c0", "history": []}'),
         ("/v1/recommend", b'{"consumer_id": "\\ud800"}'),
         ("/v1/score", b"{}"),

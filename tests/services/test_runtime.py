@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,7 +17,7 @@ from features.errors import InputError
 from features.inbox import Inbox
 from features.settings import ShortlistSettings
 from features.types import Explanation, Stance
-from models.explanations.live import Worded
+from models.explanations.live import LATE, Worded
 from models.held import Crossed
 from services.explain import Reasons
 from services.runtime import Runtime
@@ -123,18 +123,27 @@ def test_a_live_explanation_is_worded_now_with_the_facts_behind_it(
 ) -> None:
     stored = explain(runtime, "c1", "p2").reasons[0]
     said = Explanation("c1", "p2", Stance.FOR, "Said now.", stored.fact_ids, stored.evidence_time, "pair", "m", "k")
-    asked: list[tuple[str, str, float]] = []
+    asked: list[tuple[str, tuple[str, ...], float]] = []
 
     class Live:
-        def explain(self, consumer_id: str, product_id: str, at: datetime, seconds: float) -> Worded:
-            asked.append((consumer_id, product_id, seconds))
-            return Worded((said, replace(said, stance=Stance.AGAINST)))
+        def explain(
+            self, consumer_id: str, product_ids: Sequence[str], at: datetime, seconds: float
+        ) -> tuple[Worded, ...]:
+            asked.append((consumer_id, tuple(product_ids), seconds))
+            both = Worded((said, replace(said, stance=Stance.AGAINST)))
+            return (both, *(Worded((), LATE) for _ in product_ids[1:]))
 
     monkeypatch.setattr(runtime._reasons, "_live", Live())
     answer = explain(runtime, "c1", "p2", explanations="live", seconds=2)
     assert [(it.stance, it.text) for it in answer.reasons] == [("for", "Said now."), ("against", "Said now.")]
     assert (answer.reasons[0].facts, answer.note) == (stored.facts, None)
-    assert asked == [("c1", "p2", 2.0)]
+    ranked = ask(runtime, "c1", explanations="live", seconds=3).items
+    assert [it.reasons_note for it in ranked] == [None, *(LATE for _ in ranked[1:])]
+    assert [it.text for it in ranked[0].reasons] == ["Said now."] * 2
+    assert [it.granularity for it in ranked[1].reasons] == [
+        it.granularity for it in ask(runtime, "c1").items[1].reasons
+    ]
+    assert asked == [("c1", ("p2",), 2.0), ("c1", tuple(it.product_id for it in ranked), 3.0)]
 
 
 def test_every_answer_names_its_release_and_times(runtime: Runtime) -> None:
@@ -224,7 +233,9 @@ def test_diversity_by_an_attribute_brings_another_kind_forward(runtime: Runtime)
         {"pins": [{"rank": 1, "product_ids": ["p1"], "rule": DRAMA}]},
         {"pins": [{"rank": 0, "product_ids": ["p1"]}]},
         {"diversity": {"lambda": 1.5}},
-        {"explanations": "live"},
+        {"explanations": "spoken"},
+        {"explanations": "live", "seconds": 60},
+        {"explanations": "live", "consumer_id": "c1", "facets": [{"facet_id": "f", "weight": 0}]},
     ],
 )
 def test_wishes_beyond_their_limits_are_refused(wishes: dict[str, Any]) -> None:
