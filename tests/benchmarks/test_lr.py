@@ -36,6 +36,7 @@ from models.base import RunContext
 from models.explanations.facets import facet_requests, parse_facets
 from models.llm.scripted import SCRIPTED, ScriptedEngine
 from models.methods.lr_recsys import LRRecsys, LRRecsysConfig
+from tests.benchmarks.letters import LetterEncoder
 
 N_CONSUMERS, N_PRODUCTS = 8, 10
 SCORER = """
@@ -128,19 +129,6 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     (tmp_path / "bench").mkdir()
     (tmp_path / "bench" / "load.py").write_text(LOADER)
     return Bench(BenchFolders(tmp_path / "bench", tmp_path / "data"), tmp_path / "home")
-
-
-class LetterEncoder:
-    """Counts letters: enough to tell texts apart, without weights."""
-
-    identity = SCRIPTED
-
-    def encode(self, texts: list[str], progress: object = None) -> np.ndarray:
-        vectors = np.zeros((len(texts), CONTENT_WIDTH), np.float32)
-        for row, text in enumerate(texts):
-            for letter, count in Counter(text.lower()).items():
-                vectors[row, ord(letter) % CONTENT_WIDTH] = count
-        return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-6)
 
 
 def repeat_fact(request: TextRequest) -> list[str]:

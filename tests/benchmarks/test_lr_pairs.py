@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -21,7 +20,6 @@ from benchmarks.lr.splits import BenchSplit
 from benchmarks.lr.texts import BOUGHT_SHARES
 from benchmarks.lr.wording import word
 from benchmarks.lr_granularity import ARMS, compared, table
-from features.batch import CONTENT_WIDTH
 from features.errors import InputError
 from features.lake import Lake
 from features.settings import HostSettings
@@ -29,6 +27,7 @@ from features.types import ModelIdentity, TextRequest
 from models.backbones.collaborative import CollaborativeConfig
 from models.llm.scripted import ScriptedEngine
 from models.methods.lr_recsys import LRRecsysConfig
+from tests.benchmarks.letters import LetterEncoder
 
 pytestmark = pytest.mark.slow  # a world with texts is made first
 
@@ -39,19 +38,6 @@ TOY = LRRecsysConfig(
 WHOLE, BY_LINE = ModelIdentity("scripted", "1"), ModelIdentity("scripted", "1+tuned")
 """A model that words all facts of a pair at once, and one that words each alone."""
 IDS = ["consumer_id", "product_id"]
-
-
-class LetterEncoder:
-    """Counts letters: enough to tell texts apart, without weights."""
-
-    identity = ModelIdentity("letters", "1")
-
-    def encode(self, texts: list[str], progress: object = None) -> np.ndarray:
-        vectors = np.zeros((len(texts), CONTENT_WIDTH), np.float32)
-        for row, text in enumerate(texts):
-            for letter, count in Counter(text.lower()).items():
-                vectors[row, ord(letter) % CONTENT_WIDTH] = count
-        return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-6)
 
 
 def repeat_facts(request: TextRequest) -> list[str]:
