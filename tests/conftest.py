@@ -24,15 +24,11 @@ POSTGRES = os.environ.get(
 
 @pytest.fixture(autouse=True, scope="module")
 def own_environment() -> Iterator[None]:
-    """Leaves the environment as it was: commands set where Prefect, BentoML and Feast keep their state.
-
-    Feast says once, when it is imported, where metrics are kept; from then on prometheus_client looks there.
-    """
+    """Leaves the environment as it was: commands set where Prefect, BentoML and Feast keep their state."""
     before = dict(os.environ)
     yield
-    metrics = {name: os.environ[name] for name in ("PROMETHEUS_MULTIPROC_DIR",) if name in os.environ}
     os.environ.clear()
-    os.environ.update(metrics | before)
+    os.environ.update(before)
 
 
 @pytest.fixture(autouse=True)
