@@ -78,11 +78,7 @@ def _lane(study: Study, content: Content, results: Path) -> list[Row]:
         for name, seeds in content["lane_minus"].items():
             told = [it[metric] for it in seeds]
             gaps[name] = Gap.mean([Gap.of(name, metric, it["b"], it["b_minus_a"], it["interval95"]) for it in told])
-        row = Row(
-            study, content["dataset"], content["split"], "sasrec", metric, content["means"]["lane"][metric], len(own),
-            cost=cost, commit=content["commit"],
-        )  # fmt: skip
-        rows.append(_compared(row, gaps))
+        rows.append(_compared(_ranked(study, content, "sasrec", metric, "lane", len(own), cost), gaps))
     return rows
 
 
@@ -162,12 +158,24 @@ def _combined(study: Study, content: Content, results: Path) -> list[Row]:
             )
             for name, seeds in content["combined_minus"].items()
         }
-        row = Row(
-            study, content["dataset"], content["split"], "", metric, content["means"]["combined"][metric], len(own),
-            cost=cost, commit=content["commit"],
-        )  # fmt: skip
-        rows.append(_compared(row, gaps))
+        rows.append(_compared(_ranked(study, content, "", metric, "combined", len(own), cost), gaps))
     return rows
+
+
+def _ranked(study: Study, content: Content, variant: str, metric: str, method: str, seeds: int, cost: Cost) -> Row:
+    """The row of a method whose file has means by method, not compared with anything yet."""
+    value = content["means"][method][metric]
+    return Row(
+        study,
+        content["dataset"],
+        content["split"],
+        variant,
+        metric,
+        value,
+        seeds,
+        cost=cost,
+        commit=content["commit"],
+    )
 
 
 def _more(over: str, metric: str, own: float, told: Sequence[float]) -> Gap:

@@ -66,7 +66,7 @@ class LiveExplainer:
     def _promised(self, pairs: Sequence[Pair]) -> list[Future[Worded]]:
         """Starts the work, except on pairs that are being worded already: impatient callers do not queue up."""
         with self._lock:
-            new = [pair for pair in pairs if _name(pair) not in self._open]
+            new = list({_name(pair): pair for pair in pairs if _name(pair) not in self._open}.values())
             self._open |= {_name(pair): Future() for pair in new}
             promises = [self._open[_name(pair)] for pair in pairs]
         for start in range(0, len(new), TOGETHER):

@@ -135,6 +135,13 @@ def test_the_pairs_of_a_list_are_worded_together_each_for_itself(
     assert len(engine.seen) == 2
 
 
+def test_a_product_that_is_named_twice_is_worded_once(explainer: Callable[..., LiveExplainer]) -> None:
+    engine = ScriptedEngine(continuing(GOOD))
+    first, again = explainer(engine).explain("c", ["p", "p"], LATER, 10)
+    assert first == again
+    assert len(first.texts) == len(engine.seen) == 2
+
+
 def test_an_engine_that_cannot_be_opened_is_no_error_of_the_answer(published: Published, tmp_path: Path) -> None:
     def away() -> ScriptedEngine:
         raise GenerationError("nothing there")
