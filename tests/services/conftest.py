@@ -49,6 +49,7 @@ from features.types import (
 from models.base import Recommender, RunContext, Scores
 from models.held import Crossed
 from models.release import ARTIFACT_FOLDER, ARTIFACT_NAME, Release, ReleaseStore, ReleaseTexts
+from models.text import TextEncoder
 from services.explain import Reasons
 from services.guard import Guard
 from services.limits import App, Message
@@ -419,6 +420,7 @@ def publish_release(
             "artifact_tag": artifact_tag,
             "artifact_hash": artifact_hash,
             "as_of": snapshot.as_of,
+            "encoder": TextEncoder().identity,
         }
     )
     store = ReleaseStore(settings.releases)
@@ -434,6 +436,7 @@ def store_artifact(
     In a process of its own, as BentoML fixes its home when it is first imported.
     """
     from models.artifact import Provenance, save_artifact
+    from models.backbones.autoencoder import Autoencoder, AutoencoderConfig, AutoencoderNetwork
     from models.backbones.collaborative import CollaborativeConfig
     from models.methods.lr_recsys import LRRecsys, LRRecsysConfig
 
@@ -442,7 +445,8 @@ def store_artifact(
     method.fit(train, valid, RunContext())
     folder = settings.home / "artifact"
     provenance = Provenance(data_hash="d", text_set_hash="t")
-    manifest = save_artifact(folder, method, None, valid.batch.take(np.arange(8)), provenance)
+    autoencoder = Autoencoder(AutoencoderConfig(), AutoencoderNetwork(AutoencoderConfig()))
+    manifest = save_artifact(folder, method, autoencoder, valid.batch.take(np.arange(8)), provenance)
     script = (
         "import shutil, sys, bentoml\n"
         "with bentoml.models.create(sys.argv[1]) as model:\n"
