@@ -11,6 +11,7 @@ export function useKey(given) {
 export class Problem extends Error {
   constructor(members) {
     super(members.detail || members.title || "The service did not say what is wrong.");
+    this.status = members.status || 0;
     this.expected = members.expected || "";
     this.remedy = members.remedy || "";
     this.requestId = members.request_id || "";

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks.browser import CHROMIUM
 from features.assemble import training_set
 from features.batch import (
     CODE_WIDTH,
@@ -55,6 +56,7 @@ from services.guard import Guard
 from services.limits import App, Message
 from services.runtime import Runtime
 from services.sources import ConsumerNow, absent_consumer
+from tests.services.shop import Shop, open_shop
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
 COUNTS = {"p1": 5.0, "p2": 50.0, "p3": np.nan}
@@ -264,6 +266,18 @@ def _make_runtime() -> Callable[..., Runtime]:
 @pytest.fixture
 def make_runtime_on(model: FakeModel, reasons: Reasons, inbox: Inbox) -> Callable[[Any], Runtime]:
     return lambda features: make_runtime(features, model, reasons, inbox)
+
+
+# The console in a real browser.
+
+needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium; apt-get install chromium")
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Shop]]:
+    """URL of a console over a catalog that attackers wrote, and what is asked there."""
+    with open_shop(tmp_path_factory.mktemp("shop")) as opened:
+        yield opened
 
 
 # Requests through the guard, without a server.
