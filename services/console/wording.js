@@ -5,18 +5,22 @@ import { make } from "./dom.js";
 /** How long the model may take; the service allows no more. */
 export const SECONDS = 8;
 
-/** The button and what came of it; `rank` is told whether the reasons are to be worded now. */
+/** The buttons and what came of them; `rank` is told whether the reasons are to be worded now. */
 export function wording(rank) {
-  const button = make("button", { type: "button", class: "plain word" });
+  const word = make("button", { type: "button", class: "plain word" });
+  const back = make("button", { type: "button", class: "plain back" }, "Back to the release's reasons");
   const said = make("span", { class: "how", role: "status" });
-  const element = make("p", { class: "wording", hidden: true }, button, said);
-  let spoken = false;
+  const element = make("p", { class: "wording", hidden: true }, word, back, said);
   const set = (live, words) => {
-    spoken = live;
-    button.textContent = live ? "Back to the release's reasons" : "Word the reasons now";
+    word.textContent = live ? "Ask again" : "Word the reasons now";
+    back.hidden = !live;
     said.textContent = words;
   };
-  button.addEventListener("click", () => rank(!spoken));
+  word.addEventListener("click", () => rank(true));
+  back.addEventListener("click", () => {
+    word.focus(); // the button that was pressed goes away
+    rank(false);
+  });
   return {
     element,
     wait: (live) => {
@@ -24,7 +28,7 @@ export function wording(rank) {
     },
     show: (answer, live, changed) => {
       element.hidden = !answer.items.length;
-      button.disabled = changed > 0;
+      word.disabled = changed > 0;
       set(live, live ? outcome(answer.items) : changed ? "The language model knows the stored tastes alone." : "");
     },
     fail: () => set(false, ""),
@@ -33,6 +37,5 @@ export function wording(rank) {
 
 function outcome(items) {
   const now = items.filter((item) => !item.reasons_note).length;
-  if (now === items.length) return "All of them are worded now.";
-  return `${now} of ${items.length} are worded now; at the others stands why not.`;
+  return now === items.length ? "All are worded now." : `Worded now: ${now} of ${items.length}. Each of the others says why not.`;
 }

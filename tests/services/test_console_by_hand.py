@@ -155,13 +155,14 @@ def test_a_stranger_may_say_what_they_like(shop: tuple[str, Shop], tmp_path: Pat
 def test_the_reasons_of_a_whole_list_are_worded_now_and_put_back(page: tuple[Tab, Shop], hand: str) -> None:
     tab, app = page
     activate(tab, "button.word", hand)
-    tab.until(f"{MAIN}.includes('25 of 50 are worded now')")
+    tab.until(f"{MAIN}.includes('Worded now: 25 of 50')")
     assert (app.asked[-1]["explanations"], app.asked[-1]["seconds"]) == ("live", 8)
     assert tab.value("document.querySelectorAll('.unworded').length") == PER_PAGE / 2
-    assert tab.value("document.activeElement.className") == "plain word"  # who works by keyboard is where they were
-    tab.press("Enter") if hand == "keyboard" else tab.click("button.word")
-    tab.until("!document.querySelector('.unworded')")
+    assert tab.value("document.activeElement.textContent") == "Ask again"  # who works by keyboard is where they were
+    activate(tab, "button.back", hand)
+    tab.until("document.querySelector('.unworded') === null")
     assert "explanations" not in app.asked[-1]
+    assert tab.value("document.activeElement.textContent") == "Word the reasons now"
 
 
 def test_changed_tastes_are_not_worded_now(page: tuple[Tab, Shop]) -> None:
