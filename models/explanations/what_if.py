@@ -72,8 +72,8 @@ class WhatIf:
     @property
     def unfounded(self) -> frozenset[str]:
         """Facts on which nothing rests any more: those of facets that were left out or reworded."""
-        resting = {facet.facet_id for facet in self.counted if facet.fact_ids}
-        return frozenset(it for facet in self.stored if facet.facet_id not in resting for it in facet.fact_ids)
+        before, after = ({it for facet in facets for it in facet.fact_ids} for facets in (self.stored, self.counted))
+        return frozenset(before - after)
 
     def features(self, block: ConsumerBlock) -> ConsumerBlock:
         """The consumer's features after the change.
@@ -137,16 +137,7 @@ def _changed(facet: Facet, change: FacetChange) -> Facet:
     weight = facet.weight if change.weight is None else change.weight
     if change.text is None or change.text == facet.text:
         return replace(facet, weight=weight)
-    return replace(
-        facet,
-        weight=weight,
-        text=change.text,
-        fact_ids=(),
-        evidence_time=CATALOG_TIME,  # as of what is said now, and has no age
-        request_key=UNBOUGHT,
-        input_hash="",
-        model=OWN_WORDS,
-    )
+    return _own(facet.facet_id, facet.entity_id, facet.stance, facet.rank, change.text, weight)
 
 
 def _place(facets: list[Facet], consumer_id: str, number: int, new: NewFacet) -> None:
@@ -160,24 +151,29 @@ def _place(facets: list[Facet], consumer_id: str, number: int, new: NewFacet) ->
             "Reword one, or give one the weight 0: a new facet takes its place.",
         )
     rank = gone.rank if gone else max((facet.rank for facet in side), default=-1) + 1
-    made = Facet(
-        facet_id=f"new-{number}",
+    made = _own(f"new-{number}", consumer_id, new.stance, rank, new.text, new.weight)
+    if gone:
+        facets[facets.index(gone)] = made
+    else:
+        facets.append(made)
+
+
+def _own(facet_id: str, consumer_id: str, stance: Stance, rank: int, text: str, weight: float) -> Facet:
+    """A facet in own words: it rests on nothing, and as of what is said now, it has no age."""
+    return Facet(
+        facet_id=facet_id,
         entity_kind=EntityKind.CONSUMER,
         entity_id=consumer_id,
-        stance=new.stance,
+        stance=stance,
         rank=rank,
-        text=new.text,
-        weight=new.weight,
+        text=text,
+        weight=weight,
         fact_ids=(),
         evidence_time=CATALOG_TIME,
         request_key=UNBOUGHT,
         input_hash="",
         model=OWN_WORDS,
     )
-    if gone:
-        facets[facets.index(gone)] = made
-    else:
-        facets.append(made)
 
 
 def _ranked(facets: Sequence[Facet], stance: Stance) -> list[Facet]:

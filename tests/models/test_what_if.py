@@ -96,6 +96,11 @@ def test_a_facet_without_weight_is_as_if_it_had_never_been_known() -> None:
     assert without.unfounded == {"fact of a", "fact of c"}
 
 
+def test_a_fact_stays_as_long_as_a_facet_rests_on_it() -> None:
+    both = [FACETS[0], replace(FACETS[2], fact_ids=("fact of a", "fact of b"))]
+    assert imagine("c1", both, [weighed("a", 0)], [], never).unfounded == {"fact of a"}
+
+
 def test_other_words_have_their_own_code_in_the_same_place_and_rest_on_nothing() -> None:
     reworded = asked(FacetChange(facet_id="b", text="Seven !"))
     after = reworded.features(stored())
