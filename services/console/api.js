@@ -1,6 +1,7 @@
 // Asking the service that this page came from. The key stays in memory and is gone with the page.
 
 const PATIENCE_MS = 30000;
+const TOO_LATE = 504;
 let key = "";
 
 export function useKey(given) {
@@ -33,4 +34,14 @@ export async function ask(path, body) {
   const content = await answer.json().catch(() => ({ detail: `The service answered ${answer.status}.` }));
   if (!answer.ok) throw new Problem(content);
   return content;
+}
+
+/** As `ask`, and once more where the service was too late: what it had to read for the first time, it then has. */
+export async function askTwice(path, body) {
+  try {
+    return await ask(path, body);
+  } catch (problem) {
+    if (problem.status !== TOO_LATE) throw problem;
+    return ask(path, body);
+  }
 }

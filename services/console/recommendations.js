@@ -1,6 +1,6 @@
 // A consumer's ranked products, and what changes their order.
 
-import { Problem, ask } from "./api.js";
+import { Problem, ask, askTwice } from "./api.js";
 import { sliders } from "./attributes.js";
 import { fill, make, pair } from "./dom.js";
 import { recommended } from "./recommended.js";
@@ -58,7 +58,7 @@ export function recommendations(main, tell, fail, consumer, count) {
     const reasons = live ? { explanations: "live", seconds: SECONDS } : {};
     tell("Asking …");
     spoken.wait(live);
-    ask("/v1/recommend", { consumer_id: consumer, k: count, contributions: true, ...wishes, ...reasons })
+    askTwice("/v1/recommend", { consumer_id: consumer, k: count, contributions: true, ...wishes, ...reasons })
       .then((answer) => {
         if (mine !== latest) return;
         const products = answer.items.map(recommended);

@@ -151,6 +151,19 @@ def test_a_stranger_may_say_what_they_like(shop: tuple[str, Shop], tmp_path: Pat
     assert app.asked[-1]["new_facets"] == [{"stance": "for", "text": WORDS, "weight": 1}]
 
 
+def test_a_service_that_was_too_late_is_asked_once_more(page: tuple[Tab, Shop]) -> None:
+    """The first own words of a process wait for the encoder's weights."""
+    tab, app = page
+    app.late = 1
+    write(tab, "#add-against", WORDS, "keyboard")
+    tab.until(f"{MAIN}.includes('What if: ranked with 1 taste')")
+    assert app.asked[-1] == app.asked[-2]
+    app.late = 2
+    write(tab, "#add-against", "Others.", "keyboard")
+    tab.until("document.querySelector('main [role=alert]') !== null")
+    assert tab.value("document.querySelectorAll('.product').length") == PER_PAGE  # the list that was there stays
+
+
 @by_hand
 def test_the_reasons_of_a_whole_list_are_worded_now_and_put_back(page: tuple[Tab, Shop], hand: str) -> None:
     tab, app = page
