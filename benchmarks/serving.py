@@ -9,7 +9,7 @@ Stages are the service's own (`services/stages.py`), timed in this process, one 
 against servers of their own with one process and with `--workers`, and against the least that could answer
 (`benchmarks/bare_server.py`), with requests on a fixed clock (`benchmarks/latency.py`), all on one machine.
 `overhead` is what the service takes for 100 candidates in this process over what its read of the store and its model
-take by themselves.
+take by themselves; `together_ms` is what a batching server could gain at most.
 Writes `benchmarks/results/serving/serving.json` and `stages.png`.
 """
 
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 N_REQUESTS = 100
 CANDIDATES = 100
+TOGETHER = (1, 2, 4, 8, 16)
+"""Requests in one batch."""
 KEEPS = (100, 200, 300, 500, 1_000, 2_000)
 SCORING = f"score {CANDIDATES}"
 FOLDER = "serving"
@@ -125,6 +127,7 @@ def _measured(settings: HostSettings, seconds: float, workers: int) -> dict[str,
         "stages": stages,
         "alone_per_second": by_itself,
         "overhead": round(stages[SCORING]["whole"]["p50_ms"] / sum(1000 / it for it in by_itself.values()), 2),
+        "together_ms": together(runtime, consumer_ids),
         "shortlist": shortlist_recall(runtime, consumer_ids),
     }
     product_ids = runtime.product_ids[:CANDIDATES]
@@ -171,6 +174,32 @@ def alone(runtime: Runtime, consumer_ids: Sequence[str], seconds: float = 3.0) -
             lambda n: runtime._held.score(visit.consumer.block, rows, None, visit.answered_at), seconds
         ),
     }
+
+
+def together(runtime: Runtime, consumer_ids: Sequence[str], seconds: float = 2.0) -> dict[str, float]:
+    """Milliseconds of the model per request where n consumers' 100 products are one batch, as a batching server would.
+
+    "1, held" is how the service scores: products held, one consumer at a time. What batches wait for is not in it.
+    """
+    from features.assemble import absent_pairs, consumer_block
+    from features.batch import FeatureBatch
+
+    rows, at = np.arange(min(CANDIDATES, len(runtime.product_ids))), np.datetime64("now", "us")
+    everybody = consumer_block(runtime._features._rows.online_consumers(consumer_ids[: max(TOGETHER)]))
+    visit = runtime._visitors.visit(consumer_ids[0], None)
+    held = _per_second(lambda _: runtime._held.score(visit.consumer.block, rows, None, visit.answered_at), seconds)
+    taken = {"1, held": round(1000 / held, 2)}
+    for n in TOGETHER:
+        n_pairs = n * len(rows)
+        batch = FeatureBatch(
+            consumers=everybody.take(np.repeat(np.arange(n), len(rows))),
+            products=runtime._shelf.products.take(np.tile(rows, n)),
+            pairs=absent_pairs(n_pairs),
+            as_of=np.full(n_pairs, at),
+        )
+        calls = _per_second(lambda _, batch=batch: runtime._recommender.score(batch), seconds)
+        taken[str(n)] = round(1000 / calls / n, 2)
+    return taken
 
 
 def _per_second(do: Callable[[int], object], seconds: float) -> float:
