@@ -246,6 +246,7 @@ def test_nothing_runs_over_the_edge(page: tuple[Tab, Shop], width: int) -> None:
     shown = f"{over}.filter(it => !it.closest('.scroll')).map(it => it.tagName + '.' + it.className).slice(0, 5)"
     assert tab.value(shown) == []
     assert tab.value("document.documentElement.scrollWidth <= innerWidth")
+    assert tab.value("Math.min(...[...document.querySelectorAll('.track')].map(it => it.clientWidth))") > 60
 
 
 def test_light_and_dark_follow_what_is_preferred(page: tuple[Tab, Shop]) -> None:
