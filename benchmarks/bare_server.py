@@ -45,7 +45,7 @@ def main(port: int) -> None:
     release = store.live()
     if release is None:
         raise SystemExit(f"No release is live in {settings.releases}.")
-    recommender = open_artifact(artifact_folder(release.artifact_tag), release)
+    recommender = open_artifact(artifact_folder(release.artifact_tag), release).recommender
     features, product_ids = OnlineFeatures(settings, release), list(titles_of(store.read_texts(release)))
     held = recommender.hold(features.products(product_ids))
     row = {product_id: n for n, product_id in enumerate(product_ids)}
