@@ -65,9 +65,7 @@ class Proposal:
     model: ModelIdentity
 
 
-def proposal_request(
-    catalog: Catalog, many: str, n: int, identity: ModelIdentity, attempt: int = 0
-) -> TextRequest:
+def proposal_request(catalog: Catalog, many: str, n: int, identity: ModelIdentity, attempt: int = 0) -> TextRequest:
     """The request for n attributes.
 
     Args:

@@ -163,8 +163,8 @@ def test_every_variant_is_fitted_and_the_method_is_explained(
     given = lane.Given(events, titles, found, HeldOut(known, target))
     lists = {name: lane._fitted(given, "world", name, it, 0, tmp_path) for name, it in lane.VARIANTS.items()}
     assert all(np.isfinite(it.scores).all() for it in lists.values())
-    network = lane._read(given, "world", tmp_path / "lane-0.safetensors")
-    assert np.array_equal(lane._lists(given, network, small), lists["lane"].scores)
+    network = lane.read_lane(given, "world", tmp_path / "lane-0.safetensors")
+    assert np.array_equal(lane.lists_of(given, network, small), lists["lane"].scores)
     swapped = lane._swapped(given, "world", network, 0)
     assert not np.array_equal(swapped.scores, lists["lane"].scores)
     figures = lane._explained(given, "world", network)
