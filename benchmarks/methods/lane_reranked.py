@@ -56,14 +56,14 @@ def run(dataset: str, folders: BenchFolders, seeds: int, variants: tuple[str, ..
     given = lane.read_given(dataset, folders)
     judge = Judge(dataset, "lane", folders, given.events)
     bases = [lane.kept_row(given, judge, LANE, lane.VARIANTS[LANE], seed) for seed in range(seeds)]
-    chosen = {name: VARIANTS[name] for name in variants or VARIANTS}
+    chosen, fitted = {name: VARIANTS[name] for name in variants or VARIANTS}, partial(_fitted, given, dataset)
     if valid:
-        made = (_fitted(given, judge, name, it, seed) for seed in range(seeds) for name, it in chosen.items())
+        made = (fitted(name, it, seed, judge.output) for seed in range(seeds) for name, it in chosen.items())
         return "\n".join(
             [*(f"{LANE:20} {row['seed']} {row['valid_ndcg@10/full']:.4f}" for row in bases), on_valid(made)]
         )
     rows = bases + [
-        judge.kept(name, seed, _made_from(dataset, it), partial(_fitted, given, judge, name, it, seed))
+        judge.kept(name, seed, _made_from(dataset, it), partial(fitted, name, it, seed, judge.output))
         for seed in range(seeds)
         for name, it in chosen.items()
     ]
@@ -75,7 +75,7 @@ def run(dataset: str, folders: BenchFolders, seeds: int, variants: tuple[str, ..
         "split": SPLIT,
         "fitted_on": "train",
         "config": {"training": TRAINING.model_dump(), "n_first": VARIANTS[RERANKED].n_first, "trusts": TRUSTS},
-        "trust": {name: [_trust(judge, name, seed) for seed in range(seeds)] for name in chosen},
+        "trust": {name: [trust(judge.output, name, seed) for seed in range(seeds)] for name in chosen},
         "means": means(rows),
         "rows": rows,
         "reranked_minus": {other: [judge.minus(RERANKED, other, seed) for seed in range(seeds)] for other in others},
@@ -83,10 +83,10 @@ def run(dataset: str, folders: BenchFolders, seeds: int, variants: tuple[str, ..
     return write_result(f"methods/lane-reranked-{dataset}", figures).read_text()
 
 
-def _fitted(given: lane.Given, judge: Judge, name: str, variant: Variant, seed: int) -> Ranked:
-    """What orders the lists of the seed's `lane`, trained; it is left beside it."""
-    config, settings = BACKBONES[judge.dataset]["sasrec"], lane.SETTINGS[judge.dataset]
-    base = lane.read_lane(given, judge.dataset, judge.output / f"{LANE}-{seed}.safetensors")
+def _fitted(given: lane.Given, dataset: str, name: str, variant: Variant, seed: int, folder: Path) -> Ranked:
+    """What orders the lists of the seed's `lane` in the folder, trained; it is left beside it."""
+    config, settings = BACKBONES[dataset]["sasrec"], lane.SETTINGS[dataset]
+    base = lane.read_lane(given, dataset, _weights(folder, LANE, seed))
     with seeded(seed):
         width = given.preferences.sets.keys.shape[-1]
         aware = TargetAware(config.embedding_size, width, settings.heads, settings.dropout, variant.uniform)
@@ -94,8 +94,13 @@ def _fitted(given: lane.Given, judge: Judge, name: str, variant: Variant, seed: 
     histories = given.events.histories("train")
     fit = train_reranking(network, histories, config.length, TRAINING, RunContext(seed=seed), given.held_out)
     kept = {part: value for part, value in network.state_dict().items() if part.startswith(("aware.", "trust"))}
-    save_file(kept, _weights(judge, name, seed))
+    save_file(kept, _weights(folder, name, seed))
     return Ranked(name, seed, lane.lists_of(given, network, config), fit)
+
+
+def trust(folder: Path, name: str, seed: int) -> float:
+    """What was chosen for a variant."""
+    return float(load_file(_weights(folder, name, seed))["trust"])
 
 
 def _texts(given: lane.Given, variant: Variant, seed: int) -> KnownTexts:
@@ -108,12 +113,8 @@ def _texts(given: lane.Given, variant: Variant, seed: int) -> KnownTexts:
     return known
 
 
-def _trust(judge: Judge, name: str, seed: int) -> float:
-    return float(load_file(_weights(judge, name, seed))["trust"])
-
-
-def _weights(judge: Judge, name: str, seed: int) -> Path:
-    return judge.output / f"{name}-{seed}.safetensors"
+def _weights(folder: Path, name: str, seed: int) -> Path:
+    return folder / f"{name}-{seed}.safetensors"
 
 
 def _made_from(dataset: str, variant: Variant) -> str:

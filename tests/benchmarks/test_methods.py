@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from benchmarks.lr.splits import BenchSplit, snapshot_of
-from benchmarks.methods import lane
+from benchmarks.methods import lane, lane_reranked
 from benchmarks.methods.lists import NEGATIVES, means, sampled
 from benchmarks.methods.preference_sets import CHECKPOINTS, Preferences, kept_preferences, make_preferences
 from benchmarks.methods.script import Script
@@ -165,6 +165,13 @@ def test_every_variant_is_fitted_and_the_method_is_explained(
     assert all(np.isfinite(it.scores).all() for it in lists.values())
     network = lane.read_lane(given, "world", tmp_path / "lane-0.safetensors")
     assert np.array_equal(lane.lists_of(given, network, small), lists["lane"].scores)
+    again = lane_reranked._fitted(given, "world", "reranked", lane_reranked.VARIANTS["reranked"], 0, tmp_path)
+    apart = (again.scores != lists["lane"].scores).sum(1)
+    assert apart.max() <= 50 if lane_reranked.trust(tmp_path, "reranked", 0) else not apart.any()
+    texts = {it: lane_reranked._texts(given, lane_reranked.Variant(it), 0) for it in ("own", "other", "none")}
+    assert texts["own"] is found.known
+    assert not texts["none"].sets.keys.any()
+    assert not torch.equal(texts["other"].at, found.known.at)
     swapped = lane._swapped(given, "world", network, 0)
     assert not np.array_equal(swapped.scores, lists["lane"].scores)
     figures = lane._explained(given, "world", network)
