@@ -416,7 +416,7 @@ def _live(settings: HostSettings) -> Callable[[Published], LiveExplainer]:
 
         return open_engine(settings)
 
-    return lambda published: LiveExplainer(published, engine, settings.ledger_url)
+    return lambda published: LiveExplainer(published, engine, settings.ledger_url, words_steps=bool(settings.llm_url))
 
 
 def _contribution(part: str, added: Added, n: int) -> Contribution:

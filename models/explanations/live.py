@@ -31,6 +31,7 @@ Item, Result = TypeVar("Item"), TypeVar("Result")
 
 NO_FACTS = "there are no facts to argue both sides from"
 NO_HISTORY = "nothing is known that the consumer chose before"
+TOO_SMALL = "the steps are asked of a language model behind a server only: the embedded one repeats the question"
 REFUSED = "the model's words did not pass the gates"
 LATE = "the model did not answer in time; asked again, it may have"
 FAILED = "the model could not be asked"
@@ -57,9 +58,19 @@ class Stepped:
 class LiveExplainer:
     """Words pairs from the facts of a release, and steps from their grounds. Safe to call from several threads."""
 
-    def __init__(self, published: Published, open_engine: Callable[[], TextEngine], ledger_url: str) -> None:
-        """Opens nothing yet: the engine is opened by the first who asks, within their deadline."""
+    def __init__(
+        self, published: Published, open_engine: Callable[[], TextEngine], ledger_url: str, words_steps: bool = True
+    ) -> None:
+        """Opens nothing yet: the engine is opened by the first who asks, within their deadline.
+
+        Args:
+            published: of the release.
+            open_engine: opens what answers.
+            ledger_url: where answers are kept.
+            words_steps: whether what answers is up to the four steps; asking it in vain would keep others waiting.
+        """
         self._published, self._open_engine, self._ledger_url = published, open_engine, ledger_url
+        self._words_steps = words_steps
         self._worker = ThreadPoolExecutor(1, "explain-live")
         self._open: dict[Hashable, Future[Any]] = {}
         self._lock = Lock()
@@ -79,6 +90,8 @@ class LiveExplainer:
 
     def steps(self, grounds: Grounds, seconds: float) -> Stepped:
         """The four steps of one recommendation, with `seconds` as in `explain`."""
+        if not self._words_steps:
+            return Stepped(None, TOO_SMALL)
         if not grounds.history:
             return Stepped(None, NO_HISTORY)
         name = (grounds.preferences, grounds.history, grounds.title)

@@ -14,7 +14,8 @@ Deviations from the paper, all ours:
 - histories hold what was liked, so that what comes next is something liked too;
 - cross-entropy over the catalogue (`loss = "one_negative"` is the published one), one cycle of the learning rate, and
   the epoch with the best NDCG@10 on the validation rows instead of the last one;
-- the first products of a list may be ordered anew by attention whose query holds the product (`rerank`, off by default);
+- the first products of a list may be ordered anew by attention whose query holds the product (`rerank`, off unless
+  asked for);
 - stars and the probability of liking are read from the chance to come next and from the means of both sides, by a
   ridge and a logistic regression on the validation rows.
 

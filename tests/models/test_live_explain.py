@@ -176,6 +176,8 @@ def test_steps_that_may_not_be_shown_or_come_too_late_are_not_given_and_why(
 ) -> None:
     against_itself = [*STEPS[:2], "The chance is low, as it is so.", STEPS[-1]]
     assert explainer(ScriptedEngine(lambda _: against_itself)).steps(GROUNDS, 10) == Stepped(None, live.REFUSED)
+    small = LiveExplainer(explainer(ScriptedEngine())._published, ScriptedEngine, "sqlite://", words_steps=False)
+    assert small.steps(GROUNDS, 10) == Stepped(None, live.TOO_SMALL)
     nobody = replace(GROUNDS, history=(), likeness=np.zeros((1, 0)))
     assert explainer(ScriptedEngine(lambda _: STEPS)).steps(nobody, 10) == Stepped(None, live.NO_HISTORY)
     go_on = threading.Event()
