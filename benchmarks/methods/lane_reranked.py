@@ -3,7 +3,8 @@
     python -m benchmarks.methods --method lane_reranked --dataset amazon-musical-instruments [--valid]
 
 Every variant of a seed rests on the same trained `lane`, which is read where a run of that method left it and trained
-if there is none. Trust is chosen on valid; 0 leaves every list as LANE's.
+if there is none. Lists are with full trust, so that variants can be told apart; `trust` is what valid would choose, 0
+for LANE's own lists.
 """
 
 from __future__ import annotations
@@ -24,8 +25,7 @@ from features.settings import BenchFolders
 from features.types import content_hash
 from models.backbones.attention import TextSets
 from models.backbones.sequences.aligned import KnownTexts
-from models.backbones.sequences.reranking import TRUSTS, RerankedNetwork, TargetAware, train_reranking
-from models.backbones.sequences.training import TrainingConfig
+from models.backbones.sequences.reranking import TRUSTS, RerankConfig, RerankedNetwork, TargetAware, train_reranking
 from models.base import RunContext
 from models.training import seeded
 
@@ -38,7 +38,6 @@ class Variant:
     """`own`, `other` (another consumer's) or `none` (the same layers, whose texts are zero)."""
     uniform: bool = False
     """Every preference with the same weight, whatever the product."""
-    n_first: int = 50
 
 
 LANE, RERANKED = "lane", "reranked"
@@ -48,7 +47,7 @@ VARIANTS = {
     "reranked_other": Variant("other"),
     "reranked_none": Variant("none"),
 }
-TRAINING = TrainingConfig(epochs=6, patience=6, learning_rate=1e-3)
+CONFIG = RerankConfig(n_first=50)
 
 
 def run(dataset: str, folders: BenchFolders, seeds: int, variants: tuple[str, ...], valid: bool) -> str:
@@ -74,7 +73,7 @@ def run(dataset: str, folders: BenchFolders, seeds: int, variants: tuple[str, ..
         "dataset": dataset,
         "split": SPLIT,
         "fitted_on": "train",
-        "config": {"training": TRAINING.model_dump(), "n_first": VARIANTS[RERANKED].n_first, "trusts": TRUSTS},
+        "config": {**CONFIG.model_dump(), "trusts": TRUSTS},
         "trust": {name: [trust(judge.output, name, seed) for seed in range(seeds)] for name in chosen},
         "means": means(rows),
         "rows": rows,
@@ -90,16 +89,18 @@ def _fitted(given: lane.Given, dataset: str, name: str, variant: Variant, seed: 
     with seeded(seed):
         width = given.preferences.sets.keys.shape[-1]
         aware = TargetAware(config.embedding_size, width, settings.heads, settings.dropout, variant.uniform)
-    network = RerankedNetwork(base, aware, variant.n_first, _texts(given, variant, seed))
+    network = RerankedNetwork(base, aware, CONFIG.n_first, _texts(given, variant, seed))
     histories = given.events.histories("train")
-    fit = train_reranking(network, histories, config.length, TRAINING, RunContext(seed=seed), given.held_out)
+    fit = train_reranking(network, histories, config.length, CONFIG, RunContext(seed=seed), given.held_out)
+    fit = replace(fit, valid_loss=fit.valid_loss[:-1])  # the last is that of the chosen trust
     kept = {part: value for part, value in network.state_dict().items() if part.startswith(("aware.", "trust"))}
     save_file(kept, _weights(folder, name, seed))
+    network.trust.fill_(1)
     return Ranked(name, seed, lane.lists_of(given, network, config), fit)
 
 
 def trust(folder: Path, name: str, seed: int) -> float:
-    """What was chosen for a variant."""
+    """What valid chose for a variant."""
     return float(load_file(_weights(folder, name, seed))["trust"])
 
 
@@ -120,4 +121,4 @@ def _weights(folder: Path, name: str, seed: int) -> Path:
 def _made_from(dataset: str, variant: Variant) -> str:
     """Hash of everything that a run was made from but its seed and the `lane` beneath."""
     beneath = lane.made_from(dataset, lane.VARIANTS[LANE])
-    return content_hash(asdict(variant), TRAINING.model_dump(), TRUSTS, beneath)
+    return content_hash(asdict(variant), CONFIG.model_dump(), TRUSTS, beneath)

@@ -273,7 +273,7 @@ class Lane(Recommender):
             return Answers.of_states(network(asked), torch.zeros(len(history), 0))
         states, of_state = network.last_with(asked, sets, place)
         weights = of_state.mean((1, 2))
-        if isinstance(network, RerankedNetwork):
+        if isinstance(network, RerankedNetwork) and network.trust > 0:
             log_chance, first, of_first = network.last_reranked(asked, sets, place)
             return Answers(log_chance, weights, first, of_first.mean(1))
         logits = network.logits(states.squeeze(1), torch.arange(network.table.n_products))

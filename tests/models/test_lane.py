@@ -22,7 +22,7 @@ from models.backbones.sequences.batches import (
     next_liked,
 )
 from models.backbones.sequences.network import text_rows
-from models.backbones.sequences.reranking import RerankConfig
+from models.backbones.sequences.reranking import RerankConfig, RerankedNetwork
 from models.backbones.sequences.windows import Asked
 from models.base import RunContext
 from models.methods.lane import Lane, LaneConfig
@@ -170,7 +170,10 @@ def test_pairs_of_one_consumer_share_their_attention() -> None:
 
 
 def test_products_that_are_ordered_anew_have_an_attention_of_their_own() -> None:
-    """Of one consumer asked about all products, the first three and no others differ in their weights."""
+    """Of one consumer asked about all products, the first three and no others differ in their weights.
+
+    Without trust nothing was ordered anew, and the state's weights are those that acted.
+    """
     n_first = 3
     rerank = RerankConfig(n_first=n_first, epochs=2, batch_size=32)
     method = Lane(TOY.model_copy(update={"epochs": 2, "rerank": rerank}), SCALE)
@@ -181,10 +184,14 @@ def test_products_that_are_ordered_anew_have_an_attention_of_their_own() -> None
     codes, weights = two_facets(one.consumers)
     who = replace(one.consumers, facet_codes=codes, facet_weights=weights)
     batch = replace(one, consumers=who, products=replace(one.products, product_ids=products))
-    attention = method.score(batch).attention
-    assert attention.sum(1) == pytest.approx(1)
-    common = np.median(attention, axis=0)
-    assert (np.abs(attention - common).max(1) > 1e-6).sum() == n_first
+    network = method._fitted().network
+    assert isinstance(network, RerankedNetwork)
+    for trust, n_apart in ((1.0, n_first), (0.0, 0)):
+        network.trust.fill_(trust)
+        attention = method.score(batch).attention
+        assert attention.sum(1) == pytest.approx(1)
+        common = np.median(attention, axis=0)
+        assert (np.abs(attention - common).max(1) > 1e-6).sum() == n_apart
 
 
 def two_facets(who: ConsumerBlock) -> tuple[Indexed, Indexed]:
