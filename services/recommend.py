@@ -138,7 +138,8 @@ class RecommendService:
     @bentoml.api(route="/v1/explain")
     def explain(self, request: ExplainRequest, /) -> ExplainResponse:
         """Why a consumer would like a product, and why not, with the facts behind both."""
-        return self._runtime().explain(request)
+        with _as_unusable():
+            return self._runtime().explain(request)
 
     @bentoml.api(route="/v1/feedback")
     def feedback(self, request: FeedbackRequest, /) -> FeedbackResponse:
