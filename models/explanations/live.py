@@ -27,7 +27,8 @@ from models.llm.generate import generate
 
 logger = logging.getLogger(__name__)
 
-Item, Result = TypeVar("Item"), TypeVar("Result")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 NO_FACTS = "there are no facts to argue both sides from"
 NO_HISTORY = "nothing is known that the consumer chose before"
