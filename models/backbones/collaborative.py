@@ -89,10 +89,10 @@ class Collaborative:
             _values(what.attributes),
             _values(who.attributes),
             torch.from_numpy(_content(what).mean(0)),
-            Factorization({}),
+            Factorization(torch.zeros(0), {}),
         )
         stars = torch.from_numpy(train.rating.astype(np.float32))
-        ratings = Ratings(numbers_of(unfitted.consumers, who.consumer_ids), unfitted._numbers_of(what), stars)
+        ratings = Ratings.of(numbers_of(unfitted.consumers, who.consumer_ids), unfitted._numbers_of(what), stars)
         consumers = _by_number(unfitted._told(who), ratings.consumer)
         products = _by_number(unfitted._described(what), ratings.product)
         chosen, held_out = _hold_out(ratings, consumers, products, config, run)
@@ -119,7 +119,7 @@ class Collaborative:
         """Writes collaborative.safetensors and collaborative.json into an existing folder."""
         from safetensors.torch import save_file
 
-        tensors = {**self.model.tensors, "content_mean": self.content_mean}
+        tensors = {**self.model.tensors, "levels": self.model.levels, "content_mean": self.content_mean}
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / _TENSORS)
         vocabularies = {name: getattr(self, name).ids for name in _VOCABULARIES}
         (folder / _NUMBERS).write_text(json.dumps(vocabularies, ensure_ascii=False), encoding="utf-8")
@@ -134,7 +134,8 @@ class Collaborative:
             tensors = load_file(folder / _TENSORS)
             content = json.loads((folder / _NUMBERS).read_text(encoding="utf-8"))
             vocabularies = {name: Vocabulary(tuple(ids)) for name, ids in content.items()}
-            return cls(**vocabularies, content_mean=tensors.pop("content_mean"), model=Factorization(tensors))
+            content_mean, levels = tensors.pop("content_mean"), tensors.pop("levels")
+            return cls(**vocabularies, content_mean=content_mean, model=Factorization(levels, tensors))
         except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
             raise ReleaseError(
                 f"The factorization in {folder} cannot be read: {error}.", remedy="Train and save the model again."
@@ -240,12 +241,12 @@ def _hold_out(
 
     candidates = [config.model_copy(update={"start": start}) for start in config.starts]
     tried = [believed(0, candidate) for candidate in candidates]
-    errors = [float((belief.mean - ratings.rating[fold == 0]).square().mean()) for belief in tried]
+    given = ratings.levels[ratings.level[fold == 0]]
+    errors = [float((belief.mean - given).square().mean()) for belief in tried]
     best = errors.index(min(errors))
     parts = [tried[best], *(believed(number, candidates[best]) for number in range(1, config.folds))]
     order = torch.argsort(fold, stable=True).argsort()
-    held_out = joined(parts)
-    return candidates[best], Belief(held_out.mean[order], held_out.deviation[order], held_out.noise)
+    return candidates[best], joined(parts).rows(order)
 
 
 def _content(block: ProductBlock) -> NDArray[np.float32]:

@@ -1,8 +1,9 @@
-"""The Gibbs sampler of `models/backbones/factorization.py`: every conditional is exact, and a sweep is linear in the
-ratings.
+"""The sampler of `models/backbones/factorization.py`: Gibbs, but for a Metropolis step of the cut points between levels
+(`models/backbones/levels.py`); a sweep is linear in the ratings.
 
-The two sides take turns. Of one side, given the other: the weights of its features and its normal-Wishart prior are
-drawn from its vectors, then all its vectors at once from their ratings.
+Latent values of the ratings are drawn first, then the two sides take turns. Of one side, given the other: the weights
+of its features and its normal-Wishart prior are drawn from its vectors, then all its vectors at once from their
+ratings.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 
 from models.backbones.incidence import compressed
+from models.backbones.levels import Cuts
 
 if TYPE_CHECKING:
     from models.backbones.factorization import FactorizationConfig, Ratings
@@ -83,11 +85,11 @@ class Side:
             total = others + self._parts[g]
         self._draw_normal_wishart(self.vectors - total)
 
-    def draw_vectors(self, ratings: Tensor, seen: Tensor, tau: Tensor, other: Side) -> None:
+    def draw_vectors(self, latent: Tensor, seen: Tensor, tau: Tensor, other: Side) -> None:
         """All vectors, given the other side.
 
         Args:
-            ratings: (n, n_other) sparse.
+            latent: (n, n_other) sparse values of the ratings.
             seen: (n, n_other) sparse ones, where there is a rating.
             tau: precision of the noise.
             other: the other side.
@@ -99,7 +101,7 @@ class Side:
         own = self._root @ self._root.T
         precision = tau * sums.index_select(1, both).view(-1, width, width) + own
         prior = self._offset + torch.stack(self._parts).sum(0)
-        pull = tau * (ratings @ design - sums[:, len(rows) :]) + prior @ own
+        pull = tau * (latent @ design - sums[:, len(rows) :]) + prior @ own
         root = torch.linalg.cholesky(precision)
         mean = torch.cholesky_solve(pull.unsqueeze(-1), root)
         noise = torch.linalg.solve_triangular(root.mT, torch.randn_like(mean), upper=True)
@@ -150,37 +152,45 @@ class Sampler:
     def __init__(
         self, ratings: Ratings, consumers: Sequence[Basis], products: Sequence[Basis], config: FactorizationConfig
     ) -> None:
-        self._shift, self._scale = ratings.rating.mean(), ratings.rating.std().clamp(min=1e-6)
-        standardised = (ratings.rating - self._shift) / self._scale
         u, i, shape = ratings.consumer, ratings.product, (len(consumers[0].scores), len(products[0].scores))
-        self._ratings, self._ratings_of = _sparse(u, i, standardised, shape), _sparse(i, u, standardised, shape[::-1])
-        ones = torch.ones_like(standardised)
+        ones = torch.ones(len(ratings))
         self._seen, self._seen_by = _sparse(u, i, ones, shape), _sparse(i, u, ones, shape[::-1])
+        by_consumer = torch.argsort(u * shape[1] + i)  # the order of the entries of `_seen`
+        self._turned = torch.argsort((i * shape[0] + u)[by_consumer])  # from it to that of the entries of `_seen_by`
         width = config.rank + 1
         self._consumers = Side(consumers, width, config.prior_scale, config.start)
         self._products = Side(products, width, config.prior_scale, config.start)
-        self._tau = torch.tensor(1.0)
+        self._cuts, self._tau = Cuts(ratings.level[by_consumer], len(ratings.levels)), torch.tensor(1.0)
 
     def sweep(self) -> None:
         """Draws everything once, each given all else."""
         u, v = self._consumers, self._products
+        latent = self._cuts.draw(self._expected(), self._tau)
         u.draw_prior()
-        u.draw_vectors(self._ratings, self._seen, self._tau, v)
+        u.draw_vectors(_with(self._seen, latent), self._seen, self._tau, v)
         v.draw_prior()
-        v.draw_vectors(self._ratings_of, self._seen_by, self._tau, u)
-        given_u = torch.cat([u.vectors[:, :1], u.design], dim=1)  # its product with (1, c_i, q_i) is what is expected
-        given_v = torch.cat([torch.ones(len(v.vectors), 1), v.vectors], dim=1)
-        error = torch.sparse.sampled_addmm(self._ratings, given_u, given_v.T, alpha=-1.0).values()
-        self._tau = _gamma(1 + len(error) / 2, 1 + float(error.square().sum()) / 2)
+        v.draw_vectors(_with(self._seen_by, latent[self._turned]), self._seen_by, self._tau, u)
+        if self._cuts.scaled:
+            error = latent - self._expected()
+            self._tau = _gamma(1 + len(error) / 2, 1 + float(error.square().sum()) / 2)
 
     def state(self) -> dict[str, Tensor]:
         """The current draw, by name."""
-        return {"tau": self._tau, **self._consumers.state("consumer"), **self._products.state("product")}
+        cuts = self._cuts.value.float()
+        sides = {**self._consumers.state("consumer"), **self._products.state("product")}
+        return {"cuts": cuts, "tau": self._tau, **sides}
 
     def constants(self) -> dict[str, Tensor]:
         """What no sweep changes, by name."""
-        named = {**self._consumers.constants("consumer"), **self._products.constants("product")}
-        return {"shift": self._shift, "scale": self._scale, **named}
+        return {**self._consumers.constants("consumer"), **self._products.constants("product")}
+
+    def _expected(self) -> Tensor:
+        """(N,) of the latent values, in the order of the entries of `_seen`."""
+        u, v = self._consumers, self._products
+        given_u = torch.cat([u.vectors[:, :1], u.design], dim=1)  # its product with (1, c_i, q_i) is what is expected
+        given_v = torch.cat([torch.ones(len(v.vectors), 1), v.vectors], dim=1)
+        expected: Tensor = torch.sparse.sampled_addmm(self._seen, given_u, given_v.T, beta=0.0).values()
+        return expected
 
 
 def bases_of(ratings: Ratings, consumers: Features, products: Features, rank: int) -> tuple[list[Basis], list[Basis]]:
@@ -203,6 +213,11 @@ def _sparse(rows: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, int
     starts = torch.zeros(shape[0] + 1, dtype=torch.int64)
     starts[1:] = torch.bincount(rows, minlength=shape[0]).cumsum(0)
     return compressed(starts, columns[order], values[order], shape)
+
+
+def _with(matrix: Tensor, values: Tensor) -> Tensor:
+    """The sparse matrix with other entries in the same places."""
+    return compressed(matrix.crow_indices(), matrix.col_indices(), values, tuple(matrix.shape))
 
 
 def _half(width: int) -> tuple[Tensor, Tensor, Tensor]:

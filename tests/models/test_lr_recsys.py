@@ -148,7 +148,7 @@ def test_a_bought_code_replaces_the_composed_one():
     torch.manual_seed(0)
     reasons = Reasons(16, "full", 0.2).eval()
     preparation = fitted()._fitted().preparation
-    belief = Belief(torch.zeros(40), torch.zeros(40), torch.tensor(1.0))
+    belief = Belief(torch.arange(1.0, 6.0), torch.full((40, 4), 0.5), torch.zeros(40))
     inputs = preparation.inputs(batch, belief)
     told = reasons(inputs)
     row = int(np.flatnonzero(batch.pairs.codes.index >= 0)[0])
