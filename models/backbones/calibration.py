@@ -1,5 +1,5 @@
-"""Predictions that mean what they say: Platt scaling of logits, logistic regression on a few numbers, and the mix of two
-predictions.
+"""Predictions that mean what they say: Platt scaling of logits, logistic regression on a few numbers, and the best mix
+of two predictions.
 
 Source: Platt, "Probabilistic outputs for support vector machines", 1999.
 """

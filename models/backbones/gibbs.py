@@ -1,13 +1,18 @@
-"""The sampler of `models/backbones/factorization.py`: Gibbs, but for a Metropolis step of the cut points between levels
-(`models/backbones/levels.py`); a sweep is linear in the ratings.
+"""The sampler of `models/backbones/factorization.py`; a sweep is linear in the ratings.
 
-Latent values of the ratings are drawn first, then the two sides take turns. Of one side, given the other: the weights
-of its features and its normal-Wishart prior are drawn from its vectors, then all its vectors at once from their
-ratings.
+A sweep begins with Metropolis steps, to which only ratings count: how far biases and tastes spread, and where the cut
+points between levels lie (`models/backbones/levels.py`). Everything else is Gibbs: the latent values of the ratings are
+drawn, then the two sides take turns. Of one side, given the other: the weights of its features and its normal-Wishart
+prior are drawn from its vectors, then all its vectors at once from their ratings.
+
+The first steps move vectors, weights and prior of a side together (a group move: Liu and Sabatti, "Generalised Gibbs
+sampler and multigrid Monte Carlo", Biometrika 2000). Given the vectors a prior hardly moves and the other way round,
+so that without them a chain stays near the spread it starts with wherever few ratings speak of each.
 """
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,6 +33,9 @@ _START = 0.3
 """The start deviation at which features weigh as much as what they do not tell."""
 _PRIOR_COUNT = 2.0
 """Vectors that the prior of m counts for."""
+_BIAS, _TASTE = slice(0, 1), slice(1, None)
+_SHORTEST, _LONGEST = -2.0, -0.5
+"""Lengths of a step of the spreads, as powers of ten of a log."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +82,23 @@ class Side:
     def design(self) -> Tensor:
         """(n, D): what the other side's vectors are multiplied with; 1 stands for their bias."""
         return torch.cat([torch.ones(len(self.vectors), 1), self.vectors[:, 1:]], dim=1)
+
+    def stretch(self, columns: slice, by: float) -> None:
+        """Multiplies columns of the vectors, and their prior with them."""
+        for values in (self.vectors, *self._weights, *self._parts):
+            values[:, columns] *= by
+        self._offset[columns] *= by
+        self._root[columns] /= by
+
+    def prior_of_stretch(self, columns: slice, by: float) -> float:
+        """Log ratio of the prior densities after and before `stretch`, times its Jacobian.
+
+        All that is drawn given Lambda cancels out; left is Lambda's own prior, Wishart with D + 1 degrees of freedom.
+        """
+        width, spread = len(self._root), self._root[columns].square().sum()  # of Lambda's diagonal there
+        n_columns = len(range(width)[columns])
+        trace = self._prior_scale * float(spread) * (by**-2 - 1)
+        return -trace / 2 - n_columns * (width + 1) * math.log(by)
 
     def draw_prior(self) -> None:
         """lambda_g, W_g, then m and Lambda, given the vectors."""
@@ -156,7 +181,8 @@ class Sampler:
         ones = torch.ones(len(ratings))
         self._seen, self._seen_by = _sparse(u, i, ones, shape), _sparse(i, u, ones, shape[::-1])
         by_consumer = torch.argsort(u * shape[1] + i)  # the order of the entries of `_seen`
-        self._turned = torch.argsort((i * shape[0] + u)[by_consumer])  # from it to that of the entries of `_seen_by`
+        self._u, self._i = u[by_consumer], i[by_consumer]
+        self._turned = torch.argsort(self._i * shape[0] + self._u)  # from it to that of the entries of `_seen_by`
         width = config.rank + 1
         self._consumers = Side(consumers, width, config.prior_scale, config.start)
         self._products = Side(products, width, config.prior_scale, config.start)
@@ -165,7 +191,7 @@ class Sampler:
     def sweep(self) -> None:
         """Draws everything once, each given all else."""
         u, v = self._consumers, self._products
-        latent = self._cuts.draw(self._expected(), self._tau)
+        latent = self._cuts.draw(self._stretched(), self._tau)
         u.draw_prior()
         u.draw_vectors(_with(self._seen, latent), self._seen, self._tau, v)
         v.draw_prior()
@@ -183,6 +209,29 @@ class Sampler:
     def constants(self) -> dict[str, Tensor]:
         """What no sweep changes, by name."""
         return {**self._consumers.constants("consumer"), **self._products.constants("product")}
+
+    def _stretched(self) -> Tensor:
+        """What is expected (N,), after a step of how far biases and tastes of either side spread."""
+        u, v = self._consumers, self._products
+        expected = self._expected()
+        of_u, of_v = u.vectors[:, 0][self._u], v.vectors[:, 0][self._i]
+        taste = expected - of_u - of_v
+        of_u = self._stretch(u, _BIAS, of_u, of_v + taste)
+        of_v = self._stretch(v, _BIAS, of_v, of_u + taste)
+        if u.vectors.shape[1] > 1:
+            for side in (u, v):
+                taste = self._stretch(side, _TASTE, taste, of_u + of_v)
+        return of_u + of_v + taste
+
+    def _stretch(self, side: Side, columns: slice, part: Tensor, rest: Tensor) -> Tensor:
+        """The part (N,) of what is expected that columns of a side make, after a Metropolis step of their spread."""
+        width = 10 ** (_SHORTEST + (_LONGEST - _SHORTEST) * torch.rand(()))  # no one length suits few and many ratings
+        by = float(torch.exp(width * torch.randn(())))
+        before, after = (self._cuts.likelihood(told + rest, self._tau) for told in (part, by * part))
+        if float(torch.rand(()).log()) > after - before + side.prior_of_stretch(columns, by):
+            return part
+        side.stretch(columns, by)
+        return by * part
 
     def _expected(self) -> Tensor:
         """(N,) of the latent values, in the order of the entries of `_seen`."""

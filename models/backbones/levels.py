@@ -61,6 +61,10 @@ class Cuts:
         """Whether they say how wide the noise is, which one cut point alone cannot."""
         return len(self.value) > 1
 
+    def likelihood(self, mean: Tensor, tau: Tensor) -> float:
+        """Log chance of the ratings, given what is expected of their latent values (N,)."""
+        return float(self._chance(self.value, mean.double(), tau.double().sqrt()).log().sum())
+
     def draw(self, mean: Tensor, tau: Tensor) -> Tensor:
         """Latent values (N,), given what is expected of them (N,); moves the inner cut points first."""
         mean, precise = mean.double(), tau.double().sqrt()

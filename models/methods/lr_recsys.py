@@ -438,8 +438,8 @@ class LRRecsys(Recommender):
     def _calibrated(self, network: nn.Module, examples: Examples) -> tuple[Tensor, Tensor]:
         """Platt's scale and shift (2,) of the liking logits, and how far () the stars follow the network.
 
-        Both from rows that no weight was fitted to. Training rows cannot say the latter: what is believed of them was made
-        without their fold, so that on sparse data the network learns there to put right more than there is.
+        Both from rows that no weight was fitted to. Training rows cannot say the latter: what is believed of them was
+        made without their fold, so that on sparse data the network learns to put right more than there is elsewhere.
         """
         with torch.no_grad():
             rows = torch.split(torch.arange(len(examples.rating)), CHUNK)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from models.backbones.factorization import Belief, Factorization, FactorizationConfig, Ratings, joined
-from models.backbones.gibbs import Features, _wishart_root, unit_rows
+from models.backbones.gibbs import _TASTE, Basis, Features, Side, _wishart_root, unit_rows
 from models.training import seeded
 
 QUICK = FactorizationConfig(rank=3, side_rank=10, chains=2, sweeps=60, burn_in=20, samples=20)
@@ -127,6 +127,38 @@ def test_wishart_draws_have_the_right_mean():
     with seeded(0):
         roots = torch.stack([_wishart_root(7.0, scatter) for _ in range(4000)])
     torch.testing.assert_close((roots @ roots.mT).mean(0), 7 * scatter.inverse(), rtol=0.05, atol=0.1)
+
+
+def test_how_far_tastes_spread_does_not_depend_on_where_a_chain_starts():
+    """Six ratings of each consumer, at random: without a step of all vectors at once, a spread stays where it was."""
+    ratings, _, _ = world()
+    spreads = []
+    for start in (0.03, 0.6):
+        with seeded(5):
+            few = ratings.take(torch.randperm(len(ratings))[: 6 * N_CONSUMERS])
+            flat = Ratings(few.consumer, few.product, torch.randint(0, 5, (len(few),)), torch.arange(1.0, 6.0))
+            config = QUICK.model_copy(update={"start": start, "sweeps": 120, "chains": 1})
+            model = Factorization.fit(flat, Features(N_CONSUMERS), Features(N_PRODUCTS), config)
+        tastes = [model.tensors[f"{side}.vectors"][..., 1:].std().item() for side in ("consumer", "product")]
+        spreads.append(math.prod(tastes) ** 0.5)
+    assert spreads[1] < 1.6 * spreads[0]
+
+
+def test_a_stretch_leaves_the_prior_as_it_is():
+    """Draws of Lambda from its prior, moved as the sampler moves them without any rating, are draws from it still."""
+    moved = []
+    with seeded(0):
+        side = Side([Basis.of(torch.eye(4), 2)], 3, 0.1, 0.3)
+        for _ in range(4000):
+            side._root = _wishart_root(4.0, 0.1 * torch.eye(3))
+            before = side._root[1].square().sum().log()
+            by = float(torch.exp(0.5 * torch.randn(())))
+            if torch.rand(()).log() < side.prior_of_stretch(_TASTE, by):
+                side.stretch(_TASTE, by)
+            moved.append(side._root[1].square().sum().log() - before)
+    steps = torch.stack(moved)
+    assert (steps != 0).float().mean() > 0.3
+    assert steps.mean().abs() < 3 * steps.std() / len(steps) ** 0.5
 
 
 def test_rows_of_zeros_have_no_direction():
