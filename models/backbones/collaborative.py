@@ -19,8 +19,8 @@ from torch import Tensor
 from features.batch import CONTENT_WIDTH, ConsumerBlock, FeatureBatch, ProductBlock, TrainingSet
 from features.errors import ReleaseError
 from features.vocabulary import UNKNOWN, Vocabulary
+from models.backbones.bases import Features, unit_rows
 from models.backbones.factorization import Belief, Factorization, FactorizationConfig, Ratings, Vectors, joined
-from models.backbones.gibbs import Features, unit_rows
 from models.backbones.preparation import numbers_of
 from models.base import RunContext
 
@@ -42,8 +42,9 @@ class CollaborativeConfig(FactorizationConfig):
 
     folds: int = 5
     """Models that each leave out one part of the training rows."""
-    starts: tuple[float, ...] = (0.3, 0.1, 0.05)
-    """Values of `start` to choose from, by the error on the first fold."""
+    starts: tuple[float, ...] = (0.3, 0.1)
+    """Values of `start` to hold a chain near, to choose from by the error on the first fold; beside them, to let it
+    go."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,7 +240,8 @@ def _hold_out(
         chunks = zip(torch.split(held.consumer, CHUNK), torch.split(held.product, CHUNK), strict=True)
         return joined([model.believe(model.consumers(u), model.products(i)) for u, i in chunks])
 
-    candidates = [config.model_copy(update={"start": start}) for start in config.starts]
+    held = [config.model_copy(update={"start": start, "stretch": False}) for start in config.starts]
+    candidates = [config, *held] if config.stretch else held
     tried = [believed(0, candidate) for candidate in candidates]
     given = ratings.levels[ratings.level[fold == 0]]
     errors = [float((belief.mean - given).square().mean()) for belief in tried]

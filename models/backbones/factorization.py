@@ -24,7 +24,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.backbones.gibbs import Features, Sampler, bases_of, unit_rows
+from models.backbones.bases import Features, bases_of, unit_rows
+from models.backbones.gibbs import Sampler
 from models.backbones.levels import levels_of, nearest, pull
 from models.base import MethodConfig, Progress, silent
 
@@ -50,8 +51,10 @@ class FactorizationConfig(MethodConfig):
     prior_scale: float = 0.1
     """Prior scale matrix of the vectors' precision: smaller pulls vectors closer to what their features say."""
     start: float = 0.3
-    """Deviation of the vectors that a chain starts from. How far they spread mixes slowly where few ratings speak of
-    each, so that short chains stay near it: sparse data want a small one."""
+    """Deviation of the vectors that a chain starts from."""
+    stretch: bool = True
+    """Whether all vectors of a side may spread or shrink together, so that a chain forgets its start. If not, short
+    chains stay near it where there are few ratings, which is as good as a prior that one has chosen."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,15 +13,14 @@ so that without them a chain stays near the spread it starts with wherever few r
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from models.backbones.incidence import compressed
+from models.backbones.bases import Basis
+from models.backbones.incidence import compressed, sparse
 from models.backbones.levels import Cuts
 
 if TYPE_CHECKING:
@@ -36,33 +35,6 @@ _PRIOR_COUNT = 2.0
 _BIAS, _TASTE = slice(0, 1), slice(1, None)
 _SHORTEST, _LONGEST = -2.0, -0.5
 """Lengths of a step of the spreads, as powers of ten of a log."""
-
-
-@dataclass(frozen=True, eq=False)
-class Features:
-    """What is known of n consumers or products beside their ratings."""
-
-    n: int
-    groups: tuple[Tensor, ...] = ()
-    """Each (n, P_g), dense or sparse; a row of zeros says nothing."""
-
-
-@dataclass(frozen=True, eq=False)
-class Basis:
-    """A group of features X (n, P) in its leading singular directions."""
-
-    scores: Tensor  # (n, r) = X V, orthogonal columns
-    projection: Tensor  # V: (P, r)
-    energy: Tensor  # (r,) squared lengths of the columns of the scores
-
-    @classmethod
-    def of(cls, features: Tensor, rank: int) -> Basis:
-        """The leading directions of dense or sparse features (n, P)."""
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Sparse")
-            left, values, right = torch.svd_lowrank(features, q=min(rank, *features.shape), niter=3)
-        kept = values > 1e-5 * values[0].clamp(min=1e-12)
-        return cls(left[:, kept] * values[kept], right[:, kept], values[kept] ** 2)
 
 
 class Side:
@@ -179,11 +151,11 @@ class Sampler:
     ) -> None:
         u, i, shape = ratings.consumer, ratings.product, (len(consumers[0].scores), len(products[0].scores))
         ones = torch.ones(len(ratings))
-        self._seen, self._seen_by = _sparse(u, i, ones, shape), _sparse(i, u, ones, shape[::-1])
+        self._seen, self._seen_by = sparse(u, i, ones, shape), sparse(i, u, ones, shape[::-1])
         by_consumer = torch.argsort(u * shape[1] + i)  # the order of the entries of `_seen`
         self._u, self._i = u[by_consumer], i[by_consumer]
         self._turned = torch.argsort(self._i * shape[0] + self._u)  # from it to that of the entries of `_seen_by`
-        width = config.rank + 1
+        width, self._may_stretch = config.rank + 1, config.stretch
         self._consumers = Side(consumers, width, config.prior_scale, config.start)
         self._products = Side(products, width, config.prior_scale, config.start)
         self._cuts, self._tau = Cuts(ratings.level[by_consumer], len(ratings.levels)), torch.tensor(1.0)
@@ -191,7 +163,8 @@ class Sampler:
     def sweep(self) -> None:
         """Draws everything once, each given all else."""
         u, v = self._consumers, self._products
-        latent = self._cuts.draw(self._stretched(), self._tau)
+        expected = self._stretched() if self._may_stretch else self._expected()
+        latent = self._cuts.draw(expected, self._tau)
         u.draw_prior()
         u.draw_vectors(_with(self._seen, latent), self._seen, self._tau, v)
         v.draw_prior()
@@ -215,23 +188,34 @@ class Sampler:
         u, v = self._consumers, self._products
         expected = self._expected()
         of_u, of_v = u.vectors[:, 0][self._u], v.vectors[:, 0][self._i]
-        taste = expected - of_u - of_v
-        of_u = self._stretch(u, _BIAS, of_u, of_v + taste)
-        of_v = self._stretch(v, _BIAS, of_v, of_u + taste)
+        taste, known = expected - of_u - of_v, self._cuts.likelihood(expected, self._tau)
+        of_u, known = self._stretch(u, _BIAS, of_u, of_v + taste, known)
+        of_v, known = self._stretch(v, _BIAS, of_v, of_u + taste, known)
         if u.vectors.shape[1] > 1:
             for side in (u, v):
-                taste = self._stretch(side, _TASTE, taste, of_u + of_v)
+                taste, known = self._stretch(side, _TASTE, taste, of_u + of_v, known)
         return of_u + of_v + taste
 
-    def _stretch(self, side: Side, columns: slice, part: Tensor, rest: Tensor) -> Tensor:
-        """The part (N,) of what is expected that columns of a side make, after a Metropolis step of their spread."""
+    def _stretch(self, side: Side, columns: slice, part: Tensor, rest: Tensor, known: float) -> tuple[Tensor, float]:
+        """A Metropolis step of how far columns of a side spread.
+
+        Args:
+            side: consumers or products.
+            columns: of their vectors.
+            part: (N,) of what is expected that these columns make.
+            rest: (N,) of it.
+            known: log likelihood of both together.
+
+        Returns:
+            Part and log likelihood after the step.
+        """
         width = 10 ** (_SHORTEST + (_LONGEST - _SHORTEST) * torch.rand(()))  # no one length suits few and many ratings
         by = float(torch.exp(width * torch.randn(())))
-        before, after = (self._cuts.likelihood(told + rest, self._tau) for told in (part, by * part))
-        if float(torch.rand(()).log()) > after - before + side.prior_of_stretch(columns, by):
-            return part
+        then = self._cuts.likelihood(by * part + rest, self._tau)
+        if float(torch.rand(()).log()) > then - known + side.prior_of_stretch(columns, by):
+            return part, known
         side.stretch(columns, by)
-        return by * part
+        return by * part, then
 
     def _expected(self) -> Tensor:
         """(N,) of the latent values, in the order of the entries of `_seen`."""
@@ -240,28 +224,6 @@ class Sampler:
         given_v = torch.cat([torch.ones(len(v.vectors), 1), v.vectors], dim=1)
         expected: Tensor = torch.sparse.sampled_addmm(self._seen, given_u, given_v.T, beta=0.0).values()
         return expected
-
-
-def bases_of(ratings: Ratings, consumers: Features, products: Features, rank: int) -> tuple[list[Basis], list[Basis]]:
-    """The features of both sides, reduced; the last group of each is who interacted with what, rows of length 1."""
-    u, i, shape = ratings.consumer, ratings.product, (consumers.n, products.n)
-
-    def shares(rows: Tensor, columns: Tensor, shape: tuple[int, int]) -> Tensor:
-        return _sparse(rows, columns, torch.bincount(rows)[rows].float().rsqrt(), shape)
-
-    implicit = (shares(u, i, shape), shares(i, u, shape[::-1]))
-    return (
-        [Basis.of(group, rank) for group in (*consumers.groups, implicit[0])],
-        [Basis.of(group, rank) for group in (*products.groups, implicit[1])],
-    )
-
-
-def _sparse(rows: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
-    """(shape), where entries that repeat stay apart."""
-    order = torch.argsort(rows * shape[1] + columns)
-    starts = torch.zeros(shape[0] + 1, dtype=torch.int64)
-    starts[1:] = torch.bincount(rows, minlength=shape[0]).cumsum(0)
-    return compressed(starts, columns[order], values[order], shape)
 
 
 def _with(matrix: Tensor, values: Tensor) -> Tensor:
@@ -275,11 +237,6 @@ def _half(width: int) -> tuple[Tensor, Tensor, Tensor]:
     place = torch.zeros(width, width, dtype=torch.int64)
     place[rows, columns] = place[columns, rows] = torch.arange(len(rows))
     return rows, columns, place.flatten()
-
-
-def unit_rows(seen: Tensor) -> Tensor:
-    """Rows of ones and zeros (N, P) divided by their length; rows of zeros stay."""
-    return seen / seen.sum(1, keepdim=True).clamp(min=1).sqrt()
 
 
 def _gamma(shape: float, rate: float) -> Tensor:

@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 
+from models.backbones.bases import Basis, Features, unit_rows
 from models.backbones.factorization import Belief, Factorization, FactorizationConfig, Ratings, joined
-from models.backbones.gibbs import _TASTE, Basis, Features, Side, _wishart_root, unit_rows
+from models.backbones.gibbs import _TASTE, Side, _wishart_root
 from models.training import seeded
 
 QUICK = FactorizationConfig(rank=3, side_rank=10, chains=2, sweeps=60, burn_in=20, samples=20)
