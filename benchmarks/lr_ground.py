@@ -26,7 +26,7 @@ from benchmarks.lr.runs import Run, run_variant, write_predictions
 from benchmarks.lr.settings import config_of, splits_of
 from benchmarks.lr.splits import BenchSplit
 from benchmarks.lr.variants import VARIANTS
-from benchmarks.lr.world import split_of
+from benchmarks.lr.world import WORLD, split_of
 from benchmarks.record import RESULTS, write_result
 from features.batch import FeatureBatch, TrainingSet
 from features.settings import BenchFolders, HostSettings
@@ -47,10 +47,10 @@ def main(
     split: Annotated[list[str] | None, typer.Option(help="Only these splits.")] = None,
 ) -> None:
     """Runs what was not run yet, and writes and prints the figures."""
-    settings, folders = HostSettings.from_environment(), BenchFolders.from_environment()
+    settings = HostSettings.from_environment()
     figures: dict[str, Any] = {}
     for name in dataset or DATASETS:
-        config = config_of(name)
+        config, folders = config_of(name), None if name == WORLD else BenchFolders.from_environment()
         for part in split or [each for each in splits_of(name) if each in AT_RANDOM]:
             loaded = split_of(name, part, folders)
             known = _known(loaded, config, settings)
