@@ -100,7 +100,8 @@ def _runtime(settings: HostSettings, n_products: int) -> Runtime:
     release = store.live()
     if release is None:
         raise RuntimeError("The home that was made has no live release.")
-    texts, recommender = store.read_texts(release), open_artifact(artifact_folder(release.artifact_tag), release)
+    texts = store.read_texts(release)
+    recommender = open_artifact(artifact_folder(release.artifact_tag), release).recommender
     real = titles_of(texts)
     ids = list(real)
     titles = {f"{ids[n % REAL]}+{n // REAL}" if n >= REAL else ids[n]: real[ids[n % REAL]] for n in range(n_products)}

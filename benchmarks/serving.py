@@ -6,19 +6,20 @@ Without a home one is made (`benchmarks/large_catalog.py`); with `--redis` its o
 benchmark's own, and the files are `redis.json` and `redis.png`. Larger catalogs: `benchmarks/million.py`.
 
 Stages are the service's own (`services/stages.py`), timed in this process, one request after the other; HTTP is timed
-against a server of its own, with requests on a fixed clock (`benchmarks/latency.py`), client and server on one machine.
+against servers of their own with one process and with `--workers`, and against the least that could answer
+(`benchmarks/bare_server.py`), with requests on a fixed clock (`benchmarks/latency.py`), all on one machine.
+`overhead` is what the service takes for 100 candidates in this process over what its read of the store and its model
+take by themselves; `together_ms` is what a batching server could gain at most.
 Writes `benchmarks/results/serving/serving.json` and `stages.png`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,7 +28,7 @@ import numpy as np
 import typer
 from pydantic import BaseModel
 
-from benchmarks.latency import Config, measure_endpoint
+from benchmarks.over_http import ask_bare_server, ask_service
 from benchmarks.record import write_result
 from benchmarks.redis_server import redis_server
 from features.settings import HostSettings
@@ -37,18 +38,11 @@ if TYPE_CHECKING:
 
 N_REQUESTS = 100
 CANDIDATES = 100
+TOGETHER = (1, 2, 4, 8, 16)
+"""Requests in one batch."""
 KEEPS = (100, 200, 300, 500, 1_000, 2_000)
+SCORING = f"score {CANDIDATES}"
 FOLDER = "serving"
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """What was seen of one server over HTTP."""
-
-    workers: int
-    ready_seconds: float
-    """From its start until it is ready."""
-    latencies: list[dict[str, Any]]
 
 
 class Recorder:
@@ -128,20 +122,25 @@ def _measured(settings: HostSettings, seconds: float, workers: int) -> dict[str,
     opened = round(time.perf_counter() - started, 2)
     consumer_ids = sorted(set(Lake(settings.lake).read("interactions")["consumer_id"]))[:N_REQUESTS]
     load = round(os.getloadavg()[0], 2)
+    stages, by_itself = _stages(runtime, consumer_ids), alone(runtime, consumer_ids)
     in_process = {
-        "stages": _stages(runtime, consumer_ids),
-        "alone_per_second": alone(runtime, consumer_ids),
+        "stages": stages,
+        "alone_per_second": by_itself,
+        "overhead": round(stages[SCORING]["whole"]["p50_ms"] / sum(1000 / it for it in by_itself.values()), 2),
+        "together_ms": together(runtime, consumer_ids),
         "shortlist": shortlist_recall(runtime, consumer_ids),
     }
-    asked = [_http(settings, runtime.product_ids, consumer_ids, seconds, n) for n in sorted({1, workers})]
+    product_ids = runtime.product_ids[:CANDIDATES]
+    asked = {str(n): ask_service(settings, consumer_ids, product_ids, seconds, n) for n in sorted({1, workers})}
+    asked["bare"] = ask_bare_server(settings, consumer_ids, product_ids, seconds)
     return {
         "online_store": settings.online_store,
         "products": len(runtime.product_ids),
         "opened_seconds": opened,
         "load_before": load,
         **in_process,
-        "ready_seconds": {str(it.workers): it.ready_seconds for it in asked},
-        "http": {str(it.workers): it.latencies for it in asked},
+        "ready_seconds": {name: it.ready_seconds for name, it in asked.items()},
+        "http": {name: it.latencies for name, it in asked.items()},
         "load_after": round(os.getloadavg()[0], 2),
     }
 
@@ -154,7 +153,7 @@ def _stages(runtime: Runtime, consumer_ids: Sequence[str]) -> dict[str, dict[str
     recorder, product_ids = Recorder(), runtime.product_ids[:CANDIDATES]
     trace.set_tracer_provider(recorder.provider)
     asked: dict[str, Callable[[str], BaseModel]] = {
-        f"score {CANDIDATES}": lambda it: runtime.score(it, product_ids),
+        SCORING: lambda it: runtime.score(it, product_ids),
         "recommend 10": lambda it: runtime.recommend(RecommendRequest(consumer_id=it)),
     }
     measured = {}
@@ -175,6 +174,32 @@ def alone(runtime: Runtime, consumer_ids: Sequence[str], seconds: float = 3.0) -
             lambda n: runtime._held.score(visit.consumer.block, rows, None, visit.answered_at), seconds
         ),
     }
+
+
+def together(runtime: Runtime, consumer_ids: Sequence[str], seconds: float = 2.0) -> dict[str, float]:
+    """Milliseconds of the model per request where n consumers' 100 products are one batch, as a batching server would.
+
+    "1, held" is how the service scores: products held, one consumer at a time. What batches wait for is not in it.
+    """
+    from features.assemble import absent_pairs, consumer_block
+    from features.batch import FeatureBatch
+
+    rows, at = np.arange(min(CANDIDATES, len(runtime.product_ids))), np.datetime64("now", "us")
+    everybody = consumer_block(runtime._features._rows.online_consumers(consumer_ids[: max(TOGETHER)]))
+    visit = runtime._visitors.visit(consumer_ids[0], None)
+    held = _per_second(lambda _: runtime._held.score(visit.consumer.block, rows, None, visit.answered_at), seconds)
+    taken = {"1, held": round(1000 / held, 2)}
+    for n in TOGETHER:
+        n_pairs = n * len(rows)
+        batch = FeatureBatch(
+            consumers=everybody.take(np.repeat(np.arange(n), len(rows))),
+            products=runtime._shelf.products.take(np.tile(rows, n)),
+            pairs=absent_pairs(n_pairs),
+            as_of=np.full(n_pairs, at),
+        )
+        calls = _per_second(lambda _, batch=batch: runtime._recommender.score(batch), seconds)
+        taken[str(n)] = round(1000 / calls / n, 2)
+    return taken
 
 
 def _per_second(do: Callable[[int], object], seconds: float) -> float:
@@ -204,37 +229,6 @@ def shortlist_recall(runtime: Runtime, consumer_ids: Sequence[str]) -> list[dict
         {"keep": keep, "recall_100": round(float(np.mean(a)), 4), "recall_10": round(float(np.mean(b)), 4)}
         for keep, (a, b) in found.items()
     ]
-
-
-def _http(
-    settings: HostSettings, product_ids: Sequence[str], consumer_ids: Sequence[str], seconds: float, workers: int
-) -> _Asked:
-    """Latencies at a rate of requests a second. A service that falls behind shows it: see `benchmarks/latency.py`."""
-    import httpx
-
-    from counterpoint.server import running_service
-
-    scoring = [{"consumer_id": it, "product_ids": list(product_ids[:CANDIDATES])} for it in consumer_ids]
-    asked: list[tuple[str, list[dict[str, Any]], float]] = [
-        ("/v1/score", scoring, 20),
-        ("/v1/score", scoring, 50),
-        ("/v1/recommend", [{"consumer_id": it} for it in consumer_ids], 10),
-        ("/v1/recommend", [{"consumer_id": it, "explanations": "none"} for it in consumer_ids], 10),
-    ]
-
-    async def measure(url: str) -> list[dict[str, Any]]:
-        measured = []
-        async with httpx.AsyncClient(base_url=url, timeout=60) as client:
-            for path, bodies, rate in asked:
-                config = Config(url, rate, seconds, tuple(consumer_ids), 10)
-                latency = await measure_endpoint(client, path, bodies, config)
-                measured.append({"rate": rate, "explanations": bodies[0].get("explanations", ""), **asdict(latency)})
-        return measured
-
-    started = time.perf_counter()
-    with running_service(settings, settings.home / "serving.log", workers=workers) as url:
-        ready = round(time.perf_counter() - started, 2)
-        return _Asked(workers, ready, asyncio.run(measure(url)))
 
 
 def _draw(stages: dict[str, dict[str, dict[str, float]]], path: Path) -> None:

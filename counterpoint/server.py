@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -45,15 +45,29 @@ def running_service(settings: HostSettings, log: Path, patience: float = 90.0, w
     Raises CounterpointError if it is not ready in time, naming the log file.
     """
     _require_release(settings)
+    with running(lambda port: _command("127.0.0.1", port), _environment(settings, workers), log, patience) as url:
+        yield url
+
+
+@contextmanager
+def running(
+    command: Callable[[int], list[str]], environment: Mapping[str, str], log: Path, patience: float = 90.0
+) -> Iterator[str]:
+    """Runs a server on a free port for the duration of a `with` block; gives its base URL once /readyz says so.
+
+    Args:
+        command: that listens on a port.
+        environment: its own.
+        log: where its output goes.
+        patience: seconds until it must be ready.
+
+    Raises CounterpointError if it is not ready in time, naming the log file.
+    """
     port = _free_port()
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
         process = subprocess.Popen(
-            _command("127.0.0.1", port),
-            cwd=ROOT,
-            env=_environment(settings, workers),
-            stdout=output,
-            stderr=subprocess.STDOUT,
+            command(port), cwd=ROOT, env=dict(environment), stdout=output, stderr=subprocess.STDOUT
         )
         try:
             url = f"http://127.0.0.1:{port}"

@@ -8,9 +8,10 @@ content: it changes whenever the row does, so that only what changed is written 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -263,14 +264,15 @@ def answered_rows(view: View, vectors: dict[str, Any]) -> ViewRows:
     times = [versions.event_timestamps[n].ToMicroseconds() for n in present]
     columns = [pa.array(times, TIME_TYPE)]
     for name, kind in view.features:
-        values = vectors[f"{view.name}__{name}"].values
-        columns.append(pa.array([_value(values[n], kind) for n in present], kind))
+        values, read = vectors[f"{view.name}__{name}"].values, _reader(kind)
+        columns.append(pa.array([read(values[n]) for n in present], kind))
     return ViewRows(pa.table(columns, schema=view.columns), index)
 
 
-def _value(value: Any, kind: pa.DataType) -> Any:
-    """A protobuf value as Arrow takes it; None where the field is not set."""
-    if kind in _PROTO_LISTS:
-        return list(getattr(value, _PROTO_LISTS[kind]).val)
+def _reader(kind: pa.DataType) -> Callable[[Any], Any]:
+    """Gives a protobuf value of this kind as Arrow takes it; None where the field is not set."""
+    if kind in _PROTO_LISTS:  # looked up once a column: Arrow's types are slow to hash
+        of_list = attrgetter(f"{_PROTO_LISTS[kind]}.val")
+        return lambda value: list(of_list(value))
     field = _PROTO_FIELDS[kind]
-    return getattr(value, field) if value.HasField(field) else None
+    return lambda value: getattr(value, field) if value.HasField(field) else None

@@ -75,7 +75,7 @@ def open_live(live: Release) -> Recommender:
         folder = Path(bentoml.models.get(live.artifact_tag).path_of(ARTIFACT_FOLDER))
     except BentoMLException as error:
         raise ReleaseError(f"The model store has no artifact {live.artifact_tag}: {error}.") from error
-    return open_artifact(folder, live)
+    return open_artifact(folder, live).recommender
 
 
 def _gated(metrics: dict[str, float]) -> dict[str, float]:

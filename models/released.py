@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from features.errors import ReleaseError
-from models.base import Recommender
 from models.release import Release
 
+if TYPE_CHECKING:
+    from models.artifact import Artifact
 
-def open_artifact(folder: Path, release: Release) -> Recommender:
-    """The release's model. Raises ReleaseError if it is not the one that was released or scores differently."""
+
+def open_artifact(folder: Path, release: Release) -> Artifact:
+    """The release's artifact. Raises ReleaseError if it is not the one that was released or scores differently."""
     from models.artifact import load_artifact, replay_golden
 
     artifact = load_artifact(folder)
@@ -21,4 +24,4 @@ def open_artifact(folder: Path, release: Release) -> Recommender:
             "Make BENTOML_HOME point at the model store of that release.",
         )
     replay_golden(artifact)
-    return artifact.recommender
+    return artifact

@@ -42,8 +42,9 @@ class TextEncoder:
     Weights are loaded at the first use; no network is touched.
     """
 
-    def __init__(self, device: str = "cpu") -> None:
-        self.device = device
+    def __init__(self, device: str = "cpu", threads: int | None = None) -> None:
+        """`threads`: of torch, for the whole process while texts are encoded; by default as many cores as are free."""
+        self.device, self.threads = device, threads
         self._loaded: tuple[Any, Any] | None = None
 
     @property
@@ -58,7 +59,7 @@ class TextEncoder:
         vectors = np.zeros((len(texts), CONTENT_WIDTH), np.float32)
         # Texts of like length share a batch, so that little time goes into padding.
         order = sorted(range(len(texts)), key=lambda row: -len(texts[row]))
-        with torch_threads(free_cores()):
+        with torch_threads(self.threads or free_cores()):
             for start in range(0, len(order), BATCH_SIZE):
                 rows = order[start : start + BATCH_SIZE]
                 vectors[rows] = self._encode_batch([texts[row] for row in rows]).cpu().numpy()

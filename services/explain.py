@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from features.batch import N_FACETS, ConsumerBlock
+from features.batch import N_FACETS
+from features.errors import InputError
 from features.types import STANCES, EntityKind, Explanation, Fact
 from features.wording import CATALOG_TIME, Wording, is_current
 from models.backbones.sequences.batches import FACET_SLOTS
+from models.explanations.codes import Coded
 from models.explanations.insights import Insights
 from models.explanations.live import LiveExplainer, Worded
+from models.explanations.own_words import OwnWords
 from models.explanations.published import Published
-from models.explanations.reweighing import reweighed
 from models.explanations.steps import Steps
+from models.explanations.what_if import FacetChange, NewFacet, WhatIf, imagine
 from models.release import ReleaseTexts
 from services.schemas import (
     EXPIRED,
@@ -53,6 +56,7 @@ class Reasons:
         wording: Wording | None = None,
         live: Callable[[Published], LiveExplainer] | None = None,
         text_days: float = math.inf,
+        own_words: OwnWords | None = None,
     ) -> None:
         """Reads the release's tables.
 
@@ -61,8 +65,10 @@ class Reasons:
             wording: the dataset's nouns.
             live: who words pairs on demand, if anyone.
             text_days: how old evidence may be.
+            own_words: codes what a request says in its own words, if anything does.
         """
         self._published, self._text_days = Published(texts, wording), text_days
+        self._own_words = own_words
         self._live = live(self._published) if live else None
         self._insights = Insights(self._published)
 
@@ -70,21 +76,19 @@ class Reasons:
         """Products for which a text was written for exactly this consumer."""
         return self._published.written_for(consumer_id)
 
-    def of(
-        self, consumer_id: str, product_id: str, at: datetime, left_out: Collection[str] | None = None
-    ) -> tuple[Reason, ...]:
+    def of(self, consumer_id: str, product_id: str, at: datetime, what_if: WhatIf | None = None) -> tuple[Reason, ...]:
         """The reasons for and against, with the facts they rest on.
 
         Args:
             consumer_id: anybody.
             product_id: any product.
             at: when they are asked for.
-            left_out: as in `Published.of`.
+            what_if: as in `Published.of`.
         """
         limit = oldest(at, self._text_days)
-        said: tuple[Explanation, ...] = self._published.of(consumer_id, product_id, limit, left_out)
+        said: tuple[Explanation, ...] = self._published.of(consumer_id, product_id, limit, what_if)
         if limit is not None and any(text.granularity == NONE for text in said):
-            unlimited = self._published.of(consumer_id, product_id, left_out=left_out)
+            unlimited = self._published.of(consumer_id, product_id, what_if=what_if)
             said = tuple(
                 replace(text, text="", granularity=EXPIRED) if was.granularity != text.granularity == NONE else text
                 for text, was in zip(said, unlimited, strict=True)
@@ -98,7 +102,7 @@ class Reasons:
         at: datetime,
         attention: Mapping[str, float],
         history: Sequence[str],
-        left_out: Collection[str] | None = None,
+        what_if: WhatIf | None = None,
     ) -> StepsOut | None:
         """A recommendation in four steps; None where the ranker attended to no facet of the consumer that has a text.
 
@@ -108,17 +112,25 @@ class Reasons:
             at: when it is asked for.
             attention: the ranker's, by field; that on facets counts.
             history: products that the consumer liked, in order of time.
-            left_out: as in `Published.of`.
+            what_if: as in `Published.of`.
         """
         weights = [attention.get(slot, 0.0) for slot in ATTRACTING]
         limit = oldest(at, self._text_days)
-        steps = self._published.steps(consumer_id, product_id, weights, history, limit, left_out or ())
+        steps = self._published.steps(consumer_id, product_id, weights, history, limit, what_if)
         return steps_out(steps) if steps else None
 
-    def reweighed(self, block: ConsumerBlock, weights: Mapping[str, float]) -> ConsumerBlock:
-        """A consumer's features after some of their facets got other weights. Raises InputError on an unknown one."""
-        side = self._published.side(EntityKind.CONSUMER, str(block.consumer_ids[0]))
-        return reweighed(block, side.facets, weights)
+    def what_if(self, consumer_id: str, changes: Sequence[FacetChange], new: Sequence[NewFacet]) -> WhatIf:
+        """The consumer's facets as a request wants them.
+
+        Raises InputError: a facet that they do not have, no place for a new one, or words that cannot be coded.
+        """
+        stored = self._published.side(EntityKind.CONSUMER, consumer_id).facets
+        return imagine(consumer_id, stored, changes, new, self._code)
+
+    def _code(self, texts: Sequence[str]) -> Coded:
+        if self._own_words is None:
+            raise InputError("Own words cannot be coded: there is no text encoder here.")
+        return self._own_words.coded(texts)
 
     def worded_now(
         self, consumer_id: str, product_ids: Sequence[str], at: datetime, seconds: float

@@ -6,11 +6,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from features.errors import CounterpointError, ReleaseError
 from models.release import ReleaseStore
 from services.metrics import metrics
-from services.runtime import Runtime
+
+if TYPE_CHECKING:
+    from services.runtime import Runtime
 
 logger = logging.getLogger(__name__)
 

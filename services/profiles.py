@@ -7,7 +7,7 @@ from itertools import islice
 
 import numpy as np
 
-from features.batch import CONSUMER_NUMERIC
+from features.batch import CONSUMER_NUMERIC, N_FACETS
 from features.errors import InputError, StoreError
 from models.release import Release
 from services.explain import Reasons
@@ -69,4 +69,5 @@ class Profiles:
                 Had(product_id=it, title=self._shelf.titles.get(it), rating=number(rating)) for it, rating in had if it
             ),
             tastes=tastes,
+            places=N_FACETS,
         )

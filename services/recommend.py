@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import bentoml
 from bentoml.exceptions import BentoMLException, NotFound, ServiceUnavailable, UnprocessableEntity
@@ -20,14 +21,12 @@ from features.errors import CounterpointError, InputError, ReleaseError
 from features.settings import HostSettings, ServeSettings
 from models.release import ARTIFACT_FOLDER, ARTIFACT_NAME, ReleaseStore
 from models.status import Status, read_status
-from services.breaker import SparedFeatures
 from services.guard import Guard
 from services.live import LiveRuntime
 from services.openapi import Endpoint, document, endpoint_of
 from services.pages import MakePage, Page, console_pages
 from services.releases import RELEASES, released
 from services.resources import RESOURCES, Resources
-from services.runtime import Runtime
 from services.schemas import (
     ExplainRequest,
     ExplainResponse,
@@ -38,6 +37,9 @@ from services.schemas import (
     ScoreRequest,
     ScoreResponse,
 )
+
+if TYPE_CHECKING:
+    from services.runtime import Runtime
 
 
 def _tag_to_pack() -> str:
@@ -76,6 +78,10 @@ def open_live(patience: float | None = None) -> Runtime:
     Args:
         patience: seconds that a request waits for the online store; None waits as long as it takes.
     """
+    # torch, seconds of a start, comes in here: BentoML's parent process imports this module and answers nothing
+    from services.breaker import SparedFeatures
+    from services.runtime import Runtime
+
     settings = HostSettings.from_environment()
     release = ReleaseStore(settings.releases).live()
     if release is None:
@@ -132,7 +138,8 @@ class RecommendService:
     @bentoml.api(route="/v1/explain")
     def explain(self, request: ExplainRequest, /) -> ExplainResponse:
         """Why a consumer would like a product, and why not, with the facts behind both."""
-        return self._runtime().explain(request)
+        with _as_unusable():
+            return self._runtime().explain(request)
 
     @bentoml.api(route="/v1/feedback")
     def feedback(self, request: FeedbackRequest, /) -> FeedbackResponse:

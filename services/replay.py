@@ -74,7 +74,7 @@ def replay(settings: HostSettings, artifact_folder: Path, record: Record) -> Rep
     texts = store.read_texts(release)
     seen = {str(product_id) for product_id in record.batch.products.product_ids}
     titles = {product_id: title for product_id, title in titles_of(texts).items() if product_id in seen}
-    features, model = RecordedFeatures(record.batch), open_artifact(artifact_folder, release)
+    features, model = RecordedFeatures(record.batch), open_artifact(artifact_folder, release).recommender
     reasons = Reasons(texts, release.wording, text_days=settings.text_days)
     runtime = Runtime(release, model, features, reasons, titles, NO_INBOX, EVERYTHING)
     consumer = ConsumerNow(features.consumer("").block, then.evidence_time)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 from starlette.applications import Starlette
@@ -13,8 +14,10 @@ from starlette.routing import Route
 
 from features.errors import CounterpointError, InputError
 from services.openapi import Endpoint
-from services.runtime import Runtime
 from services.schemas import ConsumerResponse, ConsumersResponse, ForgetResponse, InsightsResponse
+
+if TYPE_CHECKING:
+    from services.runtime import Runtime
 
 INSIGHTS, CONSUMER = "/v1/products/{product_id}/insights", "/v1/consumers/{consumer_id}"
 CONSUMERS = "/v1/consumers"

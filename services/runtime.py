@@ -25,11 +25,13 @@ from features.settings import HostSettings, ShortlistSettings
 from models.base import Recommender, Scores
 from models.contributions import Added, contributions
 from models.explanations.live import LiveExplainer
+from models.explanations.own_words import OwnWords
 from models.explanations.published import Published
 from models.held import Held
 from models.llm.client import TextEngine
 from models.release import Release, ReleaseStore, ReleaseTexts
 from models.released import open_artifact
+from models.text import TextEncoder
 from services.audit import Audit, Record
 from services.explain import Reasons, Told
 from services.profiles import Profiles
@@ -53,7 +55,7 @@ from services.schemas import (
 )
 from services.shelf import Shelf
 from services.shortlist import shortlist
-from services.sources import OnlineFeatures
+from services.sources import ANONYMOUS, OnlineFeatures
 from services.stages import stage
 from services.visit import Visit
 from services.visitors import FeatureSource, Visitors
@@ -115,27 +117,29 @@ class Runtime:
         release = store.live()
         if release is None:
             raise ReleaseError(f"No release is live in {settings.releases}.", remedy="Run `counterpoint release`.")
-        recommender = open_artifact(artifact_folder, release)
+        artifact = open_artifact(artifact_folder, release)
         texts = store.read_texts(release)
         features: FeatureSource = OnlineFeatures(settings, release)
         features = spare(features) if spare else features
-        reasons = Reasons(texts, release.wording, _live(settings), settings.text_days)
+        own_words = OwnWords(TextEncoder(threads=1), release.encoder, artifact.autoencoder)
+        reasons = Reasons(texts, release.wording, _live(settings), settings.text_days, own_words)
         shortlists = ShortlistSettings.from_environment()
         audit = Audit(settings.audit, settings.audit_share)
-        return cls(release, recommender, features, reasons, titles_of(texts), Inbox(settings.inbox), shortlists, audit)
+        inbox, recommender = Inbox(settings.inbox), artifact.recommender
+        return cls(release, recommender, features, reasons, titles_of(texts), inbox, shortlists, audit)
 
     def recommend(self, request: RecommendRequest) -> RecommendResponse:
         """The k best products with the reasons for and against each, best first.
 
         Raises:
-            InputError: a rule names an attribute that no product has, a weight a facet that the consumer has not, or an
-                attribute is set that the method does not know.
+            InputError: a rule names an attribute that no product has, a facet is changed that the consumer has not or
+                said in words that cannot be coded here, or an attribute is set that the method does not know.
         """
         return self.answer(self._visitors.visit(request.consumer_id, request.history), request)
 
     def answer(self, visit: Visit, request: RecommendRequest) -> RecommendResponse:
         """As `recommend`, for someone who is known already."""
-        self._reweigh(visit, request)
+        self._imagine(visit, request)
         recommender = self._recommender.adjusted(request.attributes)
         held = self._held if recommender is self._recommender else recommender.hold(self._shelf.products)
         left_out = {*request.exclude_ids, *(visit.seen if request.exclude_seen else ())}
@@ -173,20 +177,21 @@ class Runtime:
             attributes=self._levels(visit, recommender),
             **visit.about(self.release),
         )
-        replayable = not answer.degraded and request.explanations != "live"  # words said once need not come again
+        # Words said once need not come again, and the record holds nobody's own.
+        replayable = not answer.degraded and request.explanations != "live" and not request.in_own_words
         if self._audit and len(rows) and replayable and self._audit.wants_one():
             self._record(self._batch(visit, rows, pairs), request, answer)
         return answer
 
-    def _reweigh(self, visit: Visit, request: RecommendRequest) -> None:
-        """Gives the consumer's facets the weights that the request asks for."""
-        if not request.facets:
+    def _imagine(self, visit: Visit, request: RecommendRequest | ExplainRequest) -> None:
+        """Gives the consumer the facets that the request has."""
+        nobody = bool(visit.causes) and visit.consumer_id == ANONYMOUS  # whose facets these are must not be known
+        if not request.changes_facets or nobody:
             return
-        weights = {it.facet_id: it.weight for it in request.facets}
-        visit.left_out = frozenset(facet_id for facet_id, weight in weights.items() if weight == 0)
-        if not visit.causes:  # else nothing is known whose facets they could be
-            block = self._reasons.reweighed(visit.consumer.block, weights)
-            visit.consumer = replace(visit.consumer, block=block)
+        visit.what_if = self._reasons.what_if(visit.consumer_id, request.facets, request.new_facets)
+        visit.cold = visit.cold and not request.new_facets
+        if not visit.causes:  # else the ranker is asked without anything of the consumer
+            visit.consumer = replace(visit.consumer, block=visit.what_if.features(visit.consumer.block))
 
     def score(self, consumer_id: str, product_ids: Sequence[str]) -> ScoreResponse:
         """Scores of the products in the order given; an unknown product has none and says so."""
@@ -224,8 +229,12 @@ class Runtime:
         return scores, frozenset(visit.seen)
 
     def explain(self, request: ExplainRequest) -> ExplainResponse:
-        """Scores and both reasons of one pair; a live answer that does not come falls back on the release's."""
+        """Scores and both reasons of one pair; a live answer that does not come falls back on the release's.
+
+        Raises InputError: a facet is changed that the consumer has not, or said in words that cannot be coded here.
+        """
         visit = self._visitors.visit(request.consumer_id, None)
+        self._imagine(visit, request)
         (item,) = self._items(visit, [request.product_id])
         (told,) = self._argued(visit, [request.product_id], request.explanations, request.seconds)
         steps = self._steps_of(visit, item)
@@ -332,7 +341,7 @@ class Runtime:
 
     def _pairs(self, visit: Visit, rows: NDArray[np.intp]) -> PairBlock | None:
         """Codes of the pairs that have texts of their own; the store is asked for those only."""
-        written = self._reasons.written_for(visit.consumer_id) if visit.left_out is None else ()
+        written = self._reasons.written_for(visit.consumer_id) if visit.what_if is None else ()
         places = [n for n, row in enumerate(rows) if self._shelf.product_id(row) in written] if written else []
         if not places:
             return None
@@ -371,7 +380,7 @@ class Runtime:
                 if explanations == "live":
                     return self._reasons.worded_now(visit.consumer_id, product_ids, visit.answered_at, seconds)
                 return tuple(
-                    Told(self._reasons.of(visit.consumer_id, product_id, visit.answered_at, visit.left_out))
+                    Told(self._reasons.of(visit.consumer_id, product_id, visit.answered_at, visit.what_if))
                     for product_id in product_ids
                 )
         except Exception:  # a ranking without reasons is still a ranking
@@ -387,7 +396,7 @@ class Runtime:
                 visit.answered_at,
                 attention,
                 visit.liked(self.release.scale),
-                visit.left_out,
+                visit.what_if,
             )
         except Exception:  # scores and reasons stand without them
             visit.failed("the four steps could not be made")

@@ -15,6 +15,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 
 from features.batch import HISTORY_LENGTH, N_FACETS
 from features.types import Stance
+from models.explanations.what_if import FacetChange, NewFacet
 from services.rules import Name, Rule
 
 MAX_K = 100
@@ -92,14 +93,42 @@ class Diversity(_Request):
     by: Name = Field(default=CONTENT, description="`content`: likeness of the texts. Else an attribute of the catalog.")
 
 
-class FacetWeight(_Request):
-    """How much one of a consumer's facets counts."""
+class _AboutConsumer(_Request):
+    """May say what a known consumer's facets are, for its answer alone."""
 
-    facet_id: Id
-    weight: float = Field(ge=0, le=1, description="0 leaves it out of scores and reasons.")
+    facets: tuple[FacetChange, ...] = Field(
+        default=(),
+        max_length=2 * N_FACETS,
+        description="What if some facets of the consumer (`GET /v1/consumers/{id}`) had these weights, or said this? "
+        "For this answer alone; texts written for a pair, which rest on the stored facets, then do not count.",
+    )
+    new_facets: tuple[NewFacet, ...] = Field(
+        default=(),
+        max_length=2 * N_FACETS,
+        description=f"What if these were known of the consumer? At most {N_FACETS} facets of each stance count: a new "
+        "one takes the place of one with the weight 0, or one that is free.",
+    )
+    seconds: Seconds = 5.0
+
+    @property
+    def changes_facets(self) -> bool:
+        """Whether the answer rests on other facets than those that are stored."""
+        return bool(self.facets or self.new_facets)
+
+    @property
+    def in_own_words(self) -> bool:
+        """Whether the request says anything that only the text encoder can read."""
+        return bool(self.new_facets) or any(it.text is not None for it in self.facets)
+
+    def check_facets(self, live: bool) -> None:
+        """Raises ValueError if a facet is changed twice, or is to be worded by a model that knows the stored ones."""
+        if len({it.facet_id for it in self.facets}) < len(self.facets):
+            raise ValueError("a facet is changed once")
+        if live and self.changes_facets:
+            raise ValueError("live explanations rest on the stored facets; ask for stored ones, or without facets")
 
 
-class RecommendRequest(_Request):
+class RecommendRequest(_AboutConsumer):
     """Asks for the k best products, for a known consumer or for an anonymous history."""
 
     model_config = ConfigDict(
@@ -127,17 +156,10 @@ class RecommendRequest(_Request):
     boosts: tuple[Boost, ...] = Field(default=(), max_length=MAX_CHOICES)
     pins: tuple[Pin, ...] = Field(default=(), max_length=MAX_CHOICES)
     diversity: Diversity | None = None
-    facets: tuple[FacetWeight, ...] = Field(
-        default=(),
-        max_length=2 * N_FACETS,
-        description="What if some facets of the consumer (`GET /v1/consumers/{id}`) had these weights? For this answer "
-        "alone; texts written for a pair, which rest on all facets, then do not count.",
-    )
     explanations: Literal["none", "stored", "live"] = Field(
         default="stored",
         description="`stored`: what the release says. `live`: worded now by the language model. `none`: no reasons.",
     )
-    seconds: Seconds = 5.0
     contributions: bool = Field(default=False, description="Say what each part of the input adds to each score.")
     attributes: dict[Id, float] = Field(
         default_factory=dict,
@@ -153,10 +175,7 @@ class RecommendRequest(_Request):
             raise ValueError("give a consumer_id or a history, not both")
         if self.facets and self.consumer_id is None:
             raise ValueError("facets are those of a consumer_id")
-        if len({it.facet_id for it in self.facets}) < len(self.facets):
-            raise ValueError("a facet has one weight")
-        if self.facets and self.explanations == "live":
-            raise ValueError("live explanations rest on all facets; ask for stored ones, or without facets")
+        self.check_facets(live=self.explanations == "live")
         return self
 
 
@@ -169,7 +188,7 @@ class ScoreRequest(_Request):
     product_ids: tuple[Id, ...] = Field(min_length=1, max_length=MAX_PRODUCTS)
 
 
-class ExplainRequest(_Request):
+class ExplainRequest(_AboutConsumer):
     """Asks why one consumer would like one product, and why not."""
 
     model_config = ConfigDict(json_schema_extra={"example": {"consumer_id": "1", "product_id": "50"}})
@@ -179,7 +198,12 @@ class ExplainRequest(_Request):
     explanations: Literal["stored", "live"] = Field(
         default="stored", description="`stored`: what the release says. `live`: worded now by the language model."
     )
-    seconds: Seconds = 5.0
+
+    @model_validator(mode="after")
+    def one_answer(self) -> ExplainRequest:
+        """What cannot be answered together is refused."""
+        self.check_facets(live=self.explanations == "live")
+        return self
 
 
 class FeedbackRequest(_Request):
@@ -282,6 +306,7 @@ class ConsumerResponse(_Response):
     mean_rating: float | None
     history: tuple[Had, ...] = Field(description=f"The last {HISTORY_LENGTH}, latest first.")
     tastes: tuple[Taste, ...] = Field(description="Attractors, then aversions.")
+    places: int = Field(description="How many of each count at most: new ones need a place.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from features.types import RatingScale
+from models.explanations.what_if import WhatIf
 from models.release import Release
 from services.explain import age_seconds
 from services.sources import ConsumerNow
@@ -28,8 +29,8 @@ class Visit:
     causes: list[str] = field(default_factory=list)
     answered_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     recommendation_id: str = ""
-    left_out: frozenset[str] | None = None
-    """Facets that do not count in this answer; None where the consumer's facets are as they were stored."""
+    what_if: WhatIf | None = None
+    """The consumer's facets as the request has them; None where they are as they were stored."""
 
     def __post_init__(self) -> None:
         self.recommendation_id = self.recommendation_id or new_id(self.answered_at)

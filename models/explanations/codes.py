@@ -7,6 +7,7 @@ Every row carries the hash of what it was made from (`version`) and the time of 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -35,6 +36,20 @@ class Coder(Protocol):
     def codes(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]: ...
 
 
+@dataclass(frozen=True, eq=False)
+class Coded:
+    """Texts as numbers: `vectors` (N, d_t) of the encoder and `codes` (N, d_e) of these."""
+
+    vectors: NDArray[np.float32]
+    codes: NDArray[np.float32]
+
+
+def coded(texts: Sequence[str], encode: Encode, coder: Coder) -> Coded:
+    """Any texts; whatever becomes a feature, in training or in a request, is coded here."""
+    vectors = encode(texts)
+    return Coded(vectors, coder.codes(vectors))
+
+
 def facet_codes(facets: pd.DataFrame, encode: Encode, autoencoder: Coder) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Facets as features: one row per consumer and one per product that has any.
 
@@ -48,7 +63,7 @@ def facet_codes(facets: pd.DataFrame, encode: Encode, autoencoder: Coder) -> tup
         (float32, [2, M, W] flattened) and `weights` ([2, M] flattened; 0 where there is no facet). Facets stand in
         order of rank; those beyond M are left out.
     """
-    codes = autoencoder.codes(encode(facets["text"].tolist()))
+    codes = coded(facets["text"].tolist(), encode, autoencoder).codes
     model = autoencoder.content_hash
     consumers, products = (_facet_rows(facets, codes, kind, model) for kind in EntityKind)
     return consumers, products
@@ -115,7 +130,7 @@ def pair_codes(explanations: pd.DataFrame, encode: Encode, autoencoder: Coder) -
         autoencoder: makes the codes.
     """
     bought = explanations[(explanations["granularity"] == "pair") & (explanations["text"].fillna("") != "")]
-    codes = autoencoder.codes(encode(bought["text"].tolist()))
+    codes = coded(bought["text"].tolist(), encode, autoencoder).codes
     model, rows = autoencoder.content_hash, []
     places = bought.assign(place=np.arange(len(bought))).groupby(["consumer_id", "product_id"], sort=True)
     for (consumer, product), group in places:

@@ -7,7 +7,7 @@ explanations, and `counterpoint evaluate-explanations` judges them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -22,6 +22,7 @@ from models.explanations.compose import ComposeConfig, Side, compose
 from models.explanations.fewshot import template
 from models.explanations.gates import TEMPLATE
 from models.explanations.steps import Steps, by_weight, template_steps
+from models.explanations.what_if import WhatIf
 from models.release import ReleaseTexts
 
 Vectors = NDArray[np.float32]
@@ -52,19 +53,19 @@ class _Described:
         kept = [n for n, facet in enumerate(self.side.facets) if is_current(facet.evidence_time, oldest)]
         known = (it for it in self.side.facts.values() if it.polarity == 0 or is_current(it.evidence_time, oldest))
         facts = {fact.fact_id: fact for fact in known}
-        return self._kept(kept, facts)
+        side = replace(self.side, facets=tuple(self.side.facets[n] for n in kept), facts=facts)
+        return _Described(side, None if self.vectors is None else self.vectors[kept])
 
-    def without(self, left_out: Collection[str]) -> _Described:
-        """The same without these facets and the facts they rest on."""
-        if not left_out:
+    def changed(self, what_if: WhatIf | None) -> _Described:
+        """The same consumer with the facets that a request has, and without the facts on which none rests any more."""
+        if what_if is None:
             return self
-        kept = [n for n, facet in enumerate(self.side.facets) if facet.facet_id not in left_out]
-        gone = {it for facet in self.side.facets if facet.facet_id in left_out for it in facet.fact_ids}
-        return self._kept(kept, {it: fact for it, fact in self.side.facts.items() if it not in gone})
-
-    def _kept(self, places: list[int], facts: dict[str, Fact]) -> _Described:
-        side = replace(self.side, facets=tuple(self.side.facets[n] for n in places), facts=facts)
-        return _Described(side, None if self.vectors is None else self.vectors[places])
+        ids = [facet.facet_id for facet in self.side.facets]
+        stored = {} if self.vectors is None else dict(zip(ids, self.vectors, strict=True))
+        facets, own = what_if.counted, what_if.vectors
+        vectors = [own[it.text] if it.text in own else stored[it.facet_id] for it in facets]
+        facts = {fact_id: it for fact_id, it in self.side.facts.items() if fact_id not in what_if.unfounded}
+        return _Described(replace(self.side, facets=facets, facts=facts), np.stack(vectors) if vectors else None)
 
 
 class Published:
@@ -103,7 +104,7 @@ class Published:
         consumer_id: str,
         product_id: str,
         oldest: datetime | None = None,
-        left_out: Collection[str] | None = None,
+        what_if: WhatIf | None = None,
     ) -> tuple[Explanation, Explanation]:
         """Why this consumer would like this product, and why not, in the order of `STANCES`.
 
@@ -111,14 +112,14 @@ class Published:
             consumer_id: anybody.
             product_id: any product.
             oldest: what rests on evidence from before does not count; None sets no limit.
-            left_out: facets of the consumer that do not count, nor then do texts written for the pair, which rest on
-                all of them; None leaves everything as it is.
+            what_if: the consumer's facets as a request has them; then texts written for the pair do not count, since
+                they rest on those that are stored.
         """
-        of_pair = self._written.get(consumer_id, {}).get(product_id, {}) if left_out is None else {}
+        of_pair = self._written.get(consumer_id, {}).get(product_id, {}) if what_if is None else {}
         written = {stance: text for stance, text in of_pair.items() if is_current(text.evidence_time, oldest)}
         composed: tuple[Explanation, ...] = ()
         if len(written) < len(STANCES):
-            composed = self._composed(consumer_id, product_id, oldest, left_out or ())
+            composed = self._composed(consumer_id, product_id, oldest, what_if)
         by_stance = {**{text.stance: text for text in composed}, **written}
         return by_stance[Stance.FOR], by_stance[Stance.AGAINST]
 
@@ -129,7 +130,7 @@ class Published:
         weights: Sequence[float],
         history: Sequence[str],
         oldest: datetime | None = None,
-        left_out: Collection[str] = (),
+        what_if: WhatIf | None = None,
     ) -> Steps | None:
         """A recommendation in LANE's four steps, on the weights that acted; None where none of them is of a text.
 
@@ -142,12 +143,13 @@ class Published:
             weights: of the facets that attract the consumer, by place.
             history: products that the consumer liked, in order of time.
             oldest: as in `of`.
-            left_out: as in `of`.
+            what_if: as in `of`.
         """
-        whole = self._known(EntityKind.CONSUMER, consumer_id)
-        attracting = sorted((it for it in whole.side.facets if it.stance is Stance.FOR), key=lambda facet: facet.rank)
+        known = self._known(EntityKind.CONSUMER, consumer_id)
+        placed = what_if.facets if what_if else known.side.facets
+        attracting = sorted((it for it in placed if it.stance is Stance.FOR), key=lambda facet: facet.rank)
         weight = {facet.facet_id: share for facet, share in zip(attracting, weights, strict=False) if share > 0}
-        own = whole.since(oldest).without(left_out)
+        own = known.changed(what_if).since(oldest)
         places = [n for n, facet in enumerate(own.side.facets) if facet.facet_id in weight]
         places.sort(key=lambda n: -weight[own.side.facets[n].facet_id])  # as `by_weight` puts them
         if not places:
@@ -164,11 +166,11 @@ class Published:
         return self._described.get((kind, entity_id), _Described(Side(entity_id)))
 
     def _composed(
-        self, consumer_id: str, product_id: str, oldest: datetime | None, left_out: Collection[str]
+        self, consumer_id: str, product_id: str, oldest: datetime | None, what_if: WhatIf | None
     ) -> tuple[Explanation, Explanation]:
         consumer = self._known(EntityKind.CONSUMER, consumer_id)
         product = self._known(EntityKind.PRODUCT, product_id)
-        consumer, product = consumer.since(oldest).without(left_out), product.since(oldest)
+        consumer, product = consumer.changed(what_if).since(oldest), product.since(oldest)
         return compose(consumer.side, product.side, consumer.similarity(product), self._config)
 
 

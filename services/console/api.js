@@ -1,6 +1,7 @@
 // Asking the service that this page came from. The key stays in memory and is gone with the page.
 
 const PATIENCE_MS = 30000;
+const TOO_LATE = 504;
 let key = "";
 
 export function useKey(given) {
@@ -11,6 +12,7 @@ export function useKey(given) {
 export class Problem extends Error {
   constructor(members) {
     super(members.detail || members.title || "The service did not say what is wrong.");
+    this.status = members.status || 0;
     this.expected = members.expected || "";
     this.remedy = members.remedy || "";
     this.requestId = members.request_id || "";
@@ -32,4 +34,14 @@ export async function ask(path, body) {
   const content = await answer.json().catch(() => ({ detail: `The service answered ${answer.status}.` }));
   if (!answer.ok) throw new Problem(content);
   return content;
+}
+
+/** As `ask`, and once more where the service was too late: what it had to read for the first time, it then has. */
+export async function askTwice(path, body) {
+  try {
+    return await ask(path, body);
+  } catch (problem) {
+    if (problem.status !== TOO_LATE) throw problem;
+    return ask(path, body);
+  }
 }

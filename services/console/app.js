@@ -1,7 +1,7 @@
 // Which page is shown: the part of the address after #.
 
 import { useKey } from "./api.js";
-import { fill, make } from "./dom.js";
+import { fill, problemNote } from "./dom.js";
 import { product } from "./products.js";
 import { recommendations } from "./recommendations.js";
 import { releases } from "./releases.js";
@@ -18,9 +18,7 @@ function tell(text) {
 
 function fail(place, problem) {
   tell(problem.message);
-  const words = [problem.expected, problem.remedy].filter(Boolean).join(" ");
-  const id = problem.requestId ? make("p", { class: "how" }, `Request ${problem.requestId}`) : [];
-  fill(place, make("div", { class: "note bad", role: "alert" }, make("p", {}, make("strong", {}, problem.message), ` ${words}`), id));
+  fill(place, problemNote(problem));
 }
 
 function decoded(part) {

@@ -40,3 +40,10 @@ export function evidence(facts) {
   });
   return make("details", {}, make("summary", {}, `Evidence (${facts.length})`), make("ul", { class: "evidence" }, items));
 }
+
+/** What went wrong: what was found, what was expected, what to do. */
+export function problemNote(problem) {
+  const words = [problem.expected, problem.remedy].filter(Boolean).join(" ");
+  const id = problem.requestId ? make("p", { class: "how" }, `Request ${problem.requestId}`) : [];
+  return make("div", { class: "note bad", role: "alert" }, make("p", {}, make("strong", {}, problem.message), ` ${words}`), id);
+}

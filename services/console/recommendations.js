@@ -1,18 +1,15 @@
-// A consumer's ranked products, each with what speaks for it and against it, and what the score rests on.
+// A consumer's ranked products, and what changes their order.
 
-import { Problem, ask } from "./api.js";
+import { Problem, ask, askTwice } from "./api.js";
 import { sliders } from "./attributes.js";
-import { bar, evidence, fill, make, pair } from "./dom.js";
+import { fill, make, pair } from "./dom.js";
+import { recommended } from "./recommended.js";
+import { givesSteps, steps } from "./steps.js";
 import { tastes } from "./tastes.js";
-import { aged, ago, day, minute, percent, plain } from "./words.js";
+import { SECONDS, wording } from "./wording.js";
+import { ago, day, minute } from "./words.js";
 
 const COUNTS = [5, 10, 20, 50];
-const KINDS = {
-  pair: "written for this pair",
-  entity: "composed from what is known of both",
-  none: "nothing known",
-  expired: "what was known is too old",
-};
 
 /** The page; `consumer` is shown at once if it is given. */
 export function recommendations(main, tell, fail, consumer, count) {
@@ -48,27 +45,42 @@ export function recommendations(main, tell, fail, consumer, count) {
   const levels = make("div");
   const about = make("div");
   const list = make("ol", { class: "products" });
-  const wishes = { facets: [], attributes: {} };
+  const spoken = wording((live) => rank({}, live));
+  fill(results, about, levels, spoken.element, list);
+  const wishes = { facets: [], new_facets: [], attributes: {} };
   let latest = 0;
-  const rank = (change) => {
+  let stepwise = null;
+  const rank = (change, live = false) => {
     Object.assign(wishes, change);
     const mine = ++latest; // an answer that was overtaken is not shown
+    const { facets, new_facets } = wishes;
+    const changed = facets.length + new_facets.length;
+    const reasons = live ? { explanations: "live", seconds: SECONDS } : {};
     tell("Asking …");
-    ask("/v1/recommend", { consumer_id: consumer, k: count, contributions: true, ...wishes })
+    spoken.wait(live);
+    askTwice("/v1/recommend", { consumer_id: consumer, k: count, contributions: true, ...wishes, ...reasons })
       .then((answer) => {
         if (mine !== latest) return;
-        fill(about, told(answer, wishes.facets.length));
-        fill(list, answer.items.map((item) => product(item, answer)));
+        const products = answer.items.map(recommended);
+        fill(about, told(answer, changed));
+        fill(list, products);
+        spoken.show(answer, live, changed);
         if (!levels.hasChildNodes() && (answer.attributes || []).length) {
           fill(levels, sliders(answer.attributes, (attributes) => rank({ attributes })));
         }
-        fill(results, about, levels, list);
         tell(`${answer.items.length} products for ${consumer}.`);
+        const pairs = answer.items.map(({ product_id }) => ({ consumer_id: consumer, product_id, facets, new_facets }));
+        if (pairs.length) stepwise ??= givesSteps(pairs[0]);
+        stepwise?.then((given) => given && products.forEach((element, n) => element.append(steps(pairs[n]))));
       })
-      .catch((problem) => mine === latest && fail(results, problem));
+      .catch((problem) => {
+        if (mine !== latest) return;
+        spoken.fail();
+        fail(about, problem);
+      });
   };
   rank({});
-  tastes(profile, consumer, (facets) => rank({ facets }));
+  tastes(profile, consumer, rank);
 }
 
 /** Offers the ids that begin as what was typed; without an answer there is nothing to offer. */
@@ -101,66 +113,4 @@ function told(answer, changed) {
       pair("Knows the world until", minute(answer.as_of)),
     ),
   );
-}
-
-function product(item, answer) {
-  const reasons = item.reasons || [];
-  return make(
-    "li",
-    { class: "product" },
-    make(
-      "div",
-      { class: "head" },
-      make("span", { class: "rank", "aria-label": `Rank ${item.rank}` }, String(item.rank)),
-      make("h2", {}, make("a", { href: `#/product/${encodeURIComponent(item.product_id)}` }, item.title || item.product_id)),
-      make("span", { class: "id" }, item.product_id),
-      make("span", { class: "scores" }, score(item)),
-    ),
-    item.note ? make("p", { class: "note" }, item.note) : null,
-    make("div", { class: "sides" }, reasons.map((reason) => side(reason, answer))),
-    parts(item),
-  );
-}
-
-function score(item) {
-  const said = [];
-  if (item.click !== null) said.push(make("span", { class: "click" }, percent(item.click)), " likely liked");
-  if (item.rating !== null) said.push(make("span", { class: "stars" }, ` · ${item.rating.toFixed(2)} stars`));
-  return said;
-}
-
-function side(reason, answer) {
-  const isFor = reason.stance === "for";
-  const age = reason.fact_ids.length ? `, ${aged(reason.evidence_age_seconds)}` : "";
-  return make(
-    "section",
-    { class: `side ${isFor ? "for" : "against"}${reason.fact_ids.length ? "" : " empty"}` },
-    make("h3", {}, make("span", { "aria-hidden": "true" }, isFor ? "+ " : "− "), isFor ? "For" : "Against"),
-    make("p", { class: reason.fact_ids.length ? "text" : "text nothing" }, reason.text || "—"),
-    make("p", { class: "how" }, (KINDS[reason.granularity] || plain(reason.granularity)) + age),
-    evidence(reason.facts),
-  );
-}
-
-/** What the score rests on: contributions where the service gives them, else where the model looked. */
-function parts(item) {
-  const added = (item.contributions || []).map((it) => [it.part, it.click, `${it.click < 0 ? "−" : "+"}${percent(Math.abs(it.click))}`]);
-  const looked = (item.attention || []).map((it) => [it.field, it.share, percent(it.share)]);
-  const lists = [
-    ["What adds to the likelihood, and what takes away", added, Math.max(...added.map(([, value]) => Math.abs(value)), 1e-9)],
-    ["Where the model looked (attention, not a cause)", looked, 1],
-  ].filter(([, rows]) => rows.length);
-  if (!lists.length) return null;
-  return make(
-    "details",
-    { class: "parts" },
-    make("summary", {}, "What the score rests on"),
-    lists.map(([title, rows, most]) => make("section", {}, make("h3", {}, title), bars(rows, most))),
-  );
-}
-
-/** Bars of rows of name, value and text, longest first; `most` is the value that fills a bar. */
-function bars(rows, most) {
-  const sorted = rows.toSorted((one, other) => Math.abs(other[1]) - Math.abs(one[1]));
-  return make("ul", { class: "bars" }, sorted.map(([name, value, text]) => make("li", {}, make("span", { class: "label" }, plain(name)), bar(value / most, text))));
 }

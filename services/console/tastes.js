@@ -1,78 +1,115 @@
-// What is known of a consumer: their tastes as sliders, which change the ranking at once, and what they had.
+// What is known of a consumer, and what they had. Each taste can be weighed, reworded or left out, and others added;
+// the ranking changes at once.
 
 import { Problem, ask } from "./api.js";
-import { evidence, fill, make } from "./dom.js";
-import { aged, percent } from "./words.js";
+import { fill, make } from "./dom.js";
+import { addition, stored } from "./taste.js";
 
-const STEP = 0.25;
 const PAUSE_MS = 150;
+const NOT_FOUND = 404;
+const SIDES = [["for", "Drawn to"], ["against", "Put off by"]];
 
-/** Fills the place with the consumer's profile; `change` is told the weights that are not as they were stored. */
+/** Fills the place with the consumer's profile; `change` is told which facets are not as they were stored. */
 export function tastes(place, consumer, change) {
   return ask(`/v1/consumers/${encodeURIComponent(consumer)}`)
     .then((profile) => fill(place, panel(profile, change)))
     .catch((problem) => {
       if (!(problem instanceof Problem)) throw problem;
-      fill(place); // nobody knows them, which the ranking says too
+      // A stranger may say what they like; else what is wrong is told by the ranking too.
+      fill(place, problem.status === NOT_FOUND ? panel(stranger(consumer), change) : []);
     });
 }
 
+function stranger(consumer) {
+  return { consumer_id: consumer, tastes: [], history: [], places: Infinity };
+}
+
 function panel(profile, change) {
-  const weights = new Map();
+  const rows = new Set();
   let waiting = 0;
   const tell = () => {
     clearTimeout(waiting);
-    waiting = setTimeout(() => change([...weights].map(([facet_id, weight]) => ({ facet_id, weight }))), PAUSE_MS);
+    waiting = setTimeout(() => change(wishes(rows)), PAUSE_MS);
   };
-  const set = (taste, weight) => {
-    if (weight === taste.weight) weights.delete(taste.facet_id);
-    else weights.set(taste.facet_id, weight);
-    tell();
-  };
-  const rows = profile.tastes.map((taste, n) => slider(taste, `taste-${n}`, set));
-  const reset = make("button", { type: "button", class: "plain" }, "As stored");
+  const sides = SIDES.map(([stance, title]) => side(stance, title, profile, rows, tell));
+  const reset = make("button", { type: "button", class: "plain reset" }, "As stored");
   reset.addEventListener("click", () => {
     for (const row of rows) row.restore();
-    weights.clear();
     tell();
-  });
-  const sides = [["for", "Drawn to"], ["against", "Put off by"]].map(([stance, title]) => {
-    const own = rows.filter((row) => row.stance === stance);
-    const list = own.length ? make("ul", { class: "tastes-list" }, own.map((row) => row.element)) : make("p", { class: "text nothing" }, "Nothing known.");
-    return make("section", { class: `side ${stance}${own.length ? "" : " empty"}` }, make("h3", {}, title), list);
   });
   return make(
     "details",
     { class: "profile" },
     make("summary", {}, `What is known of ${profile.consumer_id}`),
-    profile.tastes.length ? make("p", { class: "how" }, "Move a slider to see the ranking if this mattered more or less. Nothing is kept.") : null,
+    make("p", { class: "how" }, "Weigh a taste, say it in other words or add one, and the ranking changes at once. Nothing of it is kept."),
     make("div", { class: "sides" }, sides),
-    profile.tastes.length ? reset : null,
+    reset,
     had(profile),
   );
 }
 
-function slider(taste, id, set) {
-  const shown = make("output", { for: id, class: "number" }, percent(taste.weight));
-  const input = make("input", { id, type: "range", min: 0, max: 1, step: STEP, value: taste.weight });
-  // A stored weight need not be on a step: moving away and back gives it again only by the button.
-  input.addEventListener("input", () => {
-    shown.textContent = percent(input.valueAsNumber);
-    set(taste, input.valueAsNumber);
-  });
-  const element = make(
-    "li",
-    {},
-    make("label", { for: id }, taste.text),
-    make("span", { class: "slide" }, input, shown),
-    make("span", { class: "how" }, aged(taste.evidence_age_seconds)),
-    evidence(taste.facts),
-  );
-  const restore = () => {
-    input.value = taste.weight;
-    shown.textContent = percent(taste.weight);
+/** What a request says of the rows. */
+function wishes(rows) {
+  const all = [...rows].map((row) => row.wish()).filter(Boolean);
+  return { facets: all.filter((it) => "facet_id" in it), new_facets: all.filter((it) => !("facet_id" in it)) };
+}
+
+function side(stance, title, profile, rows, tell) {
+  const own = new Set();
+  const list = make("ul", { class: "tastes-list" });
+  const section = make("section", {});
+  const nothing = make("p", { class: "text nothing" }, "Nothing known.");
+  const show = () => {
+    section.className = `side ${stance}${own.size ? "" : " empty"}`;
+    nothing.hidden = own.size > 0;
   };
-  return { stance: taste.stance, element, restore };
+  const put = (row) => {
+    for (const set of [own, rows]) set.add(row);
+    list.append(row.element);
+    show();
+  };
+  const drop = (row) => {
+    const left = row.element.contains(document.activeElement);
+    for (const set of [own, rows]) set.delete(row);
+    row.element.remove();
+    if (left) entry.focus(); // else who works by keyboard would start over at the top
+    show();
+    tell();
+  };
+  profile.tastes.filter((it) => it.stance === stance).forEach((taste, n) => put(stored(taste, `${stance}-${n}`, tell)));
+  let added = 0;
+  const full = () => [...own].filter((row) => row.counts()).length >= profile.places;
+  const add = (text) => {
+    put(addition(stance, text, `${stance}-new-${added++}`, tell, drop));
+    tell();
+  };
+  const { form, entry } = adding(stance, title, full, profile.places, add);
+  section.append(make("h3", {}, title), list, nothing, form);
+  show();
+  return section;
+}
+
+/** Where a taste of one's own is put in. */
+function adding(stance, title, full, places, add) {
+  const entry = make("input", { id: `add-${stance}`, class: "entry", maxlength: 200, autocomplete: "off" });
+  const said = make("span", { class: "how", role: "status" });
+  const form = make(
+    "form",
+    { class: "words" },
+    make("label", { for: `add-${stance}`, class: "how" }, `${title} something else, in your own words`),
+    entry,
+    make("button", { class: "plain" }, "Add"),
+    said,
+  );
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const text = entry.value.trim();
+    said.textContent = text && full() ? `All ${places} places are taken: set one to 0 to make room.` : "";
+    if (!text || full()) return;
+    add(text);
+    entry.value = "";
+  });
+  return { form, entry };
 }
 
 function had(profile) {

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks.browser import CHROMIUM
 from features.assemble import training_set
 from features.batch import (
     CODE_WIDTH,
@@ -49,11 +50,13 @@ from features.types import (
 from models.base import Recommender, RunContext, Scores
 from models.held import Crossed
 from models.release import ARTIFACT_FOLDER, ARTIFACT_NAME, Release, ReleaseStore, ReleaseTexts
+from models.text import TextEncoder
 from services.explain import Reasons
 from services.guard import Guard
 from services.limits import App, Message
 from services.runtime import Runtime
 from services.sources import ConsumerNow, absent_consumer
+from tests.services.shop import Shop, open_shop
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
 COUNTS = {"p1": 5.0, "p2": 50.0, "p3": np.nan}
@@ -265,6 +268,18 @@ def make_runtime_on(model: FakeModel, reasons: Reasons, inbox: Inbox) -> Callabl
     return lambda features: make_runtime(features, model, reasons, inbox)
 
 
+# The console in a real browser.
+
+needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium; apt-get install chromium")
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Shop]]:
+    """URL of a console over a catalog that attackers wrote, and what is asked there."""
+    with open_shop(tmp_path_factory.mktemp("shop")) as opened:
+        yield opened
+
+
 # Requests through the guard, without a server.
 
 JSON = {"content-type": "application/json"}
@@ -419,6 +434,7 @@ def publish_release(
             "artifact_tag": artifact_tag,
             "artifact_hash": artifact_hash,
             "as_of": snapshot.as_of,
+            "encoder": TextEncoder().identity,
         }
     )
     store = ReleaseStore(settings.releases)
@@ -434,6 +450,7 @@ def store_artifact(
     In a process of its own, as BentoML fixes its home when it is first imported.
     """
     from models.artifact import Provenance, save_artifact
+    from models.backbones.autoencoder import Autoencoder, AutoencoderConfig, AutoencoderNetwork
     from models.backbones.collaborative import CollaborativeConfig
     from models.methods.lr_recsys import LRRecsys, LRRecsysConfig
 
@@ -442,7 +459,8 @@ def store_artifact(
     method.fit(train, valid, RunContext())
     folder = settings.home / "artifact"
     provenance = Provenance(data_hash="d", text_set_hash="t")
-    manifest = save_artifact(folder, method, None, valid.batch.take(np.arange(8)), provenance)
+    autoencoder = Autoencoder(AutoencoderConfig(), AutoencoderNetwork(AutoencoderConfig()))
+    manifest = save_artifact(folder, method, autoencoder, valid.batch.take(np.arange(8)), provenance)
     script = (
         "import shutil, sys, bentoml\n"
         "with bentoml.models.create(sys.argv[1]) as model:\n"

@@ -230,6 +230,21 @@ def test_odd_but_valid_ids_are_answered(client: httpx.Client) -> None:
         assert post(client, "/v1/recommend", {"consumer_id": consumer_id, "k": 1})["cold"]
 
 
+def test_own_words_change_the_scores_and_stay_out_of_the_log(client: httpx.Client, tiny_release: HostSettings) -> None:
+    words, asked = "Marzipan from Zanzibar", {"consumer_id": "c0", "k": 5, "explanations": "none"}
+    said = {**asked, "new_facets": [{"stance": "for", "text": words}]}
+    before, after = (post(client, "/v1/recommend", body)["items"] for body in (asked, said))
+    assert {it["product_id"]: it["click"] for it in before} != {it["product_id"]: it["click"] for it in after}
+    no_place = {**asked, "new_facets": [{"stance": "for", "text": words}] * 4}
+    refused = client.post("/v1/recommend", json=no_place)
+    assert (refused.status_code, "no place for the new facet 4" in refused.json()["detail"]) == (422, True)
+    too_long = {**asked, "new_facets": [{"stance": "for", "text": words * 20}]}
+    assert client.post("/v1/recommend", json=too_long).status_code == 400
+    log = "".join(path.read_text() for path in tiny_release.home.glob("serve-*.log"))
+    assert "route=/v1/recommend status=422" in log
+    assert words not in log
+
+
 @pytest.mark.parametrize("media_type", ["text/plain", "application/vnd.bentoml+pickle", "multipart/form-data"])
 def test_other_media_types_are_refused(client: httpx.Client, media_type: str) -> None:
     assert client.post("/v1/score", content=b"{}", headers={"content-type": media_type}).status_code == 415

@@ -14,6 +14,7 @@ from features.batch import FeatureBatch
 from features.types import EntityKind, Stance
 from models.backbones.sequences.batches import FACET_SLOTS
 from models.base import RunContext, Scores
+from models.explanations.what_if import FacetChange
 from models.methods.lane import Lane, LaneConfig
 from models.release import ReleaseTexts
 from models.testing import SCALE, rich_batch, rich_training_set
@@ -83,7 +84,8 @@ def test_strangers_and_methods_without_preferences_have_no_steps(
 def test_facets_that_do_not_count_have_no_step_and_take_no_weight(two_tastes: ReleaseTexts) -> None:
     reasons, at = Reasons(two_tastes), pd.Timestamp("2024-06-01", tz="UTC").to_pydatetime()
     attention = dict(zip(ATTRACTING, (0.25, 0.625), strict=False))
-    steps = reasons.steps("c1", "p1", at, attention, ["p1"], {"consumer-c1-for-0"})
+    without = reasons.what_if("c1", [FacetChange(facet_id="consumer-c1-for-0", weight=0)], [])
+    steps = reasons.steps("c1", "p1", at, attention, ["p1"], without)
     assert steps is not None
     assert [(it.text, it.weight) for it in steps.preferences] == [("c1 for 1", 0.625)]
     old = Reasons(two_tastes, text_days=3.0)

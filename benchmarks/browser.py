@@ -64,7 +64,7 @@ class Tab:
 
     def tab_to(self, selector: str) -> None:
         """Presses Tab until the element has the focus."""
-        for _ in range(200):
+        for _ in range(1000):
             if self.value(f"document.activeElement.matches({json.dumps(selector)})"):
                 return
             self.press("Tab")
@@ -80,6 +80,14 @@ class Tab:
         at = {"x": place[0], "y": place[1], "button": "left", "clickCount": 1}
         self.send("Input.dispatchMouseEvent", type="mousePressed", **at)
         self.send("Input.dispatchMouseEvent", type="mouseReleased", **at)
+
+    def resize(self, width: int, height: int) -> None:
+        """Shows the page in a window of this size, in CSS pixels."""
+        self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+
+    def prefer(self, scheme: str) -> None:
+        """`light` or `dark`."""
+        self.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
 
     def picture(self, path: Path) -> None:
         """Writes what is seen as PNG."""
