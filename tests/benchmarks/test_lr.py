@@ -399,7 +399,8 @@ def test_gains_are_the_full_method_minus_the_other(bench):
     figures = judged(runs, scorer(split, bench.folders), peers_of(split, bench.folders))
     assert figures["variants"]["full"]["mean"]["rmse"] == pytest.approx(0.5)
     assert figures["variants"]["full"]["sd_of_seeds"] == pytest.approx(0.141421)
-    assert figures["variants"]["full"]["ece_by_chance"] == pytest.approx(ece_by_chance(np.full(len(test), 0.5)), abs=1e-6)
+    by_chance = ece_by_chance(np.full(len(test), 0.5))
+    assert figures["variants"]["full"]["ece_by_chance"] == pytest.approx(by_chance, abs=1e-6)
     assert figures["against_controls"]["no_expl"]["rmse"]["b_minus_a"] == pytest.approx(-0.5)
     assert figures["against_peers"]["flat"]["rmse"]["b_minus_a"] < 0
     text = table("random-0", {**figures, "not_run": {"summary": "no texts"}})
