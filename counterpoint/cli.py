@@ -374,6 +374,23 @@ def card(
 
 
 @app.command()
+def propose_attributes(
+    file: Annotated[Path, typer.Argument(help="Where the list goes: a new file that ends in .toml.")],
+    n: Annotated[int, typer.Option("-n", "--n", help="How many attributes at most.", min=2, max=16)] = 12,
+    recipe: RecipeOption = "",
+    data: DataOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Have the language model propose attributes for guided refinement from the catalog, for a person to edit."""
+    settings = open_settings()
+    from counterpoint.attributes import propose_attributes as propose
+    from flows.recipe import choose_recipe
+
+    chosen = choose_recipe(settings.home, recipe, data, "", "", "", remember=False)
+    show(propose(settings, chosen, file, n), as_json)
+
+
+@app.command()
 def tune_explainer(
     out: Annotated[Path, typer.Option(help="Folder the adapter goes to.")],
     seed: Annotated[int, typer.Option(help="Of the examples and of the training.")] = 0,

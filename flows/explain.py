@@ -148,7 +148,8 @@ def plan_explanations(workspace: Workspace, recipe: Recipe, identity: ModelIdent
     """
     ingested, world = preview(recipe)
     identity = identity or open_engine(workspace.settings).identity
-    return _prepare(workspace, recipe.explain, ingested, world, identity).plan
+    prepared = _prepare(workspace, recipe.explain, ingested, world, identity)
+    return prepared.plan.followed_by(prepared.preferences)
 
 
 def _prepare(
@@ -238,10 +239,12 @@ def _with_preferences(
 ) -> _Worded:
     """Has preferences worded with what is left of the budget; consumers without an answer keep their facets."""
     bought = worded.bought
+    order = {row.request.key: place for place, row in enumerate(prepared.preferences.to_make)}
 
     def ask(requests: Sequence[TextRequest]) -> Mapping[str, Completion]:
         nonlocal bought
-        now = _ask(workspace, section, engine, requests, left(section.budget, bought.reports))
+        ordered = sorted(requests, key=lambda request: order.get(request.key, len(order)))
+        now = _ask(workspace, section, engine, ordered, left(section.budget, bought.reports))
         bought = joined(bought, now)
         return now.completions
 

@@ -17,7 +17,8 @@ import pandas as pd
 from features.sentences import spoken_title
 from features.types import EntityKind, Facet, Fact, ModelIdentity, Snapshot, Stance, content_hash
 from models.explanations.facets import by_entity
-from models.explanations.preferences import MAX_TITLES, Ask, Preference, ask_preferences
+from models.explanations.plan import Asked
+from models.explanations.preferences import MAX_TITLES, Ask, Preference, ask_preferences, preference_request
 
 WEIGHT = 1.0
 """Of every preference: the model was asked for no weights, and the ranker's attention gives them theirs."""
@@ -47,9 +48,8 @@ def with_preferences(
         ask: has requests answered, through the ledger.
         m: preferences per consumer.
     """
-    own, chosen = _of_consumers(facts), chosen_titles(snapshot, facts)
-    asked = {who: it.titles for who, it in chosen.items() if any(fact.polarity > 0 for fact in own[who])}
-    found = ask_preferences(asked, identity, ask, m) if asked else {}
+    own, chosen = _of_consumers(facts), _drawn_to_something(facts, snapshot)
+    found = ask_preferences({who: it.titles for who, it in chosen.items()}, identity, ask, m) if chosen else {}
     made = [
         _facet(who, rank, preference, own[who], chosen[who])
         for who, preferences in found.items()
@@ -57,6 +57,20 @@ def with_preferences(
     ]
     kept = [facet for facet in facets if not (_attracts(facet) and facet.entity_id in found)]
     return tuple(sorted([*kept, *made], key=_order))
+
+
+def first_tries(facts: Sequence[Fact], snapshot: Snapshot, identity: ModelIdentity, m: int) -> list[Asked]:
+    """What `with_preferences` asks if every answer is usable at once; how many tries fail nobody knows before."""
+    chosen = _drawn_to_something(facts, snapshot)
+    return [
+        Asked(preference_request(it.titles, identity, m), ((EntityKind.CONSUMER, who),)) for who, it in chosen.items()
+    ]
+
+
+def _drawn_to_something(facts: Sequence[Fact], snapshot: Snapshot) -> dict[str, Chosen]:
+    """`chosen_titles` of the consumers of whom a fact says what attracts them, which a preference may rest on."""
+    drawn = {who for who, own in _of_consumers(facts).items() if any(fact.polarity > 0 for fact in own)}
+    return {who: it for who, it in chosen_titles(snapshot, facts).items() if who in drawn}
 
 
 def chosen_titles(snapshot: Snapshot, facts: Sequence[Fact]) -> dict[str, Chosen]:

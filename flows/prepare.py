@@ -13,6 +13,7 @@ from features.ledger import Ledger
 from features.records import from_frame
 from features.types import Completion, EntityKind, Fact, FinishReason, ModelIdentity, Snapshot
 from features.wording import Wording
+from flows.preferences import first_tries
 from flows.recipe import ExplainSection
 from models.explanations.facets import FacetConfig, by_entity, facet_requests
 from models.explanations.pairs import Pair, pair_requests
@@ -37,8 +38,11 @@ class Prepared:
     pairs: Sequence[Pair]
     asked: Sequence[Asked]
     plan: Plan
+    """Of facets and pairs."""
+    preferences: Plan
+    """First tries of the consumers' preferences, with what the plan leaves of the budget; empty if none are wanted."""
     known: Mapping[str, Completion]
-    """What the ledger answers."""
+    """What the ledger answers of facets and pairs."""
     failed: Mapping[str, FinishReason]
     now: datetime
 
@@ -81,15 +85,22 @@ def prepare(
     renewal = renew(fresh, inputs, facts_before, states, section.debounce, now)
     pairs = choose_pairs(snapshot, renewal.facts, section.n_pairs)
     asked = _asked(renewal.facts, pairs, section, identity)
-    keys = [item.request.key for item in asked]
-    there = ledger.exists()
-    known, failed = (ledger.find(keys), ledger.failed(keys)) if there else ({}, {})
-    past = ledger.past_use(identity) if there else {}
+    known, failed = _answered(ledger, asked)
+    past = ledger.past_use(identity) if ledger.exists() else {}
     if seconds_per_text is None and past:
         seconds_per_text = sum(use.seconds for use in past.values()) / sum(use.answers for use in past.values())
     worth = entity_worths(world, states, now)
     plan = make_plan(asked, known, failed, renewal.kept, worth, past, section.budget, seconds_per_text)
-    return Prepared(snapshot, renewal, pairs, asked, plan, known, failed, now)
+    wanted = first_tries(renewal.facts, snapshot, identity, section.n_preferences) if section.n_preferences else []
+    there, unusable = _answered(ledger, wanted)
+    later = make_plan(wanted, there, unusable, renewal.kept, worth, past, plan.rest_of(section.budget))
+    return Prepared(snapshot, renewal, pairs, asked, plan, later, known, failed, now)
+
+
+def _answered(ledger: Ledger, asked: Sequence[Asked]) -> tuple[Mapping[str, Completion], Mapping[str, FinishReason]]:
+    """What the ledger answers of the requests, and what failed before; nothing where there is no ledger yet."""
+    keys = [item.request.key for item in asked]
+    return (ledger.find(keys), ledger.failed(keys)) if keys and ledger.exists() else ({}, {})
 
 
 def gather_facts(snapshot: Snapshot, window: EvidenceWindow, wording: Wording) -> list[Fact]:

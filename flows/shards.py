@@ -86,10 +86,7 @@ def left(budget: Budget, reports: Sequence[GenerationReport]) -> Budget:
     """What is left of a budget after some shards."""
     calls = sum(report.made for report in reports)
     tokens = sum(report.prompt_tokens + report.completion_tokens for report in reports)
-    return Budget(
-        calls=None if budget.calls is None else max(budget.calls - calls, 0),
-        tokens=None if budget.tokens is None else max(budget.tokens - tokens, 0),
-    )
+    return budget.less(calls, tokens)
 
 
 def joined(first: Bought, second: Bought) -> Bought:

@@ -14,10 +14,10 @@ from features.wording import CATALOG_TIME, Wording, is_current
 from models.backbones.sequences.batches import FACET_SLOTS
 from models.explanations.codes import Coded
 from models.explanations.insights import Insights
-from models.explanations.live import LiveExplainer, Worded
+from models.explanations.live import LiveExplainer, Stepped, Worded
 from models.explanations.own_words import OwnWords
 from models.explanations.published import Published
-from models.explanations.steps import Steps
+from models.explanations.steps import Grounds, Steps, template_steps
 from models.explanations.what_if import FacetChange, NewFacet, WhatIf, imagine
 from models.release import ReleaseTexts
 from services.schemas import (
@@ -103,8 +103,11 @@ class Reasons:
         attention: Mapping[str, float],
         history: Sequence[str],
         what_if: WhatIf | None = None,
+        seconds: float | None = None,
     ) -> StepsOut | None:
         """A recommendation in four steps; None where the ranker attended to no facet of the consumer that has a text.
+
+        Code words them, unless they are to be worded by the language model, and that within its time.
 
         Args:
             consumer_id: anybody.
@@ -113,11 +116,18 @@ class Reasons:
             attention: the ranker's, by field; that on facets counts.
             history: products that the consumer liked, in order of time.
             what_if: as in `Published.of`.
+            seconds: how long the language model may take; None does not ask it.
         """
         weights = [attention.get(slot, 0.0) for slot in ATTRACTING]
         limit = oldest(at, self._text_days)
-        steps = self._published.steps(consumer_id, product_id, weights, history, limit, what_if)
-        return steps_out(steps) if steps else None
+        grounds = self._published.grounds(consumer_id, product_id, weights, history, limit, what_if)
+        if grounds is None:
+            return None
+        told = self._steps_now(grounds, seconds) if seconds is not None else Stepped(None)
+        return steps_out(told.steps or template_steps(grounds), told.note or None)
+
+    def _steps_now(self, grounds: Grounds, seconds: float) -> Stepped:
+        return self._live.steps(grounds, seconds) if self._live else Stepped(None, NOBODY)
 
     def what_if(self, consumer_id: str, changes: Sequence[FacetChange], new: Sequence[NewFacet]) -> WhatIf:
         """The consumer's facets as a request wants them.
@@ -209,8 +219,8 @@ def _fact_out(fact: Fact) -> FactOut:
     return FactOut(fact_id=fact.fact_id, text=fact.text, source=fact.source, evidence_time=_dated(fact.evidence_time))
 
 
-def steps_out(steps: Steps) -> StepsOut:
-    """In the form of the interface."""
+def steps_out(steps: Steps, note: str | None = None) -> StepsOut:
+    """In the form of the interface; the note says why the language model did not word them, if it was to."""
     rows = zip(steps.preferences, steps.examples, steps.fitness, steps.reasons, strict=True)
     return StepsOut(
         preferences=tuple(
@@ -222,6 +232,7 @@ def steps_out(steps: Steps) -> StepsOut:
         combined=steps.combined,
         recommendation=steps.recommendation,
         model=steps.model,
+        note=note,
     )
 
 

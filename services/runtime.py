@@ -8,6 +8,7 @@ online store fails; popularity if the model fails; no reasons if they fail. Each
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -236,8 +237,10 @@ class Runtime:
         visit = self._visitors.visit(request.consumer_id, None)
         self._imagine(visit, request)
         (item,) = self._items(visit, [request.product_id])
+        started, live = time.monotonic(), request.explanations == "live"
         (told,) = self._argued(visit, [request.product_id], request.explanations, request.seconds)
-        steps = self._steps_of(visit, item)
+        left = max(0.0, started + request.seconds - time.monotonic())
+        steps = self._steps_of(visit, item, left if live else None)
         return ExplainResponse(
             item=item, reasons=told.reasons, note=told.note, steps=steps, **visit.about(self.release)
         )
@@ -387,7 +390,8 @@ class Runtime:
             visit.failed("the reasons could not be composed")
             return (Told(()),) * len(product_ids)
 
-    def _steps_of(self, visit: Visit, item: ProductScore) -> StepsOut | None:
+    def _steps_of(self, visit: Visit, item: ProductScore, seconds: float | None) -> StepsOut | None:
+        """The four steps; worded by the language model if it may take so many seconds."""
         attention = {it.field: it.share for it in item.attention}
         try:
             return self._reasons.steps(
@@ -397,6 +401,7 @@ class Runtime:
                 attention,
                 visit.liked(self.release.scale),
                 visit.what_if,
+                seconds,
             )
         except Exception:  # scores and reasons stand without them
             visit.failed("the four steps could not be made")
@@ -420,7 +425,7 @@ def _live(settings: HostSettings) -> Callable[[Published], LiveExplainer]:
 
         return open_engine(settings)
 
-    return lambda published: LiveExplainer(published, engine, settings.ledger_url)
+    return lambda published: LiveExplainer(published, engine, settings.ledger_url, words_steps=bool(settings.llm_url))
 
 
 def _contribution(part: str, added: Added, n: int) -> Contribution:

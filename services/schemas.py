@@ -423,6 +423,7 @@ class StepsOut(_Response):
     combined: str = Field(description="Step 3 in words.")
     recommendation: str = Field(description="Step 4.")
     model: str = Field(description="Who worded it.")
+    note: str | None = Field(default=None, description="Why the language model did not word them, if it was asked.")
 
 
 class ExplainResponse(Answer):

@@ -111,23 +111,19 @@ class Given:
 
 def run(dataset: str, folders: BenchFolders, seeds: int, variants: tuple[str, ...], valid: bool) -> str:
     """Trains each variant with each seed, and returns what was written or measured."""
-    given = _given(dataset, folders)
+    given = read_given(dataset, folders)
     chosen = {name: VARIANTS[name] for name in variants or RUN[dataset]}
-    made = partial(_fitted, given, dataset)
     if valid:
+        made = partial(_fitted, given, dataset)
         return on_valid(made(name, it, seed) for seed in range(seeds) for name, it in chosen.items())
     judge = Judge(dataset, "lane", folders, given.events)
-    rows = [
-        judge.kept(name, seed, _made_from(dataset, it), partial(made, name, it, seed, judge.output))
-        for seed in range(seeds)
-        for name, it in chosen.items()
-    ]
+    rows = [kept_row(given, judge, name, it, seed) for seed in range(seeds) for name, it in chosen.items()]
     if variants:
         return table(rows)
-    lanes = [_read(given, dataset, judge.output / f"lane-{seed}.safetensors") for seed in range(seeds)]
+    lanes = [read_lane(given, dataset, judge.output / f"lane-{seed}.safetensors") for seed in range(seeds)]
     swapped = partial(_swapped, given, dataset)
-    made_from = _made_from(dataset, VARIANTS["lane"])
-    rows += [judge.kept(SWAPPED, n, made_from, partial(swapped, it, n)) for n, it in enumerate(lanes)]
+    trained_from = made_from(dataset, VARIANTS["lane"])
+    rows += [judge.kept(SWAPPED, n, trained_from, partial(swapped, it, n)) for n, it in enumerate(lanes)]
     others = [name for name in (*chosen, SWAPPED) if name != "lane"]
     figures = {
         "dataset": dataset,
@@ -150,13 +146,20 @@ def run(dataset: str, folders: BenchFolders, seeds: int, variants: tuple[str, ..
     return write_result(f"methods/lane-{dataset}", figures).read_text()
 
 
-def _given(dataset: str, folders: BenchFolders) -> Given:
+def read_given(dataset: str, folders: BenchFolders) -> Given:
+    """Of a dataset, with its preferences."""
     events, split = read_events(folders.bench, folders.data, dataset, SPLIT), load_split(dataset, SPLIT, folders)
     named = split.train.catalog.products.set_index("product_id")["title"]
     encoder = TextEncoder()
     titles = encoder.encode([str(named.get(product, "")) for product in events.products])
     preferences = kept_preferences(split, events, titles, encoder, M)
     return Given(events, titles, preferences, HeldOut(events.histories("train"), wanted(events, "valid")))
+
+
+def kept_row(given: Given, judge: Judge, name: str, variant: Variant, seed: int) -> dict[str, Any]:
+    """The row of a variant and seed; it is trained, and its weights left, unless that was done."""
+    make = partial(_fitted, given, judge.dataset, name, variant, seed, judge.output)
+    return judge.kept(name, seed, made_from(judge.dataset, variant), make)
 
 
 def _fitted(given: Given, dataset: str, name: str, variant: Variant, seed: int, folder: Path | None = None) -> Ranked:
@@ -171,16 +174,16 @@ def _fitted(given: Given, dataset: str, name: str, variant: Variant, seed: int, 
     fit = train(network, histories, config.length, config, context, lambda: judge.ndcg(network, config.length))
     if folder is not None:
         save_file(network.state_dict(), folder / f"{name}-{seed}.safetensors")
-    return Ranked(name, seed, _lists(given, network, config), fit)
+    return Ranked(name, seed, lists_of(given, network, config), fit)
 
 
-def _made_from(dataset: str, variant: Variant) -> str:
+def made_from(dataset: str, variant: Variant) -> str:
     """Hash of everything that a run was made from but its seed."""
     backbone, settings = BACKBONES[dataset][variant.encoder].model_dump(), SETTINGS[dataset].model_dump()
     return content_hash(asdict(variant), backbone, settings, M, CHECKPOINTS)
 
 
-def _read(given: Given, dataset: str, path: Path) -> AlignedNetwork:
+def read_lane(given: Given, dataset: str, path: Path) -> AlignedNetwork:
     """The network of `lane` that a run left."""
     variant = VARIANTS["lane"]
     network = _network(given, variant, BACKBONES[dataset][variant.encoder], SETTINGS[dataset])
@@ -194,7 +197,7 @@ def _read(given: Given, dataset: str, path: Path) -> AlignedNetwork:
 def _swapped(given: Given, dataset: str, network: AlignedNetwork, seed: int) -> Ranked:
     """The same network where each consumer has another one's preferences."""
     network.known = given.preferences.of_others(given.events.histories("train"), seed)
-    scores = _lists(given, network, BACKBONES[dataset]["sasrec"])
+    scores = lists_of(given, network, BACKBONES[dataset]["sasrec"])
     network.known = given.preferences.known
     return Ranked(SWAPPED, seed, scores, FitReport(0, 0, (), 0.0, n_parameters(network)))
 
@@ -217,7 +220,7 @@ def _known(given: Given, variant: Variant, seed: int) -> KnownTexts:
     return preferences.of_others(histories, seed) if variant.preferences == "other" else preferences.known
 
 
-def _lists(given: Given, network: SequenceNetwork, config: SequenceConfig) -> Scores:
+def lists_of(given: Given, network: SequenceNetwork, config: SequenceConfig) -> Scores:
     return log_chances([network], given.events.histories("train", "valid"), config.length)
 
 

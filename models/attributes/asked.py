@@ -124,14 +124,14 @@ def collect_scores(
         completions: answers by request key; a missing or unfinished one says nothing.
     """
     n_orders = len(requests) // max(len(subjects), 1)
-    readings = [read_scores(_lines(completions.get(request.key)), attributes) for request in requests]
+    readings = [read_scores(finished_lines(completions.get(request.key)), attributes) for request in requests]
     table = np.array([it.values for it in readings]).reshape(len(subjects), n_orders, len(attributes))
     said = ~np.isnan(table)
     means = np.where(said.any(1), np.where(said, table, 0).sum(1) / np.maximum(said.sum(1), 1), np.nan)
     values, filled = _filled(means, subjects)
     scores = AskedScores(
         values.astype(np.float32),
-        sum(bool(_lines(completions.get(request.key))) for request in requests),
+        sum(bool(finished_lines(completions.get(request.key))) for request in requests),
         sum(len(it.missing) for it in readings),
         sum(len(it.out_of_range) for it in readings),
         sum(it.extra for it in readings),
@@ -160,7 +160,7 @@ def _filled(means: NDArray[np.float64], subjects: Sequence[Subject]) -> tuple[ND
     return values, filled
 
 
-def _lines(completion: Completion | None) -> tuple[str, ...]:
+def finished_lines(completion: Completion | None) -> tuple[str, ...]:
     """What a finished answer says."""
     finished = completion is not None and completion.finish is FinishReason.STOP
     return completion.lines if completion is not None and finished else ()

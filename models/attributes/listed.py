@@ -2,7 +2,8 @@
 
 Source: the attribute lists of Jia, Yuan, Wu, Zheng, "Improving LLM Interpretability and Performance via Guided
 Embedding Refinement for Sequential Recommendation", arXiv 2504.11658. The paper's lists are not published; ours are
-hand-written, one TOML file per domain in `lists/`. A recipe names a domain or lists its own.
+hand-written, one TOML file per domain in `lists/`. A recipe names a domain, a file of the same form (`proposed.py`
+writes one for a person to edit), or lists its own.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from features.errors import SettingError
 
@@ -41,13 +42,19 @@ class Attribute(BaseModel):
     """Name of an attribute of the catalog whose value is a number that grows with it, such as `year`."""
 
 
-def read_list(domain: str) -> tuple[Attribute, ...]:
-    """The hand-written list of a domain. Raises SettingError if there is none."""
-    path = _LISTS / f"{domain}.toml"
+def read_list(named: str) -> tuple[Attribute, ...]:
+    """The list of a domain, or of a file whose name ends in `.toml`. Raises SettingError if there is none."""
+    path = Path(named) if named.endswith(".toml") else _LISTS / f"{named}.toml"
     if not path.is_file():
         known = ", ".join(sorted(it.stem for it in _LISTS.glob("*.toml")))
-        raise SettingError(f"There is no list of attributes {domain!r}.", f"There are: {known}.", "Or list your own.")
-    return tuple(Attribute.model_validate(it) for it in tomllib.loads(path.read_text(encoding="utf-8"))["attribute"])
+        raise SettingError(f"There is no list of attributes {named!r}.", f"There are: {known}.", "Or list your own.")
+    try:
+        told = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tuple(Attribute.model_validate(it) for it in told["attribute"])
+    except (tomllib.TOMLDecodeError, KeyError, ValidationError) as error:
+        raise SettingError(
+            f"{path} is no list of attributes: {error}.", "It holds an [[attribute]] table for each.", "Mend the file."
+        ) from error
 
 
 def _listed(given: Any) -> Any:
@@ -56,4 +63,4 @@ def _listed(given: Any) -> Any:
 
 
 Attributes = Annotated[tuple[Attribute, ...], BeforeValidator(_listed)]
-"""A field of a config: a list of attributes, or the name of a domain that has one."""
+"""A field of a config: a list of attributes, or the name of a domain or of a file that has one."""

@@ -105,7 +105,7 @@ class Belief:
 
 def joined(parts: Sequence[Belief]) -> Belief:
     """Beliefs of different pairs as one; models of few ratings may not know the same levels."""
-    levels = torch.cat([part.levels for part in parts]).unique()
+    levels: Tensor = torch.cat([part.levels for part in parts]).unique()  # type: ignore[no-untyped-call]
     above = torch.cat([part.at_least(levels[1:]) for part in parts])
     return Belief(levels, above, torch.cat([part.deviation for part in parts]))
 

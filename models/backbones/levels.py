@@ -33,11 +33,12 @@ _STEP = 2.4
 
 def levels_of(ratings: Tensor) -> Tensor:
     """(L,) stars of the levels, rising: the distinct ratings, or the means of `MOST_LEVELS` equal parts of them."""
-    distinct = ratings.unique()
+    distinct: Tensor = ratings.unique()  # type: ignore[no-untyped-call]
     if len(distinct) <= MOST_LEVELS:
         return distinct
     parts = ratings.sort().values.tensor_split(MOST_LEVELS)
-    return torch.stack([part.mean() for part in parts]).unique()
+    means: Tensor = torch.stack([part.mean() for part in parts]).unique()  # type: ignore[no-untyped-call]
+    return means
 
 
 def nearest(stars: Tensor, levels: Tensor) -> Tensor:

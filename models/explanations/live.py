@@ -1,4 +1,4 @@
-"""Both sides of the argument of pairs, worded now: through the same engine, ledger and gates as a run's texts.
+"""Both sides of the argument of pairs, and LANE's four steps, worded now: by a run's engine, ledger and gates.
 
 There is a deadline, and a few pairs are worded at a time: whoever waits for longer than they may gets the release's
 texts and is told why. What the model says after that is not lost: it is in the ledger, and the next who asks has it.
@@ -8,24 +8,30 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from threading import Lock
+from typing import Any, TypeVar
 
 from features.ledger import Ledger
 from features.types import STANCES, Completion, EntityKind, Explanation, TextRequest
 from models.explanations.pairs import Pair, pair_requests, parse_pairs
 from models.explanations.published import Published
 from models.explanations.retry import second_requests
+from models.explanations.steps import Grounds, Steps, read_steps, steps_request
 from models.llm.client import TextEngine
 from models.llm.generate import generate
 
 logger = logging.getLogger(__name__)
 
+Item, Result = TypeVar("Item"), TypeVar("Result")
+
 NO_FACTS = "there are no facts to argue both sides from"
+NO_HISTORY = "nothing is known that the consumer chose before"
+TOO_SMALL = "the steps are asked of a language model behind a server only: the embedded one repeats the question"
 REFUSED = "the model's words did not pass the gates"
 LATE = "the model did not answer in time; asked again, it may have"
 FAILED = "the model could not be asked"
@@ -41,14 +47,32 @@ class Worded:
     note: str = ""
 
 
-class LiveExplainer:
-    """Words pairs from the facts of a release. Safe to call from several threads."""
+@dataclass(frozen=True)
+class Stepped:
+    """The four steps; without them, why there are none."""
 
-    def __init__(self, published: Published, open_engine: Callable[[], TextEngine], ledger_url: str) -> None:
-        """Opens nothing yet: the engine is opened by the first who asks, within their deadline."""
+    steps: Steps | None
+    note: str = ""
+
+
+class LiveExplainer:
+    """Words pairs from the facts of a release, and steps from their grounds. Safe to call from several threads."""
+
+    def __init__(
+        self, published: Published, open_engine: Callable[[], TextEngine], ledger_url: str, words_steps: bool = True
+    ) -> None:
+        """Opens nothing yet: the engine is opened by the first who asks, within their deadline.
+
+        Args:
+            published: of the release.
+            open_engine: opens what answers.
+            ledger_url: where answers are kept.
+            words_steps: whether what answers is up to the four steps; asking it in vain would keep others waiting.
+        """
         self._published, self._open_engine, self._ledger_url = published, open_engine, ledger_url
+        self._words_steps = words_steps
         self._worker = ThreadPoolExecutor(1, "explain-live")
-        self._open: dict[tuple[str, str], Future[Worded]] = {}
+        self._open: dict[Hashable, Future[Any]] = {}
         self._lock = Lock()
 
     def explain(self, consumer_id: str, product_ids: Sequence[str], at: datetime, seconds: float) -> tuple[Worded, ...]:
@@ -59,28 +83,46 @@ class LiveExplainer:
             at: when it is asked; facts are from before.
             seconds: how long the caller waits, for the engine, those before them and the answers together.
         """
-        promises = self._promised([self._pair(consumer_id, product_id, at) for product_id in product_ids])
-        wait(promises, seconds)
-        return tuple(_kept(promise) for promise in promises)
+        pairs = [self._pair(consumer_id, product_id, at) for product_id in product_ids]
+        promises = self._promised({_name(pair): pair for pair in pairs}, self._word, Worded((), FAILED))
+        wait(promises.values(), seconds)
+        return tuple(_kept(promises[_name(pair)], Worded((), LATE)) for pair in pairs)
 
-    def _promised(self, pairs: Sequence[Pair]) -> list[Future[Worded]]:
-        """Starts the work, except on pairs that are being worded already: impatient callers do not queue up."""
+    def steps(self, grounds: Grounds, seconds: float) -> Stepped:
+        """The four steps of one recommendation, with `seconds` as in `explain`."""
+        if not self._words_steps:
+            return Stepped(None, TOO_SMALL)
+        if not grounds.history:
+            return Stepped(None, NO_HISTORY)
+        name = (grounds.preferences, grounds.history, grounds.title)
+        (promise,) = self._promised({name: grounds}, self._word_steps, Stepped(None, FAILED)).values()
+        wait([promise], seconds)
+        return _kept(promise, Stepped(None, LATE))
+
+    def _promised(
+        self, items: Mapping[Hashable, Item], word: Callable[[Sequence[Item]], Sequence[Result]], failed: Result
+    ) -> dict[Hashable, Future[Result]]:
+        """Starts the work, except on items that are being worded already: impatient callers do not queue up."""
         with self._lock:
-            new = list({_name(pair): pair for pair in pairs if _name(pair) not in self._open}.values())
-            self._open |= {_name(pair): Future() for pair in new}
-            promises = [self._open[_name(pair)] for pair in pairs]
-        for start in range(0, len(new), TOGETHER):
-            self._worker.submit(self._keep_promises, new[start : start + TOGETHER])
+            new = {name: item for name, item in items.items() if name not in self._open}
+            self._open |= {name: Future() for name in new}
+            promises = {name: self._open[name] for name in items}
+        names = list(new)
+        for start in range(0, len(names), TOGETHER):
+            some = {name: new[name] for name in names[start : start + TOGETHER]}
+            self._worker.submit(self._keep_promises, some, word, failed)
         return promises
 
-    def _keep_promises(self, pairs: Sequence[Pair]) -> None:
+    def _keep_promises(
+        self, items: Mapping[Hashable, Item], word: Callable[[Sequence[Item]], Sequence[Result]], failed: Result
+    ) -> None:
         try:
-            worded = self._word(pairs)
+            worded = word(list(items.values()))
         except Exception:  # whatever an engine or the ledger raises: the release's texts are still there
-            logger.exception("pairs could not be worded")
-            worded = [Worded((), FAILED)] * len(pairs)
+            logger.exception("what was asked for live could not be worded")
+            worded = [failed] * len(items)
         with self._lock:
-            promises = [self._open.pop(_name(pair)) for pair in pairs]
+            promises = [self._open.pop(name) for name in items]
         for promise, result in zip(promises, worded, strict=True):
             promise.set_result(result)
 
@@ -109,6 +151,15 @@ class LiveExplainer:
                 parsed = parse_pairs(pairs, completions, self._engine.identity)
         return parsed.texts
 
+    def _word_steps(self, every: Sequence[Grounds]) -> list[Stepped]:
+        requests = [steps_request(grounds, self._engine.identity) for grounds in every]
+        with Ledger(self._ledger_url) as ledger:
+            completions = self._ask(requests, ledger)
+        read = [
+            read_steps(completions.get(request.key), grounds) for request, grounds in zip(requests, every, strict=True)
+        ]
+        return [Stepped(steps, "" if steps else REFUSED) for steps in read]
+
     def _ask(self, requests: Sequence[TextRequest], ledger: Ledger) -> Mapping[str, Completion]:
         return generate(requests, self._engine, ledger).completions
 
@@ -121,8 +172,8 @@ def _name(pair: Pair) -> tuple[str, str]:
     return pair.consumer_id, pair.product_id
 
 
-def _kept(promise: Future[Worded]) -> Worded:
-    return promise.result() if promise.done() else Worded((), LATE)
+def _kept(promise: Future[Result], late: Result) -> Result:
+    return promise.result() if promise.done() else late
 
 
 def _worded(pair: Pair, asked: bool, texts: Sequence[Explanation]) -> Worded:

@@ -97,6 +97,15 @@ class Plan:
         """What the ledger does not know, most valuable first, whatever the budget."""
         return [row for row in self.rows if row.fate in (Fate.BUY, Fate.WAITING)]
 
+    def rest_of(self, budget: Budget) -> Budget:
+        """What is expected to be left of a budget once everything to buy is bought."""
+        bought = [row for row in self.rows if row.fate is Fate.BUY]
+        return budget.less(len(bought), sum(row.tokens for row in bought))
+
+    def followed_by(self, other: Plan) -> Plan:
+        """This plan and then another one, with which it shares no request."""
+        return Plan((*self.rows, *other.rows), self.seconds_per_text)
+
     def expected_seconds(self, n_texts: int) -> float | None:
         """How long so many texts will take."""
         return None if self.seconds_per_text is None else n_texts * self.seconds_per_text

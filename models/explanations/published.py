@@ -21,7 +21,7 @@ from features.wording import Wording, is_current
 from models.explanations.compose import ComposeConfig, Side, compose
 from models.explanations.fewshot import template
 from models.explanations.gates import TEMPLATE
-from models.explanations.steps import Steps, by_weight, template_steps
+from models.explanations.steps import Grounds, by_weight
 from models.explanations.what_if import WhatIf
 from models.release import ReleaseTexts
 
@@ -123,7 +123,7 @@ class Published:
         by_stance = {**{text.stance: text for text in composed}, **written}
         return by_stance[Stance.FOR], by_stance[Stance.AGAINST]
 
-    def steps(
+    def grounds(
         self,
         consumer_id: str,
         product_id: str,
@@ -131,8 +131,8 @@ class Published:
         history: Sequence[str],
         oldest: datetime | None = None,
         what_if: WhatIf | None = None,
-    ) -> Steps | None:
-        """A recommendation in LANE's four steps, on the weights that acted; None where none of them is of a text.
+    ) -> Grounds | None:
+        """What LANE's four steps of a recommendation are made of; None where no weight that acted is of a text.
 
         Fitness is the greatest cosine of a preference's text with a text that speaks for the product, and so are the
         examples chosen from the history.
@@ -157,10 +157,10 @@ class Published:
         shares = [weight[own.side.facets[n].facet_id] for n in places]
         preferences = by_weight([own.side.facets[n].text for n in places], shares)
         product = self._known(EntityKind.PRODUCT, product_id).since(oldest)
-        had = [self._known(EntityKind.PRODUCT, it) for it in history]
+        had = [it for it in (self._known(EntityKind.PRODUCT, one) for one in history) if it.side.title]
         likeness = np.stack([own.fitness(it)[places] for it in had], axis=1) if had else np.zeros((len(places), 0))
-        fitness = own.fitness(product)[places].tolist()
-        return template_steps(preferences, fitness, [it.side.title for it in had], likeness, product.side.title)
+        fitness = tuple(own.fitness(product)[places].tolist())
+        return Grounds(preferences, fitness, tuple(it.side.title for it in had), likeness, product.side.title)
 
     def _known(self, kind: EntityKind, entity_id: str) -> _Described:
         return self._described.get((kind, entity_id), _Described(Side(entity_id)))

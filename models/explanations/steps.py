@@ -3,7 +3,9 @@
 Source: LANE (Zhao et al., arXiv 2407.02833): (1) each preference with examples from the history, (2) how well the
 product meets each, 0 to 1, (3) both put together as a low, medium or high chance, (4) the recommendation in words. The
 weights come from the model, so a text may say what it likes about fitness, and nothing about them. Where no language
-model is asked, or its answer fails, cosines of text vectors make a template of the same form.
+model is asked, or its answer fails, cosines of text vectors make a template of the same form. An answer may say what
+the model knows of the things; it is held to its numbers, to the titles it was given, and to the gates that need no
+evidence.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.types import Completion, FinishReason, ModelIdentity, ShownFact, Slot, TextRequest
-from models.explanations.gates import TEMPLATE
+from models.explanations.gates import TEMPLATE, unshowable
 
 KIND = "steps"
 SYSTEM = """\
@@ -45,6 +47,22 @@ class Weighed:
 
     text: str
     weight: float
+
+
+@dataclass(frozen=True, eq=False)
+class Grounds:
+    """What the four steps of one recommendation are made of."""
+
+    preferences: tuple[Weighed, ...]
+    """m of them, heaviest first (`by_weight`)."""
+    fitness: tuple[float, ...]
+    """(m,) of the product to each, by cosines."""
+    history: tuple[str, ...]
+    """T titles that the consumer chose, in order of time."""
+    likeness: NDArray[np.floating]
+    """(m, T) cosines of preferences and chosen things."""
+    title: str
+    """The product's."""
 
 
 @dataclass(frozen=True)
@@ -102,36 +120,30 @@ def chance_of(combined: float) -> Chance:
     return "medium" if combined < HIGH_FROM else "high"
 
 
-def steps_request(
-    preferences: Sequence[Weighed], history: Sequence[str], title: str, identity: ModelIdentity
-) -> TextRequest:
-    """The request for one shown recommendation.
-
-    Args:
-        preferences: heaviest first (`by_weight`).
-        history: titles that the consumer chose, in order of time.
-        title: the product's.
-        identity: the model that will answer.
-    """
-    listed = "\n".join(f"{n}. {it.text} (weight {it.weight:.4f})" for n, it in enumerate(preferences, 1))
-    numbers = range(1, len(preferences) + 1)
+def steps_request(grounds: Grounds, identity: ModelIdentity) -> TextRequest:
+    """The request for one shown recommendation to the model of that identity."""
+    listed = "\n".join(f"{n}. {it.text} (weight {it.weight:.4f})" for n, it in enumerate(grounds.preferences, 1))
+    numbers = range(1, len(grounds.preferences) + 1)
     openings = [SHOWN_IN.format(n=n) for n in numbers] + [FITS.format(n=n) for n in numbers] + [CHANCE, RECOMMENDED]
-    shown = tuple(ShownFact(f"F{n}", chosen) for n, chosen in enumerate(history, 1))
+    shown = tuple(ShownFact(f"F{n}", chosen) for n, chosen in enumerate(grounds.history, 1))
     slots = tuple(Slot(opening, _TOKENS) for opening in openings)
-    prompt = PROMPT.format(preferences=listed, title=title)
-    return TextRequest(KIND, f"steps for {title}", SYSTEM, prompt, slots, identity, facts=shown)
+    prompt = PROMPT.format(preferences=listed, title=grounds.title)
+    return TextRequest(KIND, f"steps for {grounds.title}", SYSTEM, prompt, slots, identity, facts=shown)
 
 
-def read_steps(completion: Completion | None, preferences: Sequence[Weighed]) -> Steps | None:
-    """The explanation in an answer to `steps_request`; None if it did not finish or does not keep to its form.
+def read_steps(completion: Completion | None, grounds: Grounds) -> Steps | None:
+    """The explanation in an answer to `steps_request`; None if it may not be shown.
 
-    A fitness outside 0 to 1, or a chance that is not the one that weights and fitness give, is refused: a text that
-    argues against its own numbers explains nothing.
+    Refused is an answer that did not finish or does not keep to its form, one with a fitness outside 0 to 1 or a chance
+    that is not the one that weights and fitness give (a text that argues against its own numbers explains nothing), one
+    whose examples are of nothing that was chosen or whose recommendation is of another product, and one with a line
+    that fails a gate.
     """
     if completion is None or completion.finish is not FinishReason.STOP:
         return None
-    m, lines = len(preferences), completion.lines
-    if len(lines) != 2 * m + 2:
+    preferences, lines = grounds.preferences, completion.lines
+    m = len(preferences)
+    if len(lines) != 2 * m + 2 or not _about_what_was_shown(lines[:m], lines[-1], grounds) or _refused(lines, grounds):
         return None
     found, chance = [_FITNESS.match(line) for line in lines[m : 2 * m]], _CHANCE.match(lines[2 * m])
     fitness = tuple(float(match["value"]) for match in found if match is not None)
@@ -141,39 +153,35 @@ def read_steps(completion: Completion | None, preferences: Sequence[Weighed]) ->
     if chance["chance"] != expected:
         return None
     return Steps(
-        tuple(preferences), lines[:m], fitness, lines[m : 2 * m], expected, lines[2 * m], lines[-1],
+        preferences, lines[:m], fitness, lines[m : 2 * m], expected, lines[2 * m], lines[-1],
         completion.model.name,
     )  # fmt: skip
 
 
-def template_steps(
-    preferences: Sequence[Weighed],
-    fitness: Sequence[float],
-    history: Sequence[str],
-    likeness: NDArray[np.floating],
-    title: str,
-) -> Steps:
-    """The same four steps without a language model.
+def _about_what_was_shown(examples: Sequence[str], recommendation: str, grounds: Grounds) -> bool:
+    """Whether each example names something that was chosen, and the recommendation the product."""
+    return grounds.title in recommendation and all(any(it in line for it in grounds.history) for line in examples)
 
-    Args:
-        preferences: heaviest first.
-        fitness: of the product to each (`cosine_fitness`).
-        history: titles that the consumer chose.
-        likeness: (m, T) cosines of preferences and titles of the history, from which the examples are chosen.
-        title: the product's.
-    """
-    examples = []
-    for n, row in enumerate(likeness, 1):
-        nearest = [history[place] for place in np.argsort(-row, kind="stable")[:EXAMPLES]]
+
+def _refused(lines: Sequence[str], grounds: Grounds) -> bool:
+    """Whether a line fails a gate; what it says of preferences and titles is no echo of the instructions."""
+    shown = "\n".join([*(it.text for it in grounds.preferences), *grounds.history, grounds.title])
+    return any(unshowable(line, f"{SYSTEM}\n{PROMPT}", shown) for line in lines)
+
+
+def template_steps(grounds: Grounds) -> Steps:
+    """The same four steps without a language model; the things most like a preference are its examples."""
+    preferences, fitness, examples = grounds.preferences, grounds.fitness, list[str]()
+    for n, row in enumerate(grounds.likeness, 1):
+        nearest = [grounds.history[place] for place in np.argsort(-row, kind="stable")[:EXAMPLES]]
         examples.append(f"{SHOWN_IN.format(n=n)} {' and '.join(nearest) or 'nothing that is known'}.")
     reasons = [f"{FITS.format(n=n)} {value:.2f}, by likeness of texts." for n, value in enumerate(fitness, 1)]
     combined = met(preferences, fitness)
     best = max(zip(preferences, fitness, strict=True), key=lambda pair: pair[0].weight * pair[1])[0]
     said = f"{CHANCE} {chance_of(combined)}: weights and fitness add up to {combined:.2f}."
-    recommendation = f"You may like {title}: what counted most is this: {best.text}"
+    recommendation = f"You may like {grounds.title}: what counted most is this: {best.text}"
     return Steps(
-        tuple(preferences), tuple(examples), tuple(map(float, fitness)), tuple(reasons), chance_of(combined), said,
-        recommendation, TEMPLATE,
+        preferences, tuple(examples), fitness, tuple(reasons), chance_of(combined), said, recommendation, TEMPLATE
     )  # fmt: skip
 
 

@@ -30,6 +30,13 @@ class Budget:
     calls: int | None = None
     tokens: int | None = None
 
+    def less(self, calls: int, tokens: int) -> Budget:
+        """What is left of it after so many calls and tokens."""
+        return Budget(
+            None if self.calls is None else max(self.calls - calls, 0),
+            None if self.tokens is None else max(self.tokens - tokens, 0),
+        )
+
 
 @dataclass(frozen=True)
 class GenerationReport:

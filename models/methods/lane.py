@@ -14,6 +14,8 @@ Deviations from the paper, all ours:
 - histories hold what was liked, so that what comes next is something liked too;
 - cross-entropy over the catalogue (`loss = "one_negative"` is the published one), one cycle of the learning rate, and
   the epoch with the best NDCG@10 on the validation rows instead of the last one;
+- the first products of a list may be ordered anew by attention whose query holds the product (`rerank`, off unless
+  asked for);
 - stars and the probability of liking are read from the chance to come next and from the means of both sides, by a
   ridge and a logistic regression on the validation rows.
 
@@ -60,6 +62,7 @@ from models.backbones.sequences.network import (
     text_rows,
 )
 from models.backbones.sequences.ranking import CHUNK, HeldOut
+from models.backbones.sequences.reranking import RerankConfig, RerankedNetwork, TargetAware, train_reranking
 from models.backbones.sequences.training import TrainingConfig
 from models.backbones.sequences.training import train as train_network
 from models.backbones.sequences.windows import Asked
@@ -86,6 +89,8 @@ class LaneConfig(EncoderConfig, TrainingConfig):
     """Whether an event that is learned meets the facets known before it, or, as published, the latest ones."""
     table: Table = "trained"
     """Product vectors: from titles and trained, from titles and frozen, or from nothing and trained."""
+    rerank: RerankConfig = RerankConfig()
+    """Which part of a list is ordered anew by attention that knows the product; none where facets are not used."""
 
 
 class Fit(NamedTuple):
@@ -101,7 +106,28 @@ class Chances(NamedTuple):
     """What the network says of N pairs."""
 
     lift: Tensor  # (N,) log of how much likelier the product is next than one drawn at random; 0 if it is not known
-    attention: Tensor  # (N, slots) mean over heads; empty without alignment
+    attention: Tensor  # (N, slots) mean over heads, of what placed the product last; empty without alignment
+
+
+class Answers(NamedTuple):
+    """What the network says to B questions."""
+
+    log_chance: Tensor  # (B, P)
+    weights: Tensor  # (B, slots) of the state, mean over heads; empty without alignment
+    first: Tensor  # (B, N) products that were ordered anew; none without re-ranking
+    weights_first: Tensor  # (B, N, slots) of each of these
+
+    @classmethod
+    def of_states(cls, log_chance: Tensor, weights: Tensor) -> Answers:
+        """Where states alone place products."""
+        none = torch.zeros(len(weights), 0, dtype=torch.int64)
+        return cls(log_chance, weights, none, torch.zeros(len(weights), 0, weights.shape[1]))
+
+    def of(self, question: Tensor, product: Tensor) -> tuple[Tensor, Tensor]:
+        """Log chances (R,) of products, and the attention (R, slots) that placed them, by question (R,)."""
+        at = self.first[question] == product.unsqueeze(1)  # (R, N)
+        moved = torch.einsum("rn,rns->rs", at.float(), self.weights_first[question])
+        return self.log_chance[question, product], torch.where(at.any(1, keepdim=True), moved, self.weights[question])
 
 
 @register("lane", LaneConfig)
@@ -126,7 +152,9 @@ class Lane(Recommender):
             network.known = self._known(events, train).to(run.device)
         target = next_liked(valid, events, preparation.consumers, preparation.products)
         report = self._trained(network, events, target, run)
-        bare = self._network(preparation, None)  # on the CPU, without the training texts
+        if isinstance(network, AlignedNetwork) and self.config.rerank.n_first:
+            network, report = self._reranked(network, events, target, run)
+        bare = self._served(preparation)  # on the CPU, without the training texts
         bare.load_state_dict({name: value.cpu() for name, value in network.state_dict().items()})
         self._fit = Fit(preparation, bare.eval(), Outcome(np.zeros(0), np.zeros(0)))
         with torch_threads(1), torch.inference_mode():
@@ -161,7 +189,7 @@ class Lane(Recommender):
         from safetensors.torch import load_file
 
         method, preparation = cls(config, scale), Preparation.load(folder, scale)
-        network = method._network(preparation, None)
+        network = method._served(preparation)
         try:
             weights = load_file(folder / "weights.safetensors")
             outcome = Outcome(**{it: weights.pop(f"{_OUTCOME}{it}").numpy() for it in ("liking", "stars")})
@@ -186,6 +214,18 @@ class Lane(Recommender):
         )
         return AlignedNetwork(table, encoder, alignment)
 
+    def _served(self, preparation: Preparation) -> SequenceNetwork:
+        """The untrained network with everything that is saved of a trained one."""
+        network = self._network(preparation, None)
+        return self._aware(network) if isinstance(network, AlignedNetwork) and self.config.rerank.n_first else network
+
+    def _aware(self, base: AlignedNetwork) -> RerankedNetwork:
+        c = self.config
+        aware = TargetAware(
+            c.embedding_size, KEY_WIDTH, c.attention_heads, c.attention_dropout, uniform=c.explanations == "mean"
+        )
+        return RerankedNetwork(base, aware, c.rerank.n_first)
+
     def _known(self, events: LikedEvents, train: TrainingSet) -> KnownTexts:
         """The facets before each liked event; after the last one, and for all events if not windowed, the latest."""
         sets, before = facet_sets(train.batch.consumers.take(events.rows))
@@ -200,6 +240,15 @@ class Lane(Recommender):
         judge = (lambda: held_out.ndcg(network, length, run.device)) if len(held_out) else None
         return train_network(network, events.histories, length, self.config, run, judge)
 
+    def _reranked(
+        self, base: AlignedNetwork, events: LikedEvents, target: Numbers, run: RunContext
+    ) -> tuple[RerankedNetwork, FitReport]:
+        """With what orders the first products anew, trained on the same events."""
+        with seeded(run.seed):
+            network = self._aware(base).to(run.device)
+        held_out, length = HeldOut(events.histories, target), self.config.length
+        return network, train_reranking(network, events.histories, length, self.config.rerank, run, held_out)
+
     def _chances(self, batch: FeatureBatch) -> Chances:
         """What the network says; pairs that share history and facets are asked about once."""
         preparation, network, _ = self._fitted()
@@ -211,20 +260,24 @@ class Lane(Recommender):
         attention = torch.zeros(len(batch), len(FACET_SLOTS) if isinstance(network, AlignedNetwork) else 0)
         for first in range(0, len(questions), CHUNK):
             some = questions[first : first + CHUNK]
-            log_chance, weights = self._asked(network, some[:, :-1], sets, some[:, -1])
+            answers = self._asked(network, some[:, :-1], sets, some[:, -1])
             rows = torch.nonzero((each >= first) & (each < first + CHUNK)).squeeze(1)
-            lift[rows] = log_chance[each[rows] - first, (product[rows] - 1).clamp(min=0)] + np.log(log_chance.shape[1])
-            attention[rows] = weights[each[rows] - first]
+            log_chance, attention[rows] = answers.of(each[rows] - first, (product[rows] - 1).clamp(min=0))
+            lift[rows] = log_chance + np.log(network.table.n_products)
         return Chances(torch.where(known, lift, 0), attention)
 
-    def _asked(self, network: SequenceNetwork, history: Tensor, sets: TextSets, place: Tensor) -> tuple[Tensor, Tensor]:
-        """Log chances (B, P) and weights (B, slots) of B different questions."""
+    def _asked(self, network: SequenceNetwork, history: Tensor, sets: TextSets, place: Tensor) -> Answers:
+        """What B different questions are answered."""
         asked = Asked(history, torch.zeros_like(place), (history > 0).sum(1))
         if not isinstance(network, AlignedNetwork):
-            return network(asked), torch.zeros(len(history), 0)
-        states, weights = network.last_with(asked, sets, place)
+            return Answers.of_states(network(asked), torch.zeros(len(history), 0))
+        states, of_state = network.last_with(asked, sets, place)
+        weights = of_state.mean((1, 2))
+        if isinstance(network, RerankedNetwork) and network.trust > 0:
+            log_chance, first, of_first = network.last_reranked(asked, sets, place)
+            return Answers(log_chance, weights, first, of_first.mean(1))
         logits = network.logits(states.squeeze(1), torch.arange(network.table.n_products))
-        return logits.log_softmax(-1), weights.mean((1, 2))
+        return Answers.of_states(logits.log_softmax(-1), weights)
 
     def _design(self, batch: FeatureBatch, lift: Tensor) -> Design:
         """The lift beside whether the product is known and what is counted of both sides."""

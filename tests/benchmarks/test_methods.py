@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from benchmarks.lr.splits import BenchSplit, snapshot_of
-from benchmarks.methods import lane
+from benchmarks.methods import lane, lane_reranked
 from benchmarks.methods.lists import NEGATIVES, means, sampled
 from benchmarks.methods.preference_sets import CHECKPOINTS, Preferences, kept_preferences, make_preferences
 from benchmarks.methods.script import Script
@@ -22,6 +22,7 @@ from features.types import Interactions, ModelIdentity
 from flows.recipe import ExplainSection
 from models.backbones.sequences.expert import SequenceConfig
 from models.backbones.sequences.ranking import HeldOut
+from models.backbones.sequences.reranking import TRUSTS
 from models.base import Progress, silent
 
 CANARY = "zyzzyva"
@@ -163,8 +164,16 @@ def test_every_variant_is_fitted_and_the_method_is_explained(
     given = lane.Given(events, titles, found, HeldOut(known, target))
     lists = {name: lane._fitted(given, "world", name, it, 0, tmp_path) for name, it in lane.VARIANTS.items()}
     assert all(np.isfinite(it.scores).all() for it in lists.values())
-    network = lane._read(given, "world", tmp_path / "lane-0.safetensors")
-    assert np.array_equal(lane._lists(given, network, small), lists["lane"].scores)
+    network = lane.read_lane(given, "world", tmp_path / "lane-0.safetensors")
+    assert np.array_equal(lane.lists_of(given, network, small), lists["lane"].scores)
+    again = lane_reranked._fitted(given, "world", "reranked", lane_reranked.VARIANTS["reranked"], 0, tmp_path)
+    apart = (~np.isclose(again.scores, lists["lane"].scores, atol=1e-5)).sum(1)
+    assert 0 < apart.max() <= lane_reranked.CONFIG.n_first
+    assert lane_reranked.trust(tmp_path, "reranked", 0) in TRUSTS
+    texts = {it: lane_reranked._texts(given, lane_reranked.Variant(it), 0) for it in ("own", "other", "none")}
+    assert texts["own"] is found.known
+    assert not texts["none"].sets.keys.any()
+    assert not torch.equal(texts["other"].at, found.known.at)
     swapped = lane._swapped(given, "world", network, 0)
     assert not np.array_equal(swapped.scores, lists["lane"].scores)
     figures = lane._explained(given, "world", network)

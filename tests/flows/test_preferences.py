@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import pandas as pd
@@ -18,12 +19,13 @@ from features.types import (
     Snapshot,
     TextRequest,
 )
-from flows.explain import explain_entities
+from flows.explain import explain_entities, plan_explanations
 from flows.preferences import Chosen, chosen_titles
 from flows.recipe import DataSection, ExplainSection, Recipe
 from flows.workspace import Workspace
+from models.explanations.plan import Fate, PlannedRequest
 from models.explanations.preferences import KIND, TRIES
-from models.llm.scripted import ScriptedEngine, continue_openings
+from models.llm.scripted import SCRIPTED, ScriptedEngine, continue_openings
 
 M = 3
 WORLD = DataSection(name="world", layout="world", n_consumers=30, n_products=40, n_interactions=450)
@@ -38,9 +40,13 @@ def recipe(n_preferences: int = M, **section: int) -> Recipe:
 
 def answer(request: TextRequest) -> Sequence[str]:
     """Three preferences for most consumers; for some three times the same, whatever the try."""
-    if request.kind != KIND:
-        return continue_openings(request)
-    return LOOKED_FOR[:1] * M if len(request.facts) % SILENT == 0 else LOOKED_FOR
+    silent = request.kind == KIND and len(request.facts) % SILENT == 0
+    return LOOKED_FOR[:1] * M if silent else always_usable(request)
+
+
+def always_usable(request: TextRequest) -> Sequence[str]:
+    """Three preferences for everybody at the first try."""
+    return LOOKED_FOR if request.kind == KIND else continue_openings(request)
 
 
 @pytest.fixture
@@ -103,6 +109,31 @@ def test_a_used_up_budget_leaves_the_facets(workspace: Workspace) -> None:
     assert len(engine.seen) == 5
     assert not asked(engine)
     assert not attracting(workspace)["facet_id"].str.contains(".preference.", regex=False).any()
+
+
+@pytest.mark.slow
+def test_a_plan_counts_the_first_tries_in_the_order_in_which_they_are_made(workspace: Workspace) -> None:
+    def planned(n_calls: int = 0) -> list[PlannedRequest]:
+        plan = plan_explanations(workspace, recipe(max_calls=n_calls), SCRIPTED)
+        return [row for row in plan.rows if row.request.kind == KIND]
+
+    before, engine = (
+        planned(),
+        ScriptedEngine(always_usable),
+    )
+    assert {row.fate for row in before} == {Fate.BUY}
+    explain_entities(workspace, recipe(), engine=engine)
+    assert [row.request.key for row in before] == [request.key for request in asked(engine)]
+    assert {row.fate for row in planned()} == {Fate.LEDGER}
+
+
+@pytest.mark.slow
+def test_a_plan_leaves_to_preferences_what_facets_leave_of_the_budget(workspace: Workspace) -> None:
+    others = len(plan_explanations(workspace, recipe(0), SCRIPTED).rows)
+    plan = plan_explanations(workspace, recipe(max_calls=others + 2), SCRIPTED)
+    fates = Counter(row.fate for row in plan.rows if row.request.kind == KIND)
+    assert fates[Fate.BUY] == 2
+    assert fates[Fate.WAITING] > 0
 
 
 def test_titles_are_of_what_was_liked_by_the_time_of_the_latest_fact() -> None:

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from models.backbones.collaborative import CollaborativeConfig
+from models.backbones.sequences.reranking import RerankConfig
 from models.methods.bias import Bias, BiasConfig
 from models.methods.lane import Lane, LaneConfig
 from models.methods.lr_recsys import LRRecsys, LRRecsysConfig
@@ -55,3 +56,9 @@ class TestLane(Conformance):
         embedding_size=16, n_layers=1, n_heads=2, dropout=0.1, attention_heads=2, learning_rate=1e-2, epochs=30,
         patience=30, batch_size=8,
     )  # fmt: skip
+
+
+class TestLaneReranked(TestLane):
+    """Lists whose first products are ordered anew: the same laws, saved artifacts and strangers among them."""
+
+    config = TestLane.config.model_copy(update={"rerank": RerankConfig(n_first=5, epochs=2, batch_size=8)})

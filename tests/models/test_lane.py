@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from features.batch import CODE_WIDTH, N_FACETS, Indexed, TrainingSet
+from features.batch import CODE_WIDTH, N_FACETS, ConsumerBlock, Indexed, TrainingSet
 from features.errors import ReleaseError, TrainingError
 from features.vocabulary import Vocabulary
 from models.backbones.sequences.aligned import AlignedNetwork
@@ -22,6 +22,8 @@ from models.backbones.sequences.batches import (
     next_liked,
 )
 from models.backbones.sequences.network import text_rows
+from models.backbones.sequences.reranking import RerankConfig, RerankedNetwork
+from models.backbones.sequences.windows import Asked
 from models.base import RunContext
 from models.methods.lane import Lane, LaneConfig
 from models.metrics.ranking import auc
@@ -66,6 +68,35 @@ def test_strangers_are_known_by_their_facets_alone(explanations: str, learns: bo
     test = by_taste(100, 2)
     reached = auc(test.liked, method.score(test.batch).click)
     assert reached > 0.9 if learns else reached < 0.65, f"AUC {reached:.3f}"
+
+
+def test_another_consumers_facets_mislead() -> None:
+    method, test = Lane(TOY, SCALE), by_taste(100, 2)
+    method.fit(by_taste(150, 0), by_taste(60, 1), RunContext(seed=1))
+    consumers = test.batch.consumers
+    whose = np.roll(consumers.facet_codes.index, 4)  # everybody has 4 rows
+    swapped = replace(
+        consumers,
+        facet_codes=replace(consumers.facet_codes, index=whose),
+        facet_weights=replace(consumers.facet_weights, index=whose),
+    )
+    own, others = (
+        auc(test.liked, method.score(replace(test.batch, consumers=it)).click) for it in (consumers, swapped)
+    )
+    assert own > others + 0.2, f"AUC {own:.3f} with their own, {others:.3f} with others'"
+
+
+def test_the_attention_that_is_told_is_the_mean_of_the_heads_that_acted() -> None:
+    method, batch = Lane(TOY.model_copy(update={"epochs": 1}), SCALE), rich_batch(20, 9)
+    method.fit(rich_training_set(128), rich_training_set(64, 5), RunContext(seed=3))
+    preparation, network, _ = method._fitted()
+    assert isinstance(network, AlignedNetwork)
+    history = liked_histories(batch.consumers, preparation.products, SCALE)[:, -TOY.length :]
+    sets, place = facet_sets(batch.consumers)
+    with torch.no_grad():
+        of_heads = network.last_with(Asked(history, torch.zeros(20), (history > 0).sum(1)), sets, place).weights
+    assert of_heads.shape == (20, TOY.attention_heads, 1, len(FACET_SLOTS))
+    np.testing.assert_allclose(method.score(batch).attention, of_heads.mean((1, 2)), atol=1e-6)
 
 
 def test_an_event_meets_only_facets_known_before_it() -> None:
@@ -136,6 +167,38 @@ def test_pairs_of_one_consumer_share_their_attention() -> None:
     assert no_facet.any()
     assert attention[no_facet, -1] == pytest.approx(1)
     assert attention[~no_facet, -1] == pytest.approx(0)
+
+
+def test_products_that_are_ordered_anew_have_an_attention_of_their_own() -> None:
+    """Of one consumer asked about all products, the first three and no others differ in their weights.
+
+    Without trust nothing was ordered anew, and the state's weights are those that acted.
+    """
+    n_first = 3
+    rerank = RerankConfig(n_first=n_first, epochs=2, batch_size=32)
+    method = Lane(TOY.model_copy(update={"epochs": 2, "rerank": rerank}), SCALE)
+    rows = by_taste(60, 0)
+    method.fit(rows, by_taste(60, 1), RunContext(seed=1))
+    products = np.unique(rows.batch.products.product_ids)
+    one = rows.batch.take(np.zeros(len(products), np.intp))
+    codes, weights = two_facets(one.consumers)
+    who = replace(one.consumers, facet_codes=codes, facet_weights=weights)
+    batch = replace(one, consumers=who, products=replace(one.products, product_ids=products))
+    network = method._fitted().network
+    assert isinstance(network, RerankedNetwork)
+    for trust, n_apart in ((1.0, n_first), (0.0, 0)):
+        network.trust.fill_(trust)
+        attention = method.score(batch).attention
+        assert attention.sum(1) == pytest.approx(1)
+        common = np.median(attention, axis=0)
+        assert (np.abs(attention - common).max(1) > 1e-6).sum() == n_apart
+
+
+def two_facets(who: ConsumerBlock) -> tuple[Indexed, Indexed]:
+    """The first facet of everybody beside another one, so that there is something to choose between."""
+    codes, weights = who.facet_codes.table.copy(), who.facet_weights.table.copy()
+    codes[:, 0, 1], weights[:, 0, 1] = -codes[:, 0, 0], 1
+    return replace(who.facet_codes, table=codes), replace(who.facet_weights, table=weights)
 
 
 def test_the_latest_facets_stand_for_the_training_texts_no_longer_than_training() -> None:

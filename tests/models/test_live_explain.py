@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -16,8 +17,9 @@ from features.ledger import Ledger
 from features.records import to_frame
 from features.types import EntityKind, Explanation, Facet, Fact, TextRequest
 from models.explanations import live
-from models.explanations.live import LiveExplainer, Worded
+from models.explanations.live import LiveExplainer, Stepped, Worded
 from models.explanations.published import Published
+from models.explanations.steps import KIND, Grounds, Weighed
 from models.llm.scripted import ScriptedEngine
 from models.release import ReleaseTexts
 
@@ -149,3 +151,43 @@ def test_an_engine_that_cannot_be_opened_is_no_error_of_the_answer(published: Pu
     explain = LiveExplainer(published, away, f"sqlite:///{tmp_path}/ledger.sqlite")
     assert explain.explain("c", ["p"], LATER, 10) == (Worded((), live.FAILED),)
     assert not Ledger(f"sqlite:///{tmp_path}/ledger.sqlite").exists()
+
+
+GROUNDS = Grounds((Weighed("slow drama", 0.9),), (0.5,), ("Fargo", "Heat"), np.zeros((1, 2)), "Lighthouse")
+STEPS = [
+    "Preference 1 shows in Fargo.",
+    "Fitness to preference 1 is 0.8, as it takes its time.",
+    "The chance is high, as what weighs most is met.",
+    "You may well like Lighthouse.",
+]
+
+
+def test_steps_are_worded_once_through_the_ledger(explainer: Callable[..., LiveExplainer]) -> None:
+    engine = ScriptedEngine(lambda _: STEPS)
+    first, again = (explainer(engine).steps(GROUNDS, 10) for _ in range(2))
+    assert first == again
+    assert first.steps is not None
+    assert (first.steps.fitness, first.steps.recommendation, first.steps.model) == ((0.8,), STEPS[-1], "scripted")
+    assert [request.kind for request in engine.seen] == [KIND]
+
+
+def test_steps_that_may_not_be_shown_or_come_too_late_are_not_given_and_why(
+    explainer: Callable[..., LiveExplainer],
+) -> None:
+    against_itself = [*STEPS[:2], "The chance is low, as it is so.", STEPS[-1]]
+    assert explainer(ScriptedEngine(lambda _: against_itself)).steps(GROUNDS, 10) == Stepped(None, live.REFUSED)
+    small = LiveExplainer(explainer(ScriptedEngine())._published, ScriptedEngine, "sqlite://", words_steps=False)
+    assert small.steps(GROUNDS, 10) == Stepped(None, live.TOO_SMALL)
+    nobody = replace(GROUNDS, history=(), likeness=np.zeros((1, 0)))
+    assert explainer(ScriptedEngine(lambda _: STEPS)).steps(nobody, 10) == Stepped(None, live.NO_HISTORY)
+    go_on = threading.Event()
+
+    def slowly(_: TextRequest) -> list[str]:
+        go_on.wait(10)
+        return STEPS
+
+    slow = explainer(ScriptedEngine(slowly))
+    other = replace(GROUNDS, history=("Fargo",), likeness=np.zeros((1, 1)))
+    assert slow.steps(other, 0.05) == Stepped(None, live.LATE)
+    go_on.set()
+    assert slow.steps(other, 10).steps is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,14 @@ from features.batch import FeatureBatch
 from features.types import EntityKind, Stance
 from models.backbones.sequences.batches import FACET_SLOTS
 from models.base import RunContext, Scores
+from models.explanations.live import LiveExplainer
+from models.explanations.steps import KIND
 from models.explanations.what_if import FacetChange
+from models.llm.scripted import ScriptedEngine
 from models.methods.lane import Lane, LaneConfig
 from models.release import ReleaseTexts
 from models.testing import SCALE, rich_batch, rich_training_set
-from services.explain import ATTRACTING, Reasons
+from services.explain import ATTRACTING, NOBODY, Reasons
 from services.runtime import Runtime
 from services.schemas import ExplainRequest, ExplainResponse
 from tests.services.conftest import FakeModel, make_facet
@@ -47,8 +51,41 @@ def attending(
     return lambda: make_runtime(features, Attending(), Reasons(two_tastes), inbox)
 
 
-def ask(runtime: Runtime, product: str = "p1", consumer: str = "c1") -> ExplainResponse:
-    return runtime.explain(ExplainRequest(consumer_id=consumer, product_id=product))
+def ask(runtime: Runtime, product: str = "p1", consumer: str = "c1", **live: Any) -> ExplainResponse:
+    return runtime.explain(ExplainRequest(consumer_id=consumer, product_id=product, **live))
+
+
+WORDED = [
+    "Preference 1 shows in Title p1.",
+    "Preference 2 shows in Title p1.",
+    "Fitness to preference 1 is 0.9, since it is slow.",
+    "Fitness to preference 2 is 0.1, since it is short.",
+    "The chance is medium, as what weighs most is met.",
+    "You may well like Title p1.",
+]
+"""0.625 * 0.9 + 0.25 * 0.1 is a medium chance."""
+
+
+def test_the_language_model_words_them_where_it_is_asked(
+    make_runtime: Callable[..., Runtime], features: Any, two_tastes: ReleaseTexts, inbox: Any, tmp_path: Path
+) -> None:
+    engine = ScriptedEngine(lambda request: WORDED if request.kind == KIND else [])
+    reasons = Reasons(
+        two_tastes, live=lambda published: LiveExplainer(published, lambda: engine, f"sqlite:///{tmp_path}/l.sqlite")
+    )
+    steps = ask(make_runtime(features, Attending(), reasons, inbox), explanations="live").steps
+    assert steps is not None
+    assert [(it.example, it.fitness, it.reason) for it in steps.preferences] == [
+        (WORDED[0], 0.9, WORDED[2]),
+        (WORDED[1], 0.1, WORDED[3]),
+    ]
+    assert (steps.chance, steps.recommendation, steps.model, steps.note) == ("medium", WORDED[-1], "scripted", None)
+
+
+def test_where_there_is_no_language_model_the_template_says_so(attending: Callable[[], Runtime]) -> None:
+    steps = ask(attending(), explanations="live").steps
+    assert steps is not None
+    assert (steps.model, steps.note) == ("template", NOBODY)
 
 
 def test_steps_are_on_the_weights_that_acted(attending: Callable[[], Runtime]) -> None:
@@ -61,7 +98,7 @@ def test_steps_are_on_the_weights_that_acted(attending: Callable[[], Runtime]) -
         ("c1 for 0", 0.25, pytest.approx(1.0)),
     ]
     assert steps.met == pytest.approx(0.625 * 0.8 + 0.25)
-    assert (steps.chance, steps.model) == ("high", "template")
+    assert (steps.chance, steps.model, steps.note) == ("high", "template", None)
     assert steps.preferences[0].example == "Preference 1 shows in Title p1."
     assert steps.recommendation == "You may like Title p1: what counted most is this: c1 for 1"
 

@@ -66,11 +66,19 @@ class AlignedNetwork(SequenceNetwork):
 
     def attended(self, asked: Asked) -> Attended:
         """The same with their weights."""
+        known = self.known_texts
+        return self.aligned(self.features(asked.history), known.sets, known.place(asked.consumer, self.event(asked)))
+
+    @property
+    def known_texts(self) -> KnownTexts:
+        """`known`. Raises TrainingError if it was not set."""
         if self.known is None:
             raise TrainingError("An aligned network was asked by number without texts.", remedy="Set `known` first.")
-        event = asked.known_events - int(self.encoder.masked)  # a masked place is counted, and is what is asked for
-        place = self.known.place(asked.consumer, event)
-        return self.aligned(self.features(asked.history), self.known.sets, place)
+        return self.known
+
+    def event(self, asked: Asked) -> Tensor:
+        """(B, T): the event that each place asks for; a masked place is counted, and is what is asked for."""
+        return asked.known_events - int(self.encoder.masked)
 
     def last_with(self, asked: Asked, sets: TextSets, place: Tensor) -> Attended:
         """The states (B, 1, d) from which the next product is chosen, for anybody with the sets at places (B,)."""

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from features.errors import TrainingError
 from models.backbones.histories import Histories
-from models.backbones.sequences.losses import Loss, LossKind, make_loss
+from models.backbones.sequences.losses import LossKind, make_loss
 from models.backbones.sequences.network import SequenceNetwork
 from models.backbones.sequences.windows import MASK, Asked, Windows
 from models.base import FitReport, MethodConfig, RunContext
@@ -24,6 +24,8 @@ from models.training import n_parameters, seeded
 
 Judge = Callable[[], float]
 """NDCG@10 of the network as it is, in evaluation mode and without gradients."""
+Lesson = Callable[[Asked], Tensor]
+"""The mean loss () of a batch of windows."""
 
 
 class TrainingConfig(MethodConfig):
@@ -52,6 +54,7 @@ def train(
     config: TrainingConfig,
     run: RunContext,
     judge: Judge | None = None,
+    lesson: Lesson | None = None,
 ) -> FitReport:
     """Trains the network on its device and leaves it in evaluation mode.
 
@@ -62,6 +65,7 @@ def train(
         config: how long, how fast, by which loss.
         run: seed, device and progress.
         judge: how good the network is now; the best epoch's weights are kept. Without it the last epoch's are.
+        lesson: what is learned; by default what comes next, by the config's loss.
 
     Returns:
         Losses by epoch; `valid_loss` is 1 - NDCG@10, empty without a judge.
@@ -72,7 +76,8 @@ def train(
     started, random = time.monotonic(), np.random.default_rng(run.seed)
     losses, judged, best = list[float](), list[float](), network.state_dict()
     with seeded(run.seed):
-        for loss in _epochs(network, histories, length, config, run, random):
+        taught = lesson or _next_product(network, histories, config)
+        for loss in _epochs(network, histories, length, config, run, random, taught):
             losses.append(loss)
             if judge is None:
                 continue
@@ -95,9 +100,9 @@ def _epochs(
     config: TrainingConfig,
     run: RunContext,
     random: np.random.Generator,
+    lesson: Lesson,
 ) -> Iterator[float]:
     """Yields the mean loss of each epoch, with the network in evaluation mode."""
-    loss_of = make_loss(config.loss, histories, config.max_candidates)
     per_epoch = len(Windows.of(histories, length, random)) // config.batch_size + 2
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(parameters, config.learning_rate, weight_decay=config.weight_decay, fused=True)
@@ -110,7 +115,7 @@ def _epochs(
             raise TrainingError("No history has two events.", remedy="Train the sequence model on longer histories.")
         network.train()
         for batch in windows.batches(config.batch_size):
-            loss = _loss(network, batch.to(run.device), loss_of, config)
+            loss = lesson(batch.to(run.device))
             if not torch.isfinite(loss):
                 raise TrainingError(f"The sequence model's loss became {loss.item()} in epoch {epoch}.")
             optimizer.zero_grad(set_to_none=True)
@@ -124,14 +129,23 @@ def _epochs(
         yield total / len(windows)
 
 
-def _loss(network: SequenceNetwork, window: Asked, loss_of: Loss, config: TrainingConfig) -> Tensor:
+def _next_product(network: SequenceNetwork, histories: Histories, config: TrainingConfig) -> Lesson:
     """Mean loss of what is asked of a batch of windows."""
-    masked = network.encoder.masked
-    question, answer = masked_places(window, config.masked_share) if masked else next_places(window)
-    wanted = answer > 0
-    consumer = question.consumer.unsqueeze(1).expand_as(answer)[wanted]
-    states, penalty = network.lesson(question, wanted)
-    return loss_of(network, states, answer[wanted] - 1, consumer) + penalty
+    loss_of = make_loss(config.loss, histories, config.max_candidates)
+
+    def lesson(window: Asked) -> Tensor:
+        question, answer = places(window, network.encoder.masked, config.masked_share)
+        wanted = answer > 0
+        consumer = question.consumer.unsqueeze(1).expand_as(answer)[wanted]
+        states, penalty = network.lesson(question, wanted)
+        return loss_of(network, states, answer[wanted] - 1, consumer) + penalty
+
+    return lesson
+
+
+def places(window: Asked, masked: bool, share: float) -> tuple[Asked, Tensor]:
+    """What is asked of windows (B, T + 1), and the number + 1 that each place should say, 0 where it is not asked."""
+    return masked_places(window, share) if masked else next_places(window)
 
 
 def next_places(window: Asked) -> tuple[Asked, Tensor]:
