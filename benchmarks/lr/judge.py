@@ -10,11 +10,13 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from benchmarks.lr.runs import Run, scored
 from benchmarks.lr.splits import BenchSplit
 from benchmarks.lr.world import WORLD, scored_world
 from features.settings import BenchFolders
+from models.metrics.rating import ece_by_chance
 
 CONTROLS = ("no_expl", "shuffled", "product_text", "random", "swapped", "pos_only", "neg_only", "summary")
 
@@ -60,12 +62,12 @@ def judged(runs: list[Run], score: Scorer, peers: Mapping[str, str]) -> dict[str
 
 def table(split: str, figures: dict[str, Any]) -> str:
     """The figures of a split for a terminal."""
-    lines = [f"{split:<24}{'rmse':>9}{'95 %':>20}{'auc':>9}{'ece':>8}{'sd of seeds':>13}"]
+    lines = [f"{split:<24}{'rmse':>9}{'95 %':>20}{'auc':>9}{'ece':>8}{'by chance':>11}{'sd of seeds':>13}"]
     for name, found in figures["variants"].items():
         mean = found["mean"]
         low, high = mean["interval95"]["rmse"]
         numbers = f"{mean['rmse']:>9.4f}{f'{low:.4f} to {high:.4f}':>20}{mean['auc']:>9.4f}{mean['ece']:>8.4f}"
-        lines.append(f"  {name:<22}{numbers}{found['sd_of_seeds']:>13.4f}")
+        lines.append(f"  {name:<22}{numbers}{found['ece_by_chance']:>11.4f}{found['sd_of_seeds']:>13.4f}")
     for kind in ("against_controls", "against_peers"):
         for name, gap in figures[kind].items():
             low, high = gap["rmse"]["interval95"]
@@ -79,6 +81,7 @@ def _figures(run: Run, score: Scorer) -> dict[str, Any]:
     several = len(run.rmse) > 1
     return {
         "mean": score([run.file]),
+        "ece_by_chance": round(ece_by_chance(pd.read_csv(run.file)["probability"]), 6),
         "rmse_of_seeds": run.rmse,
         "sd_of_seeds": round(float(np.std(run.rmse, ddof=1)), 6) if several else 0.0,
         "epochs": run.epochs,

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from benchmarks.lr.world import WORLD
 from features.errors import SettingError
-from models.backbones.collaborative import CollaborativeConfig
 from models.methods.lr_recsys import LRRecsysConfig
 
-_FEW_TASTES = 2
 _SPLITS = {
     WORLD: ("seed-211", "seed-212", "seed-213"),
     "ml-100k": ("random-0", "random-1", "random-2", "u1"),
@@ -27,10 +25,9 @@ def splits_of(dataset: str) -> tuple[str, ...]:
 def config_of(dataset: str) -> LRRecsysConfig:
     """The settings for a dataset.
 
-    The small sets have a handful of ratings for each consumer, which speak of few tastes; the built-in world has so few
-    rows that a large batch would leave no steps to take.
+    The built-in world has so few rows that a large batch would leave no steps to take.
     """
     splits_of(dataset)
-    rank = _FEW_TASTES if dataset.startswith("amazon-") else CollaborativeConfig().rank
-    config = LRRecsysConfig(epochs=8, patience=2, collaborative=CollaborativeConfig(rank=rank))
-    return config if dataset != WORLD else config.model_copy(update={"epochs": 30, "patience": 4, "batch_size": 256})
+    if dataset == WORLD:
+        return LRRecsysConfig(epochs=30, patience=4, batch_size=256)
+    return LRRecsysConfig(epochs=8, patience=2)

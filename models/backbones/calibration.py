@@ -1,4 +1,5 @@
-"""Probabilities that mean what they say: Platt scaling of logits, and logistic regression on a few numbers.
+"""Predictions that mean what they say: Platt scaling of logits, logistic regression on a few numbers, and the best mix
+of two predictions.
 
 Source: Platt, "Probabilistic outputs for support vector machines", 1999.
 """
@@ -21,6 +22,16 @@ def platt(logits: Tensor, liked: Tensor) -> Tensor:
         liked: (N,) 0 or 1.
     """
     return logistic(torch.stack([logits, torch.ones_like(logits)], dim=1), liked, torch.tensor([1.0, 0.0]))
+
+
+def share_of_step(start: Tensor, end: Tensor, truth: Tensor) -> Tensor:
+    """How far () to go from one prediction (N,) towards another: the share, 0..1, with the least squared error.
+
+    All of the way where the two are the same.
+    """
+    step = end - start
+    share = (step @ (truth - start)) / step.square().sum()
+    return share.nan_to_num(1.0).clamp(0, 1)
 
 
 def logistic(design: Tensor, liked: Tensor, at_rest: Tensor) -> Tensor:

@@ -19,8 +19,8 @@ from torch import Tensor
 from features.batch import CONTENT_WIDTH, ConsumerBlock, FeatureBatch, ProductBlock, TrainingSet
 from features.errors import ReleaseError
 from features.vocabulary import UNKNOWN, Vocabulary
+from models.backbones.bases import Features, unit_rows
 from models.backbones.factorization import Belief, Factorization, FactorizationConfig, Ratings, Vectors, joined
-from models.backbones.gibbs import Features, unit_rows
 from models.backbones.preparation import numbers_of
 from models.base import RunContext
 
@@ -42,8 +42,9 @@ class CollaborativeConfig(FactorizationConfig):
 
     folds: int = 5
     """Models that each leave out one part of the training rows."""
-    starts: tuple[float, ...] = (0.3, 0.1, 0.05)
-    """Values of `start` to choose from, by the error on the first fold."""
+    starts: tuple[float, ...] = (0.3, 0.1)
+    """Values of `start` to hold a chain near, to choose from by the error on the first fold; beside them, to let it
+    go."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,10 +90,10 @@ class Collaborative:
             _values(what.attributes),
             _values(who.attributes),
             torch.from_numpy(_content(what).mean(0)),
-            Factorization({}),
+            Factorization(torch.zeros(0), {}),
         )
         stars = torch.from_numpy(train.rating.astype(np.float32))
-        ratings = Ratings(numbers_of(unfitted.consumers, who.consumer_ids), unfitted._numbers_of(what), stars)
+        ratings = Ratings.of(numbers_of(unfitted.consumers, who.consumer_ids), unfitted._numbers_of(what), stars)
         consumers = _by_number(unfitted._told(who), ratings.consumer)
         products = _by_number(unfitted._described(what), ratings.product)
         chosen, held_out = _hold_out(ratings, consumers, products, config, run)
@@ -119,7 +120,7 @@ class Collaborative:
         """Writes collaborative.safetensors and collaborative.json into an existing folder."""
         from safetensors.torch import save_file
 
-        tensors = {**self.model.tensors, "content_mean": self.content_mean}
+        tensors = {**self.model.tensors, "levels": self.model.levels, "content_mean": self.content_mean}
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / _TENSORS)
         vocabularies = {name: getattr(self, name).ids for name in _VOCABULARIES}
         (folder / _NUMBERS).write_text(json.dumps(vocabularies, ensure_ascii=False), encoding="utf-8")
@@ -134,7 +135,8 @@ class Collaborative:
             tensors = load_file(folder / _TENSORS)
             content = json.loads((folder / _NUMBERS).read_text(encoding="utf-8"))
             vocabularies = {name: Vocabulary(tuple(ids)) for name, ids in content.items()}
-            return cls(**vocabularies, content_mean=tensors.pop("content_mean"), model=Factorization(tensors))
+            content_mean, levels = tensors.pop("content_mean"), tensors.pop("levels")
+            return cls(**vocabularies, content_mean=content_mean, model=Factorization(levels, tensors))
         except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
             raise ReleaseError(
                 f"The factorization in {folder} cannot be read: {error}.", remedy="Train and save the model again."
@@ -238,14 +240,15 @@ def _hold_out(
         chunks = zip(torch.split(held.consumer, CHUNK), torch.split(held.product, CHUNK), strict=True)
         return joined([model.believe(model.consumers(u), model.products(i)) for u, i in chunks])
 
-    candidates = [config.model_copy(update={"start": start}) for start in config.starts]
+    held = [config.model_copy(update={"start": start, "stretch": False}) for start in config.starts]
+    candidates = [config, *held] if config.stretch else held
     tried = [believed(0, candidate) for candidate in candidates]
-    errors = [float((belief.mean - ratings.rating[fold == 0]).square().mean()) for belief in tried]
+    given = ratings.levels[ratings.level[fold == 0]]
+    errors = [float((belief.mean - given).square().mean()) for belief in tried]
     best = errors.index(min(errors))
     parts = [tried[best], *(believed(number, candidates[best]) for number in range(1, config.folds))]
     order = torch.argsort(fold, stable=True).argsort()
-    held_out = joined(parts)
-    return candidates[best], Belief(held_out.mean[order], held_out.deviation[order], held_out.noise)
+    return candidates[best], joined(parts).rows(order)
 
 
 def _content(block: ProductBlock) -> NDArray[np.float32]:

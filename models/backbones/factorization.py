@@ -2,28 +2,35 @@
 
 Sources: Salakhutdinov and Mnih, "Bayesian probabilistic matrix factorization using Markov chain Monte Carlo", ICML
 2008 (the sampler); Simm et al., "Macau: scalable Bayesian multi-relational factorization with side information",
-2015 (priors that depend on features). As there, with three differences: who interacted with what is a feature of both
+2015 (priors that depend on features). As there, with four differences: ratings are ordered levels of a latent value
+(`models/backbones/levels.py`); who interacted with what is a feature of both
 sides (as the implicit feedback of SVD++, Koren, KDD 2008, in both directions); each group of features is reduced to
 its leading singular directions, so that its weights are independent given the vectors and a sweep is linear in the
 ratings; and the biases are coordinates of the vectors, with features like the others.
 
-Model, for a rating y of consumer u and product i (standardised):
+Model, for the latent value z of a rating of consumer u and product i:
 
-    y = b_u + c_i + p_u . q_i + noise,                    noise ~ N(0, 1 / tau)
+    z = b_u + c_i + p_u . q_i + noise,                    noise ~ N(0, 1 / tau)
     (b_u, p_u) ~ N(m + sum_g x_ug W_g, Lambda^-1)         and likewise (c_i, q_i)
     W_g ~ N(0, lambda_g^-1 I, Lambda^-1)                  m, Lambda ~ normal-Wishart; lambda_g, tau ~ gamma
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from models.backbones.gibbs import Features, Sampler, bases_of, unit_rows
+from models.backbones.bases import Features, bases_of, unit_rows
+from models.backbones.gibbs import Sampler
+from models.backbones.levels import levels_of, nearest, pull
 from models.base import MethodConfig, Progress, silent
+
+_NEWTON_STEPS = 3
+"""From what features say of a new consumer to what the history adds."""
 
 
 class FactorizationConfig(MethodConfig):
@@ -44,42 +51,63 @@ class FactorizationConfig(MethodConfig):
     prior_scale: float = 0.1
     """Prior scale matrix of the vectors' precision: smaller pulls vectors closer to what their features say."""
     start: float = 0.3
-    """Deviation of the vectors that a chain starts from. How far they spread mixes slowly where few ratings speak of
-    each, so that short chains stay near it: sparse data want a small one."""
+    """Deviation of the vectors that a chain starts from."""
+    stretch: bool = True
+    """Whether all vectors of a side may spread or shrink together, so that a chain forgets its start. If not, short
+    chains stay near it where there are few ratings, which is as good as a prior that one has chosen."""
 
 
 @dataclass(frozen=True, eq=False)
 class Ratings:
-    """Observed pairs as numbers, each at most once; all (N,)."""
+    """Observed pairs as numbers, each at most once."""
 
-    consumer: Tensor
-    product: Tensor
-    rating: Tensor
+    consumer: Tensor  # (N,)
+    product: Tensor  # (N,)
+    level: Tensor  # (N,) of the rating
+    levels: Tensor  # (L,) stars of each level, rising
+
+    @classmethod
+    def of(cls, consumer: Tensor, product: Tensor, stars: Tensor) -> Ratings:
+        """Pairs and their ratings (N,); any scale."""
+        levels = levels_of(stars)
+        return cls(consumer, product, nearest(stars, levels), levels)
 
     def take(self, rows: Tensor) -> Ratings:
-        """The chosen rows."""
-        return Ratings(self.consumer[rows], self.product[rows], self.rating[rows])
+        """The chosen rows, with the levels of all."""
+        return Ratings(self.consumer[rows], self.product[rows], self.level[rows], self.levels)
 
     def __len__(self) -> int:
-        return len(self.rating)
+        return len(self.level)
 
 
 @dataclass(frozen=True, eq=False)
 class Belief:
-    """What is believed of N pairs; on the scale of the ratings."""
+    """What is believed of N pairs."""
 
-    mean: Tensor  # (N,)
-    deviation: Tensor  # (N,) of the mean, not of a single rating
-    noise: Tensor  # () deviation of a single rating around its mean
+    levels: Tensor  # (L,) stars of each level, rising
+    above: Tensor  # (N, L - 1) chance of a rating of level 1 or higher, of level 2 or higher, and so on
+    deviation: Tensor  # (N,) of the mean in stars, not of a single rating
+
+    @property
+    def mean(self) -> Tensor:
+        """(N,) expected stars."""
+        return self.levels[0] + self.above @ self.levels.diff()
+
+    def at_least(self, stars: Tensor) -> Tensor:
+        """(N, ...) chance of a rating as high as each of the stars (...)."""
+        sure = torch.ones(len(self.above), 1)
+        return torch.cat([sure, self.above, 1 - sure], dim=1)[:, torch.searchsorted(self.levels, stars)]
+
+    def rows(self, rows: Tensor) -> Belief:
+        """The chosen rows."""
+        return Belief(self.levels, self.above[rows], self.deviation[rows])
 
 
 def joined(parts: Sequence[Belief]) -> Belief:
-    """Beliefs of different pairs as one; the noise is their mean."""
-    return Belief(
-        torch.cat([part.mean for part in parts]),
-        torch.cat([part.deviation for part in parts]),
-        torch.stack([part.noise for part in parts]).mean(),
-    )
+    """Beliefs of different pairs as one; models of few ratings may not know the same levels."""
+    levels: Tensor = torch.cat([part.levels for part in parts]).unique()  # type: ignore[no-untyped-call]
+    above = torch.cat([part.at_least(levels[1:]) for part in parts])
+    return Belief(levels, above, torch.cat([part.deviation for part in parts]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,15 +133,15 @@ class Vectors:
 
 
 class Factorization:
-    """Posterior samples of both sides' vectors; made by `fit`, and all of it is in `tensors`.
+    """Posterior samples of both sides' vectors; made by `fit`, and all of it is in `levels` (L,) and `tensors`.
 
-    Names: `shift`, `scale` () of the ratings, `tau` (S,); and for each side (`consumer`, `product`) `.vectors`
+    Names: `cuts` (S, L - 1), `tau` (S,); and for each side (`consumer`, `product`) `.vectors`
     (S, n, K + 1), `.offset` (S, K + 1), `.precision` (S, K + 1, K + 1), and for each group g of features
     `.projection.g` (P_g, r) and `.weights.g` (S, r, K + 1).
     """
 
-    def __init__(self, tensors: dict[str, Tensor]) -> None:
-        self.tensors = tensors
+    def __init__(self, levels: Tensor, tensors: dict[str, Tensor]) -> None:
+        self.levels, self.tensors = levels, tensors
 
     @classmethod
     def fit(
@@ -127,7 +155,7 @@ class Factorization:
         """Draws from the posterior with a Gibbs sampler; random draws are torch's global ones.
 
         Args:
-            ratings: what was observed; any scale.
+            ratings: what was observed.
             consumers: how many there are and what is known of them.
             products: likewise.
             config: sizes.
@@ -145,7 +173,8 @@ class Factorization:
                     draws.append(sampler.state())
                 if (sweep + 1) % 10 == 0:
                     progress("factorize", chain * config.sweeps + sweep + 1, config.chains * config.sweeps)
-        return cls({name: torch.stack([draw[name] for draw in draws]) for name in draws[0]} | sampler.constants())
+        drawn_values = {name: torch.stack([draw[name] for draw in draws]) for name in draws[0]}
+        return cls(ratings.levels, drawn_values | sampler.constants())
 
     def consumers(self, rows: Tensor) -> Vectors:
         """Vectors of consumers of the fit, by number (N,)."""
@@ -159,37 +188,41 @@ class Factorization:
         """What features (n, P_g) alone say of n products; who interacted with them is not among these."""
         return self._prior("product", n, features)
 
-    def new_consumers(self, features: Sequence[Tensor], products: Tensor, ratings: Tensor, known: Tensor) -> Vectors:
-        """What features and a history say of consumers: the conditional of the sampler, without its noise.
+    def new_consumers(self, features: Sequence[Tensor], products: Tensor, stars: Tensor, known: Tensor) -> Vectors:
+        """What features and a history say of consumers: the most likely vector in each sample, and its spread there.
 
         Args:
             features: groups (N, P_g), without the products of the history.
             products: (N, L) numbers of products of the fit.
-            ratings: (N, L) on the scale of the fit's ratings.
+            stars: (N, L) given to them.
             known: (N, L) where there is an event.
         """
         n_products = self.tensors["product.vectors"].shape[1]
         seen = torch.zeros(len(products), n_products).scatter_add_(1, products, known.float())
-        prior = self._prior("consumer", len(products), [*features, unit_rows(seen)])
+        prior = self._prior("consumer", len(products), [*features, unit_rows(seen)]).mean
         v = self.tensors["product.vectors"][:, products]  # (S, N, L, K + 1)
-        design = torch.cat([torch.ones_like(v[..., :1]), v[..., 1:]], dim=-1) * known.unsqueeze(-1)
-        standardised = (ratings - self.tensors["shift"]) / self.tensors["scale"]
-        left = torch.where(known, standardised, 0) - v[..., 0] * known
-        tau, precision = self.tensors["tau"].view(-1, 1, 1), self.tensors["consumer.precision"].unsqueeze(1)
-        covariance = (precision + tau.unsqueeze(-1) * design.mT @ design).inverse()  # (S, N, K + 1, K + 1)
-        weighted = (precision @ prior.mean.unsqueeze(-1)).squeeze(-1) + tau * (design.mT @ left.unsqueeze(-1)).squeeze(
-            -1
-        )
-        return Vectors((covariance @ weighted.unsqueeze(-1)).squeeze(-1), covariance)
+        design = _given(v) * known.unsqueeze(-1)
+        precision, level = self.tensors["consumer.precision"].unsqueeze(1), nearest(stars, self.levels)
+        mean, covariance = prior, precision.inverse()
+        for _ in range(_NEWTON_STEPS):
+            expected = _times(design, mean) + v[..., 0]
+            told = pull(expected, self.tensors["cuts"], self.tensors["tau"], level)
+            covariance = (precision + design.mT @ (design * told.curvature.unsqueeze(-1))).inverse()  # (S, N, D, D)
+            uphill = _times(design.mT, told.gradient) + _times(precision, prior - mean)
+            mean = mean + _times(covariance, uphill)
+        return Vectors(mean, covariance)
 
     def believe(self, consumers: Vectors, products: Vectors) -> Belief:
         """What is believed of N pairs; a side that is the same for all may have N = 1."""
         u, v = consumers.mean, products.mean
         drawn = u[..., 0] + torch.einsum("snk,snk->sn", v, _given(u))
         within = _spread(consumers, v) + _spread(products, u)
-        scale, shift = self.tensors["scale"], self.tensors["shift"]
-        deviation = (drawn.var(0) + within).sqrt() * scale
-        return Belief(drawn.mean(0) * scale + shift, deviation, (1 / self.tensors["tau"]).mean().sqrt() * scale)
+        noise = (1 / self.tensors["tau"].view(-1, 1) + within).sqrt()
+        reach = (drawn - self.tensors["cuts"].T.unsqueeze(-1)) / noise  # (L - 1, S, N)
+        above, gaps = torch.special.ndtr(reach), self.levels.diff().view(-1, 1, 1)
+        slope = (gaps * torch.exp(-reach.square() / 2) / noise).sum(0).mean(0) / (2 * math.pi) ** 0.5
+        deviation = ((gaps * above).sum(0).var(0) + within * slope.square()).sqrt()
+        return Belief(self.levels, above.mean(1).T, deviation)
 
     def unsureness(self, side: str) -> Tensor:
         """(S, 1, K + 1, K + 1) covariance of every new consumer's or product's vector, given its features alone."""
@@ -205,6 +238,11 @@ class Factorization:
             scores = values @ self.tensors[f"{side}.projection.{group}"]
             mean = mean + scores @ self.tensors[f"{side}.weights.{group}"]
         return Vectors(mean, self.unsureness(side).expand(-1, n, -1, -1))
+
+
+def _times(matrices: Tensor, vectors: Tensor) -> Tensor:
+    """(..., A, B) times (..., B): (..., A)."""
+    return (matrices @ vectors.unsqueeze(-1)).squeeze(-1)
 
 
 def _given(vectors: Tensor) -> Tensor:

@@ -1,21 +1,27 @@
-"""The Gibbs sampler of `models/backbones/factorization.py`: every conditional is exact, and a sweep is linear in the
-ratings.
+"""The sampler of `models/backbones/factorization.py`; a sweep is linear in the ratings.
 
-The two sides take turns. Of one side, given the other: the weights of its features and its normal-Wishart prior are
-drawn from its vectors, then all its vectors at once from their ratings.
+A sweep begins with Metropolis steps, to which only ratings count: how far biases and tastes spread, and where the cut
+points between levels lie (`models/backbones/levels.py`). Everything else is Gibbs: the latent values of the ratings are
+drawn, then the two sides take turns. Of one side, given the other: the weights of its features and its normal-Wishart
+prior are drawn from its vectors, then all its vectors at once from their ratings.
+
+The first steps move vectors, weights and prior of a side together (a group move: Liu and Sabatti, "Generalised Gibbs
+sampler and multigrid Monte Carlo", Biometrika 2000). Given the vectors a prior hardly moves and the other way round,
+so that without them a chain stays near the spread it starts with wherever few ratings speak of each.
 """
 
 from __future__ import annotations
 
-import warnings
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from models.backbones.incidence import compressed
+from models.backbones.bases import Basis
+from models.backbones.incidence import compressed, sparse
+from models.backbones.levels import Cuts
 
 if TYPE_CHECKING:
     from models.backbones.factorization import FactorizationConfig, Ratings
@@ -26,33 +32,9 @@ _START = 0.3
 """The start deviation at which features weigh as much as what they do not tell."""
 _PRIOR_COUNT = 2.0
 """Vectors that the prior of m counts for."""
-
-
-@dataclass(frozen=True, eq=False)
-class Features:
-    """What is known of n consumers or products beside their ratings."""
-
-    n: int
-    groups: tuple[Tensor, ...] = ()
-    """Each (n, P_g), dense or sparse; a row of zeros says nothing."""
-
-
-@dataclass(frozen=True, eq=False)
-class Basis:
-    """A group of features X (n, P) in its leading singular directions."""
-
-    scores: Tensor  # (n, r) = X V, orthogonal columns
-    projection: Tensor  # V: (P, r)
-    energy: Tensor  # (r,) squared lengths of the columns of the scores
-
-    @classmethod
-    def of(cls, features: Tensor, rank: int) -> Basis:
-        """The leading directions of dense or sparse features (n, P)."""
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Sparse")
-            left, values, right = torch.svd_lowrank(features, q=min(rank, *features.shape), niter=3)
-        kept = values > 1e-5 * values[0].clamp(min=1e-12)
-        return cls(left[:, kept] * values[kept], right[:, kept], values[kept] ** 2)
+_BIAS, _TASTE = slice(0, 1), slice(1, None)
+_SHORTEST, _LONGEST = -2.0, -0.5
+"""Lengths of a step of the spreads, as powers of ten of a log."""
 
 
 class Side:
@@ -73,6 +55,23 @@ class Side:
         """(n, D): what the other side's vectors are multiplied with; 1 stands for their bias."""
         return torch.cat([torch.ones(len(self.vectors), 1), self.vectors[:, 1:]], dim=1)
 
+    def stretch(self, columns: slice, by: float) -> None:
+        """Multiplies columns of the vectors, and their prior with them."""
+        for values in (self.vectors, *self._weights, *self._parts):
+            values[:, columns] *= by
+        self._offset[columns] *= by
+        self._root[columns] /= by
+
+    def prior_of_stretch(self, columns: slice, by: float) -> float:
+        """Log ratio of the prior densities after and before `stretch`, times its Jacobian.
+
+        All that is drawn given Lambda cancels out; left is Lambda's own prior, Wishart with D + 1 degrees of freedom.
+        """
+        width, spread = len(self._root), self._root[columns].square().sum()  # of Lambda's diagonal there
+        n_columns = len(range(width)[columns])
+        trace = self._prior_scale * float(spread) * (by**-2 - 1)
+        return -trace / 2 - n_columns * (width + 1) * math.log(by)
+
     def draw_prior(self) -> None:
         """lambda_g, W_g, then m and Lambda, given the vectors."""
         inverse_root = torch.linalg.inv(self._root)
@@ -83,11 +82,11 @@ class Side:
             total = others + self._parts[g]
         self._draw_normal_wishart(self.vectors - total)
 
-    def draw_vectors(self, ratings: Tensor, seen: Tensor, tau: Tensor, other: Side) -> None:
+    def draw_vectors(self, latent: Tensor, seen: Tensor, tau: Tensor, other: Side) -> None:
         """All vectors, given the other side.
 
         Args:
-            ratings: (n, n_other) sparse.
+            latent: (n, n_other) sparse values of the ratings.
             seen: (n, n_other) sparse ones, where there is a rating.
             tau: precision of the noise.
             other: the other side.
@@ -99,7 +98,7 @@ class Side:
         own = self._root @ self._root.T
         precision = tau * sums.index_select(1, both).view(-1, width, width) + own
         prior = self._offset + torch.stack(self._parts).sum(0)
-        pull = tau * (ratings @ design - sums[:, len(rows) :]) + prior @ own
+        pull = tau * (latent @ design - sums[:, len(rows) :]) + prior @ own
         root = torch.linalg.cholesky(precision)
         mean = torch.cholesky_solve(pull.unsqueeze(-1), root)
         noise = torch.linalg.solve_triangular(root.mT, torch.randn_like(mean), upper=True)
@@ -150,59 +149,86 @@ class Sampler:
     def __init__(
         self, ratings: Ratings, consumers: Sequence[Basis], products: Sequence[Basis], config: FactorizationConfig
     ) -> None:
-        self._shift, self._scale = ratings.rating.mean(), ratings.rating.std().clamp(min=1e-6)
-        standardised = (ratings.rating - self._shift) / self._scale
         u, i, shape = ratings.consumer, ratings.product, (len(consumers[0].scores), len(products[0].scores))
-        self._ratings, self._ratings_of = _sparse(u, i, standardised, shape), _sparse(i, u, standardised, shape[::-1])
-        ones = torch.ones_like(standardised)
-        self._seen, self._seen_by = _sparse(u, i, ones, shape), _sparse(i, u, ones, shape[::-1])
-        width = config.rank + 1
+        ones = torch.ones(len(ratings))
+        self._seen, self._seen_by = sparse(u, i, ones, shape), sparse(i, u, ones, shape[::-1])
+        by_consumer = torch.argsort(u * shape[1] + i)  # the order of the entries of `_seen`
+        self._u, self._i = u[by_consumer], i[by_consumer]
+        self._turned = torch.argsort(self._i * shape[0] + self._u)  # from it to that of the entries of `_seen_by`
+        width, self._may_stretch = config.rank + 1, config.stretch
         self._consumers = Side(consumers, width, config.prior_scale, config.start)
         self._products = Side(products, width, config.prior_scale, config.start)
-        self._tau = torch.tensor(1.0)
+        self._cuts, self._tau = Cuts(ratings.level[by_consumer], len(ratings.levels)), torch.tensor(1.0)
 
     def sweep(self) -> None:
         """Draws everything once, each given all else."""
         u, v = self._consumers, self._products
+        expected = self._stretched() if self._may_stretch else self._expected()
+        latent = self._cuts.draw(expected, self._tau)
         u.draw_prior()
-        u.draw_vectors(self._ratings, self._seen, self._tau, v)
+        u.draw_vectors(_with(self._seen, latent), self._seen, self._tau, v)
         v.draw_prior()
-        v.draw_vectors(self._ratings_of, self._seen_by, self._tau, u)
-        given_u = torch.cat([u.vectors[:, :1], u.design], dim=1)  # its product with (1, c_i, q_i) is what is expected
-        given_v = torch.cat([torch.ones(len(v.vectors), 1), v.vectors], dim=1)
-        error = torch.sparse.sampled_addmm(self._ratings, given_u, given_v.T, alpha=-1.0).values()
-        self._tau = _gamma(1 + len(error) / 2, 1 + float(error.square().sum()) / 2)
+        v.draw_vectors(_with(self._seen_by, latent[self._turned]), self._seen_by, self._tau, u)
+        if self._cuts.scaled:
+            error = latent - self._expected()
+            self._tau = _gamma(1 + len(error) / 2, 1 + float(error.square().sum()) / 2)
 
     def state(self) -> dict[str, Tensor]:
         """The current draw, by name."""
-        return {"tau": self._tau, **self._consumers.state("consumer"), **self._products.state("product")}
+        cuts = self._cuts.value.float()
+        sides = {**self._consumers.state("consumer"), **self._products.state("product")}
+        return {"cuts": cuts, "tau": self._tau, **sides}
 
     def constants(self) -> dict[str, Tensor]:
         """What no sweep changes, by name."""
-        named = {**self._consumers.constants("consumer"), **self._products.constants("product")}
-        return {"shift": self._shift, "scale": self._scale, **named}
+        return {**self._consumers.constants("consumer"), **self._products.constants("product")}
+
+    def _stretched(self) -> Tensor:
+        """What is expected (N,), after a step of how far biases and tastes of either side spread."""
+        u, v = self._consumers, self._products
+        expected = self._expected()
+        of_u, of_v = u.vectors[:, 0][self._u], v.vectors[:, 0][self._i]
+        taste, known = expected - of_u - of_v, self._cuts.likelihood(expected, self._tau)
+        of_u, known = self._stretch(u, _BIAS, of_u, of_v + taste, known)
+        of_v, known = self._stretch(v, _BIAS, of_v, of_u + taste, known)
+        if u.vectors.shape[1] > 1:
+            for side in (u, v):
+                taste, known = self._stretch(side, _TASTE, taste, of_u + of_v, known)
+        return of_u + of_v + taste
+
+    def _stretch(self, side: Side, columns: slice, part: Tensor, rest: Tensor, known: float) -> tuple[Tensor, float]:
+        """A Metropolis step of how far columns of a side spread.
+
+        Args:
+            side: consumers or products.
+            columns: of their vectors.
+            part: (N,) of what is expected that these columns make.
+            rest: (N,) of it.
+            known: log likelihood of both together.
+
+        Returns:
+            Part and log likelihood after the step.
+        """
+        width = 10 ** (_SHORTEST + (_LONGEST - _SHORTEST) * torch.rand(()))  # no one length suits few and many ratings
+        by = float(torch.exp(width * torch.randn(())))
+        then = self._cuts.likelihood(by * part + rest, self._tau)
+        if float(torch.rand(()).log()) > then - known + side.prior_of_stretch(columns, by):
+            return part, known
+        side.stretch(columns, by)
+        return by * part, then
+
+    def _expected(self) -> Tensor:
+        """(N,) of the latent values, in the order of the entries of `_seen`."""
+        u, v = self._consumers, self._products
+        given_u = torch.cat([u.vectors[:, :1], u.design], dim=1)  # its product with (1, c_i, q_i) is what is expected
+        given_v = torch.cat([torch.ones(len(v.vectors), 1), v.vectors], dim=1)
+        expected: Tensor = torch.sparse.sampled_addmm(self._seen, given_u, given_v.T, beta=0.0).values()
+        return expected
 
 
-def bases_of(ratings: Ratings, consumers: Features, products: Features, rank: int) -> tuple[list[Basis], list[Basis]]:
-    """The features of both sides, reduced; the last group of each is who interacted with what, rows of length 1."""
-    u, i, shape = ratings.consumer, ratings.product, (consumers.n, products.n)
-
-    def shares(rows: Tensor, columns: Tensor, shape: tuple[int, int]) -> Tensor:
-        return _sparse(rows, columns, torch.bincount(rows)[rows].float().rsqrt(), shape)
-
-    implicit = (shares(u, i, shape), shares(i, u, shape[::-1]))
-    return (
-        [Basis.of(group, rank) for group in (*consumers.groups, implicit[0])],
-        [Basis.of(group, rank) for group in (*products.groups, implicit[1])],
-    )
-
-
-def _sparse(rows: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
-    """(shape), where entries that repeat stay apart."""
-    order = torch.argsort(rows * shape[1] + columns)
-    starts = torch.zeros(shape[0] + 1, dtype=torch.int64)
-    starts[1:] = torch.bincount(rows, minlength=shape[0]).cumsum(0)
-    return compressed(starts, columns[order], values[order], shape)
+def _with(matrix: Tensor, values: Tensor) -> Tensor:
+    """The sparse matrix with other entries in the same places."""
+    return compressed(matrix.crow_indices(), matrix.col_indices(), values, tuple(matrix.shape))
 
 
 def _half(width: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -211,11 +237,6 @@ def _half(width: int) -> tuple[Tensor, Tensor, Tensor]:
     place = torch.zeros(width, width, dtype=torch.int64)
     place[rows, columns] = place[columns, rows] = torch.arange(len(rows))
     return rows, columns, place.flatten()
-
-
-def unit_rows(seen: Tensor) -> Tensor:
-    """Rows of ones and zeros (N, P) divided by their length; rows of zeros stay."""
-    return seen / seen.sum(1, keepdim=True).clamp(min=1).sqrt()
 
 
 def _gamma(shape: float, rate: float) -> Tensor:

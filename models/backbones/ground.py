@@ -42,5 +42,5 @@ def _save(ground: Ground, folder: Path) -> None:
 
     ground.model.save(folder)
     belief = ground.held_out
-    tensors = {"mean": belief.mean, "deviation": belief.deviation, "noise": belief.noise}
+    tensors = {"levels": belief.levels, "above": belief.above, "deviation": belief.deviation}
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / _HELD_OUT)

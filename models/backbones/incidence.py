@@ -110,6 +110,14 @@ def compressed(starts: Tensor, columns: Tensor, values: Tensor, shape: tuple[int
     return torch.sparse_csr_tensor(starts, columns, values, shape, check_invariants=False)
 
 
+def sparse(rows: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
+    """(shape), where entries that repeat stay apart."""
+    order = torch.argsort(rows * shape[1] + columns)
+    starts = torch.zeros(shape[0] + 1, dtype=torch.int64)
+    starts[1:] = torch.bincount(rows, minlength=shape[0]).cumsum(0)
+    return compressed(starts, columns[order], values[order], shape)
+
+
 @cache
 def _hear_of_beta() -> None:
     """Has torch say what it says once, that compressed rows are in beta, where nobody listens."""

@@ -40,6 +40,8 @@ N_TIME = 6
 N_BELIEF = 3
 CHUNK = 4096
 """Rows whose facets are compared at once."""
+_LEAST = 0.005
+"""Nearest that a prediction starts to either end of its scale, since the logit of the end has none."""
 _LOG_COLUMNS = (0, 4)
 _VOCABULARIES = ("consumers", "products", "attributes")
 
@@ -128,9 +130,8 @@ class Preparation:
     def belief_inputs(self, belief: Belief) -> Tensor:
         """Where a prediction starts: (N, 3) logits of stars (0..1) and of liking, and the deviation in stars."""
         width = self.scale.high - self.scale.low
-        rating = ((belief.mean - self.scale.low) / width).clamp(0.02, 0.98)
-        spread = (belief.deviation**2 + belief.noise**2).sqrt()
-        liking = torch.special.ndtr((belief.mean - self.liked_from) / spread).clamp(0.005, 0.995)
+        rating = ((belief.mean - self.scale.low) / width).clamp(_LEAST, 1 - _LEAST)
+        liking = belief.at_least(torch.tensor(self.liked_from)).clamp(_LEAST, 1 - _LEAST)
         return torch.stack([rating.logit(), liking.logit(), belief.deviation], dim=1)
 
     def _buckets(self, ratings: NDArray[np.float32]) -> Tensor:

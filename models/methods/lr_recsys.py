@@ -21,7 +21,8 @@ Deviations from the paper, all ours:
 - the joint stage of the autoencoder trains layers on top of the stored encoder, which belong to the ranker, and is off
   by default (`models/backbones/joint.py`);
 - ids are sometimes dropped in training, so that unknown consumers and products are normal cases;
-- several members are trained together and their mean is the score; liking is calibrated on the validation rows (Platt).
+- several members are trained together and their mean is the score; liking is calibrated on the validation rows (Platt),
+  and so is how far the stars follow the network away from that belief.
 
 Not covered: fine-tuning the language model (RecPIE).
 """
@@ -48,7 +49,7 @@ from features.batch import (
 from features.errors import ReleaseError, TrainingError
 from features.types import RatingScale, content_hash
 from features.vocabulary import UNKNOWN
-from models.backbones.calibration import platt
+from models.backbones.calibration import platt, share_of_step
 from models.backbones.closeness import N_KERNELS
 from models.backbones.collaborative import Collaborative, CollaborativeConfig
 from models.backbones.factorization import Belief
@@ -56,6 +57,7 @@ from models.backbones.fusion import Backend, FieldAttention, make_backend
 from models.backbones.ground import Ground, kept_ground
 from models.backbones.held import HeldInputs
 from models.backbones.inputs import RATING_BUCKETS, Events, Inputs
+from models.backbones.outcome import log_odds
 from models.backbones.preparation import N_BELIEF, N_TIME, Preparation, unit_rating
 from models.backbones.reasons import Reasons, Shown
 from models.base import FitReport, MethodConfig, Recommender, RunContext, Scores, register
@@ -245,6 +247,7 @@ class Fit(NamedTuple):
     collaborative: Collaborative
     network: Members
     calibration: Tensor  # (2,) scale and shift of the liking logits
+    followed: Tensor  # () how far the stars follow the network away from where it starts, 0..1
 
 
 @register("lr_recsys", LRRecsysConfig)
@@ -299,16 +302,16 @@ class LRRecsys(Recommender):
                 self._loop(self.config.epochs),
                 run,
             )
-            calibration = self._calibrated(network, check)
-        self._fit = Fit(preparation, ground.model, network.cpu(), calibration)
+            calibration, followed = self._calibrated(network, check)
+        self._fit = Fit(preparation, ground.model, network.cpu(), calibration, followed)
         return report
 
     def refit_from(self, ground: Ground, examples: TrainingSet, epochs: int, run: RunContext) -> None:
         """Fits again on other rows (training and validation rows together) for as many epochs as proved best.
 
-        The calibration stays, since no row is left to make it from.
+        What was calibrated stays, since no row is left to make it from.
         """
-        preparation, calibration = Preparation.learn(examples, self.scale), self._fitted().calibration
+        preparation, before = Preparation.learn(examples, self.scale), self._fitted()
         with seeded(run.seed):
             network = self._members(preparation).to(run.device)
             learn = self._examples(preparation, examples, ground.held_out, run.device)
@@ -319,7 +322,7 @@ class LRRecsys(Recommender):
                 self._loop(epochs),
                 run,
             )
-        self._fit = Fit(preparation, ground.model, network.cpu(), calibration)
+        self._fit = Fit(preparation, ground.model, network.cpu(), before.calibration, before.followed)
 
     def score(self, batch: FeatureBatch) -> Scores:
         """Stars, probability of liking, and the attention on each field: means over the members."""
@@ -347,7 +350,8 @@ class LRRecsys(Recommender):
         """Of each member, the scores of the rows."""
         fit = self._fitted()
         parts = [fit.network(part) for part in inputs.chunks(CHUNK)]
-        rating = torch.cat([part.rating for part in parts], dim=1)
+        start = inputs.belief[:, 0].sigmoid()
+        rating = start + fit.followed * (torch.cat([part.rating for part in parts], dim=1) - start)
         click = torch.cat([part.click for part in parts], dim=1) * fit.calibration[0] + fit.calibration[1]
         attention = torch.cat([part.attention for part in parts], dim=1)
         stars = self.scale.low + rating * (self.scale.high - self.scale.low)
@@ -362,7 +366,8 @@ class LRRecsys(Recommender):
 
         fit = self._fitted()
         weights = {name: value.contiguous() for name, value in fit.network.state_dict().items()}
-        save_file({**weights, "calibration": fit.calibration}, folder / "weights.safetensors")
+        calibrated = {"calibration": fit.calibration, "followed": fit.followed}
+        save_file({**weights, **calibrated}, folder / "weights.safetensors")
         fit.preparation.save(folder)
         fit.collaborative.save(folder)
 
@@ -377,14 +382,14 @@ class LRRecsys(Recommender):
         network = method._members(preparation).eval()
         try:
             weights = load_file(folder / "weights.safetensors")
-            calibration = weights.pop("calibration")
+            calibration, followed = weights.pop("calibration"), weights.pop("followed")
             network.load_state_dict(weights)
         except (OSError, RuntimeError, KeyError, SafetensorError) as error:
             raise ReleaseError(
                 f"The weights in {folder} do not fit the config: {error}.",
                 remedy="Train and save the model again.",
             ) from error
-        method._fit = Fit(preparation, collaborative, network, calibration)
+        method._fit = Fit(preparation, collaborative, network, calibration, followed)
         return method
 
     @property
@@ -430,12 +435,19 @@ class LRRecsys(Recommender):
         losses = [self._loss(network(examples.inputs.rows(rows)), examples, rows) * len(rows) for rows in parts]
         return torch.stack(losses).sum(0) / len(examples.rating)
 
-    def _calibrated(self, network: nn.Module, examples: Examples) -> Tensor:
-        """Platt's scale and shift (2,) of the liking logits, from rows that no weight was fitted to."""
+    def _calibrated(self, network: nn.Module, examples: Examples) -> tuple[Tensor, Tensor]:
+        """Platt's scale and shift (2,) of the liking logits, and how far () the stars follow the network.
+
+        Both from rows that no weight was fitted to. Training rows cannot say the latter: what is believed of them was
+        made without their fold, so that on sparse data the network learns to put right more than there is elsewhere.
+        """
         with torch.no_grad():
-            parts = torch.split(torch.arange(len(examples.rating)), CHUNK)
-            logits = torch.cat([network(examples.inputs.rows(rows)).click for rows in parts], dim=1)
-        return platt(logits.mean(0).cpu(), examples.liked.cpu())
+            rows = torch.split(torch.arange(len(examples.rating)), CHUNK)
+            parts = [network(examples.inputs.rows(part)) for part in rows]
+        logits = torch.cat([part.click for part in parts], dim=1).mean(0)
+        stars, start = torch.cat([part.rating for part in parts], dim=1).mean(0), examples.inputs.belief[:, 0].sigmoid()
+        followed = share_of_step(start, stars, examples.rating)
+        return platt(logits.cpu(), examples.liked.cpu()), followed.cpu()
 
     def _loop(self, epochs: int) -> LoopSettings:
         c = self.config
@@ -450,13 +462,14 @@ class LRRecsys(Recommender):
 
 
 def _mean(members: list[Scores]) -> Scores:
+    """Stars and attention are means; of liking the log odds are, which is what was calibrated."""
     if len(members) == 1:
         return members[0]
-    rating, click, attention = (
-        np.stack([getattr(scores, name) for scores in members]).mean(0, dtype=np.float32)
-        for name in ("rating", "click", "attention")
+    rating, odds, attention = (
+        np.stack(told).mean(0, dtype=np.float32)
+        for told in zip(*((it.rating, log_odds(it.click), it.attention) for it in members), strict=True)
     )
-    return Scores(rating, click, members[0].fields, attention)
+    return Scores(rating, 1 / (1 + np.exp(-odds)), members[0].fields, attention)
 
 
 def _check_rows(train: TrainingSet, valid: TrainingSet) -> None:

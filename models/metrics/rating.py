@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 ECE_BINS = 15
+_DRAWS, _SEED = 400, 17
 
 
 def rmse(truth: ArrayLike, prediction: ArrayLike) -> float:
@@ -38,3 +39,13 @@ def ece(liked: ArrayLike, probability: ArrayLike, bins: int = ECE_BINS) -> float
     which = np.minimum((p * bins).astype(int), bins - 1)
     gap = np.bincount(which, weights=p - label, minlength=bins)
     return float(np.abs(gap).sum() / label.size)
+
+
+def ece_by_chance(probability: ArrayLike, bins: int = ECE_BINS) -> float:
+    """The `ece` that chance alone leaves: its mean over labels that are drawn as the probabilities say.
+
+    Few rows never match their probabilities bin by bin, so an ECE near this is as low as it can be told to be. NaN for
+    no rows.
+    """
+    p, rng = np.asarray(probability, float), np.random.default_rng(_SEED)
+    return float(np.mean([ece(rng.random(p.size) < p, p, bins) for _ in range(_DRAWS)]))

@@ -36,6 +36,7 @@ from models.base import RunContext
 from models.explanations.facets import facet_requests, parse_facets
 from models.llm.scripted import SCRIPTED, ScriptedEngine
 from models.methods.lr_recsys import LRRecsys, LRRecsysConfig
+from models.metrics.rating import ece_by_chance
 from tests.benchmarks.letters import LetterEncoder
 
 N_CONSUMERS, N_PRODUCTS = 8, 10
@@ -389,7 +390,8 @@ def test_gains_are_the_full_method_minus_the_other(bench):
     for name, miss in (("full", 0.5), ("no_expl", 1.0)):
         files[name] = str(bench.home / f"{name}.csv.gz")
         bench.home.mkdir(exist_ok=True)
-        test[["consumer_id", "product_id"]].assign(prediction=test["rating"] + miss).to_csv(files[name], index=False)
+        told = test[["consumer_id", "product_id"]].assign(prediction=test["rating"] + miss, probability=0.5)
+        told.to_csv(files[name], index=False)
     runs = [
         Run(name, "ml-100k/random-0", path, "", [0.1, 0.3], 2, 1.0, 10, 0.2, "abc", {}) for name, path in files.items()
     ]
@@ -397,6 +399,8 @@ def test_gains_are_the_full_method_minus_the_other(bench):
     figures = judged(runs, scorer(split, bench.folders), peers_of(split, bench.folders))
     assert figures["variants"]["full"]["mean"]["rmse"] == pytest.approx(0.5)
     assert figures["variants"]["full"]["sd_of_seeds"] == pytest.approx(0.141421)
+    by_chance = ece_by_chance(np.full(len(test), 0.5))
+    assert figures["variants"]["full"]["ece_by_chance"] == pytest.approx(by_chance, abs=1e-6)
     assert figures["against_controls"]["no_expl"]["rmse"]["b_minus_a"] == pytest.approx(-0.5)
     assert figures["against_peers"]["flat"]["rmse"]["b_minus_a"] < 0
     text = table("random-0", {**figures, "not_run": {"summary": "no texts"}})

@@ -1,8 +1,9 @@
-"""Platt scaling makes probabilities mean what they say."""
+"""Platt scaling makes probabilities mean what they say; of two predictions the better mix is found."""
 
+import pytest
 import torch
 
-from models.backbones.calibration import platt
+from models.backbones.calibration import platt, share_of_step
 
 
 def drawn(scale: float, shift: float, n: int = 20_000) -> tuple[torch.Tensor, torch.Tensor]:
@@ -24,3 +25,14 @@ def test_one_sided_rows_do_not_run_away():
     value = platt(torch.tensor([2.0, 1.0, 3.0]), torch.ones(3))
     assert value.isfinite().all()
     assert value.abs().max() < 3
+
+
+@pytest.mark.parametrize(("told", "share"), [(1.0, 1.0), (0.5, 0.5), (0.0, 0.0), (-1.0, 0.0), (2.0, 1.0)])
+def test_a_step_is_followed_as_far_as_it_is_true(told, share):
+    generator = torch.Generator().manual_seed(0)
+    start, step, noise = (torch.randn(20_000, generator=generator) for _ in range(3))
+    assert share_of_step(start, start + step, start + told * step + noise).item() == pytest.approx(share, abs=0.02)
+
+
+def test_no_step_is_followed_in_full():
+    assert share_of_step(torch.ones(3), torch.ones(3), torch.zeros(3)) == 1

@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 
-from models.backbones.factorization import Factorization, FactorizationConfig, Ratings
-from models.backbones.gibbs import Features, _wishart_root, unit_rows
+from models.backbones.bases import Basis, Features, unit_rows
+from models.backbones.factorization import Belief, Factorization, FactorizationConfig, Ratings, joined
+from models.backbones.gibbs import _TASTE, Side, _wishart_root
 from models.training import seeded
 
 QUICK = FactorizationConfig(rank=3, side_rank=10, chains=2, sweeps=60, burn_in=20, samples=20)
@@ -20,7 +21,7 @@ def world(noise: float = 0.3) -> tuple[Ratings, torch.Tensor, torch.Tensor]:
         truth = 3 + 0.5 * torch.randn(N_CONSUMERS, 1) + 0.5 * torch.randn(N_PRODUCTS) + taste.outer(kind)
         consumer, product = torch.meshgrid(torch.arange(N_CONSUMERS), torch.arange(N_PRODUCTS), indexing="ij")
         rating = truth + noise * torch.randn_like(truth)
-    return Ratings(consumer.flatten(), product.flatten(), rating.flatten()), truth, kind.unsqueeze(1)
+    return Ratings.of(consumer.flatten(), product.flatten(), rating.flatten()), truth, kind.unsqueeze(1)
 
 
 def fitted(ratings: Ratings, *groups: torch.Tensor, seed: int = 1) -> Factorization:
@@ -50,10 +51,31 @@ def test_held_out_pairs_are_believed_far_better_than_by_biases(halves):
     assert error(biases[held.consumer, held.product], told) > 0.6
 
 
-def test_the_noise_is_found_and_the_deviation_covers_the_error(halves):
+def test_chances_are_those_of_the_ratings(halves):
+    model, held, _ = halves
+    belief = model.believe(model.consumers(held.consumer), model.products(held.product))
+    given = held.levels[held.level]
+    for stars in (2.0, 3.0, 4.0):
+        chance, happened = belief.at_least(torch.tensor(stars)), (given >= stars).float()
+        open_ones = (chance > 0.2) & (chance < 0.8)
+        assert open_ones.sum() > 50
+        assert happened[open_ones].mean().item() == pytest.approx(chance[open_ones].mean().item(), abs=0.12)
+        assert happened[chance > 0.95].mean() > 0.93
+    assert belief.at_least(torch.tensor([-9.0, 99.0])).tolist() == [[1, 0]] * len(held)
+
+
+def test_beliefs_of_models_that_know_other_levels_are_joined():
+    low = Belief(torch.tensor([1.0, 2.0]), torch.tensor([[0.25]]), torch.tensor([0.1]))
+    high = Belief(torch.tensor([2.0, 5.0]), torch.tensor([[0.5]]), torch.tensor([0.2]))
+    both = joined([low, high])
+    assert both.levels.tolist() == [1, 2, 5]
+    assert both.above.tolist() == [[0.25, 0], [1, 0.5]]
+    assert both.mean.tolist() == [low.mean.item(), high.mean.item()] == [1.25, 3.5]
+
+
+def test_the_deviation_covers_the_error(halves):
     model, held, truth = halves
     belief = model.believe(model.consumers(held.consumer), model.products(held.product))
-    assert belief.noise.item() == pytest.approx(0.3, abs=0.05)
     inside = (belief.mean - truth[held.consumer, held.product]).abs() < 2 * belief.deviation
     assert 0.85 < inside.float().mean().item() <= 1
 
@@ -108,8 +130,56 @@ def test_wishart_draws_have_the_right_mean():
     torch.testing.assert_close((roots @ roots.mT).mean(0), 7 * scatter.inverse(), rtol=0.05, atol=0.1)
 
 
+def test_how_far_tastes_spread_does_not_depend_on_where_a_chain_starts():
+    """Six ratings of each consumer, at random: without a step of all vectors at once, a spread stays where it was."""
+    ratings, _, _ = world()
+    spreads = []
+    for start in (0.03, 0.6):
+        with seeded(5):
+            few = ratings.take(torch.randperm(len(ratings))[: 6 * N_CONSUMERS])
+            flat = Ratings(few.consumer, few.product, torch.randint(0, 5, (len(few),)), torch.arange(1.0, 6.0))
+            config = QUICK.model_copy(update={"start": start, "sweeps": 120, "chains": 1})
+            model = Factorization.fit(flat, Features(N_CONSUMERS), Features(N_PRODUCTS), config)
+        tastes = [model.tensors[f"{side}.vectors"][..., 1:].std().item() for side in ("consumer", "product")]
+        spreads.append(math.prod(tastes) ** 0.5)
+    assert spreads[1] < 1.6 * spreads[0]
+
+
+def test_a_stretch_leaves_the_prior_as_it_is():
+    """Draws of Lambda from its prior, moved as the sampler moves them without any rating, are draws from it still."""
+    moved = []
+    with seeded(0):
+        side = Side([Basis.of(torch.eye(4), 2)], 3, 0.1, 0.3)
+        for _ in range(4000):
+            side._root = _wishart_root(4.0, 0.1 * torch.eye(3))
+            before = side._root[1].square().sum().log()
+            by = float(torch.exp(0.5 * torch.randn(())))
+            if torch.rand(()).log() < side.prior_of_stretch(_TASTE, by):
+                side.stretch(_TASTE, by)
+            moved.append(side._root[1].square().sum().log() - before)
+    steps = torch.stack(moved)
+    assert (steps != 0).float().mean() > 0.3
+    assert steps.mean().abs() < 3 * steps.std() / len(steps) ** 0.5
+
+
 def test_rows_of_zeros_have_no_direction():
     assert unit_rows(torch.tensor([[1.0, 1.0], [0.0, 0.0]])).tolist() == [
         pytest.approx([1 / math.sqrt(2)] * 2),
         [0.0, 0.0],
     ]
+
+
+def test_ratings_at_the_top_of_the_scale_still_tell_consumers_apart():
+    """Nine in ten are five stars; how seldom a consumer gives one is found from six ratings."""
+    with seeded(3):
+        consumer, product = torch.meshgrid(torch.arange(N_CONSUMERS), torch.arange(N_PRODUCTS), indexing="ij")
+        strict = torch.randn(N_CONSUMERS, 1)
+        liked = strict + torch.randn(N_CONSUMERS, N_PRODUCTS) > -1.3
+        seen = torch.rand(N_CONSUMERS * N_PRODUCTS) < 0.15
+    stars = torch.where(liked, 5.0, 1.0).flatten()
+    ratings = Ratings.of(consumer.flatten(), product.flatten(), stars)
+    model, held = fitted(ratings.take(seen.nonzero().squeeze(1))), ratings.take((~seen).nonzero().squeeze(1))
+    believed = model.believe(model.consumers(held.consumer), model.products(held.product)).mean
+    best = 5 - 4 * torch.special.ndtr(-1.3 - strict).expand(-1, N_PRODUCTS).flatten()[~seen]
+    flat = stars[seen].mean()
+    assert error(believed, best) < 0.8 * error(flat, best)

@@ -24,7 +24,7 @@ TOY = LRRecsysConfig(
 
 def inputs() -> Inputs:
     train = rich_training_set(64)
-    believed = Belief(torch.zeros(64), torch.zeros(64), torch.tensor(1.0))
+    believed = Belief(torch.arange(1.0, 6.0), torch.full((64, 4), 0.5), torch.zeros(64))
     return Preparation.learn(train, SCALE).inputs(train.batch, believed)
 
 

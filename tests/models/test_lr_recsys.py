@@ -148,7 +148,7 @@ def test_a_bought_code_replaces_the_composed_one():
     torch.manual_seed(0)
     reasons = Reasons(16, "full", 0.2).eval()
     preparation = fitted()._fitted().preparation
-    belief = Belief(torch.zeros(40), torch.zeros(40), torch.tensor(1.0))
+    belief = Belief(torch.arange(1.0, 6.0), torch.full((40, 4), 0.5), torch.zeros(40))
     inputs = preparation.inputs(batch, belief)
     told = reasons(inputs)
     row = int(np.flatnonzero(batch.pairs.codes.index >= 0)[0])
@@ -167,6 +167,27 @@ def test_distillation_is_zero_where_composed_equals_bought():
     assert distillation_loss(codes, codes, both).item() == pytest.approx(0, abs=1e-5)
     assert distillation_loss(codes, -codes, both).item() > 2
     assert distillation_loss(codes, -codes, ~both).item() == 0
+
+
+def test_stars_go_from_the_belief_to_the_network_as_far_as_it_is_followed():
+    method, batch = fitted(), rich_batch(20, 4)
+    fit = method._fitted()
+    believed = fit.preparation.inputs(batch, fit.collaborative.believe(batch)).belief[:, 0]
+    start = SCALE.low + 4 * believed.sigmoid().numpy()
+    stars = []
+    for share in (0.0, 0.5, 1.0):
+        method._fit = fit._replace(followed=torch.tensor(share))
+        stars.append(method.score(batch).rating)
+    np.testing.assert_allclose(stars[0], start, atol=1e-5)
+    np.testing.assert_allclose(stars[1], (stars[0] + stars[2]) / 2, atol=1e-5)
+    assert np.abs(stars[2] - stars[0]).max() > 1e-3
+
+
+def test_liking_is_calibrated_for_the_members_together():
+    method = fitted(TOY.model_copy(update={"members": 3, "epochs": 2}))
+    odds = [np.log(each.click / (1 - each.click)) for each in method.score_members(rich_batch(20, 4))]
+    together = method.score(rich_batch(20, 4)).click
+    np.testing.assert_allclose(np.log(together / (1 - together)), np.mean(odds, axis=0), atol=1e-4)
 
 
 def test_attention_names_the_six_fields():

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from models.metrics.bertscore import bertscore
 from models.metrics.ranking import auc, hit_rate, ndcg, user_auc
-from models.metrics.rating import ece, logloss, mae, rmse
+from models.metrics.rating import ece, ece_by_chance, logloss, mae, rmse
 
 
 def test_rating_errors_by_hand():
@@ -35,6 +35,14 @@ def test_calibration_by_hand():
     assert ece([1, 0], [0.5, 0.5]) == 0
     assert ece([0, 0], [0.5, 0.5]) == 0.5
     assert logloss([1], [0.5]) == pytest.approx(np.log(2))
+
+
+def test_chance_alone_leaves_a_calibration_error_that_falls_with_the_rows():
+    few, many = np.full(100, 0.5), np.full(10_000, 0.5)
+    assert ece_by_chance(few) == pytest.approx(np.sqrt(2 / np.pi) * 0.05, rel=0.1)  # mean of |N(0, 0.25 / 100)|
+    assert ece_by_chance(many) == pytest.approx(ece_by_chance(few) / 10, rel=0.15)
+    assert ece_by_chance([0.0, 1.0]) == 0
+    assert np.isnan(ece_by_chance([]))
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 5)), min_size=2, max_size=20))
