@@ -228,7 +228,8 @@ class Sampler:
 
 def _with(matrix: Tensor, values: Tensor) -> Tensor:
     """The sparse matrix with other entries in the same places."""
-    return compressed(matrix.crow_indices(), matrix.col_indices(), values, tuple(matrix.shape))
+    n_rows, n_columns = matrix.shape
+    return compressed(matrix.crow_indices(), matrix.col_indices(), values, (n_rows, n_columns))
 
 
 def _half(width: int) -> tuple[Tensor, Tensor, Tensor]:
