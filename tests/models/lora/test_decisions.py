@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from features.errors import GenerationError
+from models.llm.network import best_dtype
 from models.lora.labels import Labels, Prompt, decisions, with_prior
 from models.lora.low_rank import LoraConfig
 from models.lora.rows import Row
@@ -99,6 +100,7 @@ def test_a_forced_label_is_the_one_that_is_written(student: Student) -> None:
     assert np.mean(agree) >= 0.99
 
 
+@pytest.mark.skipif(best_dtype("cpu") is not torch.bfloat16, reason="this processor does not compute in bf16")
 def test_in_bf16_the_scorer_decides_as_the_network_that_is_trained(tiny_base: Path) -> None:
     """Changes stay beside the weights: added to bf16 weights, much of a small one would round away."""
     student = Student(tiny_base, CONFIG, seed=1, dtype=torch.bfloat16)
