@@ -120,12 +120,15 @@ def test_item_3_without_multi_task_stars_are_what_ratings_say(toy, world) -> Non
 
 
 def test_item_3_and_8_looks_tell_new_products_apart_and_others_looks_do_not(toy, world, looks) -> None:
-    """New products are alike but for their looks; with those of others they cannot be told apart."""
+    """New products are alike but for their looks; with those of others they cannot be told apart.
+
+    Without attribution: ratings say even chances of a new product here, and a remainder bounded by such a reason is none.
+    """
     rows = {"liked_for": "looks"}
     train, valid = world(0, **rows), world(1, **rows)
     new = world(2, prefix="new", **rows)
     seen = looks.of_products(new.batch.products.product_ids)[1]
-    config = toy.model_copy(update={"knowledge_base": False, "epochs": 25, "patience": 25})
+    config = toy.model_copy(update={"knowledge_base": False, "attribution": False, "epochs": 25, "patience": 25})
 
     def reached(method: ExplainRec) -> float:
         return auc(new.liked[seen], method.score(new.batch).click[seen])
