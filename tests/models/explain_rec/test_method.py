@@ -122,7 +122,7 @@ def test_item_3_without_multi_task_stars_are_what_ratings_say(toy, world) -> Non
 def test_item_3_and_8_looks_tell_new_products_apart_and_others_looks_do_not(toy, world, looks) -> None:
     """New products are alike but for their looks; with those of others they cannot be told apart.
 
-    Without attribution: ratings say even chances of a new product here, and a remainder bounded by such a reason is none.
+    Without attribution: ratings give a new product even chances here, and a bound by such a reason leaves no rest.
     """
     rows = {"liked_for": "looks"}
     train, valid = world(0, **rows), world(1, **rows)
