@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import resource
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -23,6 +22,7 @@ import numpy as np
 import typer
 from pydantic import BaseModel
 
+from benchmarks.large_home import large_home
 from benchmarks.record import write_result
 from benchmarks.serving import CANDIDATES, N_REQUESTS, Recorder
 from features.batch import PairBlock, ProductBlock
@@ -60,15 +60,7 @@ def main(
     repeats: Annotated[int, typer.Option(help="How often each of the consumers asks.")] = 3,
 ) -> None:
     """Measures and writes the file."""
-    from flows.workspace import prepare_environment
-
-    with tempfile.TemporaryDirectory() as made:
-        settings = HostSettings.from_environment({"COUNTERPOINT_HOME": made})
-        os.environ |= {"COUNTERPOINT_HOME": str(settings.home), "BENTOML_HOME": str(settings.bentoml)}
-        prepare_environment(settings)
-        from benchmarks.large_catalog import CatalogSize, build_home
-
-        build_home(settings, CatalogSize(products=REAL))
+    with large_home(products=REAL) as settings:
         result = _measured(settings, products, repeats)
     typer.echo(write_result("serving/million", result).read_text(encoding="utf-8"))
 

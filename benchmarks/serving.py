@@ -16,10 +16,8 @@ Writes `benchmarks/results/serving/serving.json` and `stages.png`.
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -28,9 +26,9 @@ import numpy as np
 import typer
 from pydantic import BaseModel
 
+from benchmarks.large_home import large_home
 from benchmarks.over_http import ask_bare_server, ask_service
 from benchmarks.record import write_result
-from benchmarks.redis_server import redis_server
 from features.settings import HostSettings
 
 if TYPE_CHECKING:
@@ -92,21 +90,9 @@ def main(
     redis: Annotated[bool, typer.Option("--redis", help="Keep the online rows in Redis instead of SQLite.")] = False,
 ) -> None:
     """Measures and writes the files."""
-    from flows.workspace import prepare_environment
-
     if home and redis:
         raise typer.BadParameter("A home has its own online store: give --home or --redis.")
-    with tempfile.TemporaryDirectory() as made, redis_server(Path(made)) if redis else nullcontext() as server:
-        os.environ |= {"COUNTERPOINT_HOME": home or made}
-        if server:
-            os.environ |= {"COUNTERPOINT_ONLINE_STORE": "redis", "COUNTERPOINT_REDIS": server.address}
-        settings = HostSettings.from_environment()
-        os.environ["BENTOML_HOME"] = str(settings.bentoml)
-        prepare_environment(settings)
-        if not home:
-            from benchmarks.large_catalog import CatalogSize, build_home
-
-            build_home(settings, CatalogSize(products=products))
+    with large_home(home, products, redis) as settings:
         result = _measured(settings, seconds, workers)
     path = write_result(f"{FOLDER}/{'redis' if redis else 'serving'}", result)
     _draw(result["stages"], path.with_name("redis.png" if redis else "stages.png"))

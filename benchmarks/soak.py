@@ -10,8 +10,6 @@ Half of every minute asks for recommendations and half for scores of 100 product
 from __future__ import annotations
 
 import asyncio
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +18,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from benchmarks.large_home import large_home
 from benchmarks.latency import Config, Latency, measure_endpoint
 from benchmarks.record import write_result
 from benchmarks.serving import CANDIDATES, N_REQUESTS
@@ -45,20 +44,12 @@ def main(
     home: Annotated[str, typer.Option(help="A home with a live release; by default one is made.")] = "",
 ) -> None:
     """Measures and writes the files."""
-    from flows.workspace import prepare_environment
-
-    with tempfile.TemporaryDirectory() as made:
-        os.environ |= {"COUNTERPOINT_HOME": home or made}
-        settings = HostSettings.from_environment()
-        prepare_environment(settings)
-        if not home:
-            from benchmarks.large_catalog import CatalogSize, build_home
-
-            build_home(settings, CatalogSize(products=10_000))
+    with large_home(home) as settings:
         seen = _measured(settings, minutes, rate)
-    path = write_result("serving/soak", {"rate": rate, **figures(seen), "minutes": [asdict(it) for it in seen]})
+    told = figures(seen)
+    path = write_result("serving/soak", {"rate": rate, **told, "minutes": [asdict(it) for it in seen]})
     _draw(seen, path.with_suffix(".png"))
-    typer.echo(figures(seen))
+    typer.echo(told)
 
 
 def figures(seen: Sequence[Minute]) -> dict[str, Any]:
