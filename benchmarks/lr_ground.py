@@ -5,7 +5,7 @@
 
 COUNTERPOINT_BENCH, COUNTERPOINT_DATA and COUNTERPOINT_HOME as for `benchmarks/lr_recsys.py`, whose runs without texts
 these are. All three are fitted on training rows for the figures on validation rows, and on both for those on test rows.
-Writes `benchmarks/results/lr_recsys/ground.json`.
+Writes `benchmarks/results/lr_recsys/ground/<dataset>.json`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from models.methods.bias import Bias, BiasConfig
 from models.methods.lr_recsys import LRRecsysConfig
 from models.metrics.rating import ece_by_chance, rmse
 
-DATASETS = ("amazon-musical-instruments", "amazon-beauty", "ml-100k")
+DATASETS = ("amazon-musical-instruments", "amazon-beauty", "ml-100k", "ml-latest-small")
 AT_RANDOM = ("random-0", "random-1", "random-2", "u1")
 DAMPINGS = (2.0, 5.0, 10.0, 25.0)
 """Of consumers and of products, chosen on validation rows."""
@@ -48,16 +48,16 @@ def main(
 ) -> None:
     """Runs what was not run yet, and writes and prints the figures."""
     settings = HostSettings.from_environment()
-    figures: dict[str, Any] = {}
     for name in dataset or DATASETS:
         config, folders = config_of(name), None if name == WORLD else BenchFolders.from_environment()
+        figures: dict[str, Any] = {}
         for part in split or [each for each in splits_of(name) if each in AT_RANDOM]:
             loaded = split_of(name, part, folders)
             known = _known(loaded, config, settings)
-            figures[loaded.key] = _judged(known, scorer(loaded, folders), peers_of(loaded, folders))
-            typer.echo(table(loaded.key, figures[loaded.key]))
-    path = write_result("lr_recsys/ground", figures)
-    typer.echo(f"written to {path.relative_to(Path(RESULTS).parent.parent)}")
+            figures[part] = _judged(known, scorer(loaded, folders), peers_of(loaded, folders))
+            typer.echo(table(loaded.key, figures[part]))
+        path = write_result(f"lr_recsys/ground/{name}", {"splits": figures})
+        typer.echo(f"written to {path.relative_to(Path(RESULTS).parent.parent)}")
 
 
 def _known(split: BenchSplit, config: LRRecsysConfig, settings: HostSettings) -> dict[str, tuple[float, str]]:

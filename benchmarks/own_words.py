@@ -1,4 +1,7 @@
-"""What facets in a request's own words cost: the first of a process, which reads the encoder's weights, and later ones.
+"""What facets in a request's own words cost: the first of a process, which awaits the encoder's weights, and later.
+
+A service that has shown somebody's tastes reads the weights at once; `PAUSE` seconds later, the time in which somebody
+words a taste, they should be there.
 
     COUNTERPOINT_HOME=.counterpoint/demo python -m benchmarks.own_words
 
@@ -23,6 +26,7 @@ from features.settings import HostSettings
 
 N_REQUESTS = 100
 K = 10
+PAUSE = 10.0
 
 
 def main() -> None:
@@ -37,16 +41,34 @@ def main() -> None:
         stored = _seconds(url, [asked] * N_REQUESTS)
         (first,) = _seconds(url, [_saying(asked, "first")])
         own = _seconds(url, [_saying(asked, f"number {n}") for n in range(N_REQUESTS)])
-    figures = {"k": K, "requests": N_REQUESTS, "first_seconds": round(first, 3)}
-    path = write_result(
-        "serving/own_words", {**figures, "stored": _percentiles(stored), "own_words": _percentiles(own)}
-    )
+    with tempfile.TemporaryDirectory() as folder, running_service(settings, Path(folder) / "service.log") as url:
+        _seconds(url, [asked] * 10)
+        _look(url, asked["consumer_id"])
+        time.sleep(PAUSE)
+        (expected,) = _seconds(url, [_saying(asked, "expected")])
+    figures = {
+        "k": K,
+        "requests": N_REQUESTS,
+        "first_seconds": round(first, 3),
+        "pause_seconds": PAUSE,
+        "first_after_tastes_seconds": round(expected, 3),
+        "stored": _percentiles(stored),
+        "own_words": _percentiles(own),
+    }
+    path = write_result("serving/own_words", figures)
     typer.echo(path.read_text(encoding="utf-8"))
 
 
 def _saying(asked: dict[str, Any], words: str) -> dict[str, Any]:
     text = f"You like a cable that is long and comes off, {words}."
     return {**asked, "new_facets": [{"stance": "for", "text": text}]}
+
+
+def _look(url: str, consumer_id: str) -> None:
+    """Asks for somebody's tastes, as the console does when they are chosen."""
+    import httpx
+
+    httpx.get(f"{url}/v1/consumers/{consumer_id}", timeout=60).raise_for_status()
 
 
 def _seconds(url: str, requests: Iterable[dict[str, Any]]) -> list[float]:

@@ -137,6 +137,11 @@ class Reasons:
         stored = self._published.side(EntityKind.CONSUMER, consumer_id).facets
         return imagine(consumer_id, stored, changes, new, self._code)
 
+    def expect_own_words(self) -> None:
+        """Says that a request with own words may come; returns at once."""
+        if self._own_words is not None:
+            self._own_words.expect()
+
     def _code(self, texts: Sequence[str]) -> Coded:
         if self._own_words is None:
             raise InputError("Own words cannot be coded: there is no text encoder here.")

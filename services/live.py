@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from features.errors import CounterpointError, ReleaseError
@@ -63,7 +65,8 @@ class LiveRuntime:
                 live_id = self._store.live_id()
                 if live_id is not None and live_id == self._settled:
                     return
-                self._runtime = self._open()
+                with _uncollected():
+                    self._runtime = self._open()
                 self._settled = live_id
                 metrics().releases.labels("taken").inc()
                 metrics().release_as_of.set(self._runtime.release.as_of.timestamp())
@@ -75,3 +78,20 @@ class LiveRuntime:
                 self._refusal = error
                 # A refused release does not get better by itself; a store that is away may come back.
                 self._settled = live_id if isinstance(error, ReleaseError) else None
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keeps Python's garbage collection from what is being opened, and from then on from what is there to stay.
+
+    A release and its libraries are 400,000 objects. Walking them takes 0.3 s, in which nothing is answered; while they
+    come in, it is done again and again. What a former release left is collected once.
+    """
+    gc.disable()
+    try:
+        yield
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()
+    finally:
+        gc.enable()

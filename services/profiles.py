@@ -49,13 +49,17 @@ class Profiles:
         return ConsumersResponse(consumer_ids=tuple(shown[:MAX_CONSUMERS]), more=len(shown) > MAX_CONSUMERS)
 
     def consumer(self, consumer_id: str) -> ConsumerResponse:
-        """What is known of a consumer. Raises InputError if it is nothing, StoreError if it cannot be read."""
+        """What is known of a consumer. Raises InputError if it is nothing, StoreError if it cannot be read.
+
+        Who is shown tastes may put them in other words next, so the text encoder is made ready for it.
+        """
         visit = self._visitors.visit(consumer_id, None)
         if visit.causes:
             raise StoreError(f"The consumer could not be read: {'; '.join(visit.causes)}.")
         tastes = () if visit.consumer_id != consumer_id else self._reasons.tastes(consumer_id, visit.answered_at)
         if visit.cold and not tastes:
             raise InputError(f"Nothing is known of the consumer {consumer_id!r}.")
+        self._reasons.expect_own_words()
         who = visit.consumer.block
         count, mean = (who.numeric[0, CONSUMER_NUMERIC.index(it)] for it in ("n_interactions", "mean_rating"))
         had = zip(who.history_ids[0], who.history_ratings[0], strict=True)

@@ -3,7 +3,7 @@
 Good requests are sent on a fixed clock by `benchmarks/latency.py`'s measure: first alone, then beside hostile ones
 (`benchmarks/hostile.py`). Then, where `redis-server` is installed, the online store is held (it takes connections and
 says nothing) and killed (it refuses them), and comes back each time. At last the live release is changed every second.
-Client and service share the machine.
+Client and service share the machine; each client has a process of its own.
 """
 
 from __future__ import annotations
@@ -18,20 +18,25 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import numpy as np
 
 from benchmarks.hostile import Hostile, good_examples, hostile_requests
+from benchmarks.latency import unpaused
 from benchmarks.proofs import Proof
 from benchmarks.redis_server import RedisServer, redis_server
 from counterpoint.server import running_service
 from features.settings import HostSettings
 from models.release import ReleaseStore
+
+Came = TypeVar("Came")
 
 MAX_SLOWER, MAX_DOWN_MS, MAX_BACK_SECONDS = 1.5, 80.0, 5.0
 CHUNK = 65_536
@@ -137,39 +142,59 @@ def attack(settings: HostSettings, size: Size) -> Attack:
     """Sends hostile requests beside good ones."""
     log = settings.home / "attacked.log"
     with running_service(settings, log) as url:
-        bodies, statuses, kinds, wrong = good_bodies(settings), Counter[str](), Counter[str](), list[str]()
+        bodies = good_bodies(settings)
         Good(url, bodies, size.rate).during(lambda: time.sleep(2))  # warm
         document = httpx.get(f"{url}/docs.json").json()
-        alone = Good(url, bodies, size.rate).during(lambda: _well_formed(url, document, size))
-
-        def send_all() -> None:
-            with httpx.Client(base_url=url, timeout=60) as client:
-                for n, request in enumerate(hostile_requests(document, size.seed, size.n_hostile)):
-                    due = started + n / size.hostile_rate
-                    time.sleep(max(0.0, due - time.perf_counter()))
-                    status, fault = sent(client, request)
-                    statuses[status] += 1
-                    kinds[request.kind] += 1
-                    wrong.extend([f"{fault}: {request.kind} {request.method} {request.path[:80]}"] if fault else [])
-
-        started = time.perf_counter()
-        attacked = Good(url, bodies, size.rate).during(send_all)
+        alone = Good(url, bodies, size.rate).during(lambda: in_another_process(_well_formed, url, document, size))
+        came = list[_Came]()
+        attacked = Good(url, bodies, size.rate).during(
+            lambda: came.append(in_another_process(_all_sent, url, document, size))
+        )
+    (hostile,) = came
     p99 = [round(float(np.percentile(it.milliseconds, 99)), 1) for it in (alone, attacked)]
     return Attack(
-        n_hostile=kinds.total(),
-        statuses=dict(sorted(statuses.items())),
-        kinds=dict(kinds),
-        n_5xx=sum(n for status, n in statuses.items() if status.startswith("5")),
-        n_no_problem=sum(it.startswith("no problem") for it in wrong),
-        n_cut_off=statuses["cut off"],
+        n_hostile=hostile.kinds.total(),
+        statuses=dict(sorted(hostile.statuses.items())),
+        kinds=dict(hostile.kinds),
+        n_5xx=sum(n for status, n in hostile.statuses.items() if status.startswith("5")),
+        n_no_problem=sum(it.startswith("no problem") for it in hostile.wrong),
+        n_cut_off=hostile.statuses["cut off"],
         n_tracebacks=log.read_text(errors="replace").count("Traceback (most recent call last)"),
         n_good=len(alone.milliseconds) + len(attacked.milliseconds),
         n_good_failed=alone.n_failed + attacked.n_failed,
         alone_p99_ms=p99[0],
         attacked_p99_ms=p99[1],
         slower=round(p99[1] / p99[0], 2),
-        examples=wrong[:20],
+        examples=hostile.wrong[:20],
     )
+
+
+def in_another_process(what: Callable[..., Came], *arguments: object) -> Came:
+    """What a function gives, run where it does not hold up the clock of the good requests; waits for it."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as other:
+        return other.submit(what, *arguments).result()
+
+
+@dataclass(frozen=True)
+class _Came:
+    """What came of the hostile requests."""
+
+    statuses: Counter[str] = field(default_factory=Counter)
+    kinds: Counter[str] = field(default_factory=Counter)
+    wrong: list[str] = field(default_factory=list)
+
+
+def _all_sent(url: str, document: dict[str, Any], size: Size) -> _Came:
+    """Sends the hostile requests on their clock."""
+    came, started = _Came(), time.perf_counter()
+    with httpx.Client(base_url=url, timeout=60) as client:
+        for n, request in enumerate(hostile_requests(document, size.seed, size.n_hostile)):
+            time.sleep(max(0.0, started + n / size.hostile_rate - time.perf_counter()))
+            status, fault = sent(client, request)
+            came.statuses[status] += 1
+            came.kinds[request.kind] += 1
+            came.wrong.extend([f"{fault}: {request.kind} {request.method} {request.path[:80]}"] if fault else [])
+    return came
 
 
 def _well_formed(url: str, document: dict[str, Any], size: Size) -> None:
@@ -234,7 +259,8 @@ class Good:
         """Sends requests while `what` runs in another thread; gives itself."""
         other = threading.Thread(target=what)
         other.start()
-        asyncio.run(self._send(other.is_alive))
+        with unpaused():
+            asyncio.run(self._send(other.is_alive))
         other.join()
         return self
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from threading import Lock
+from contextlib import suppress
+from threading import Lock, Thread
 
-from features.errors import InputError, SettingError
+from features.errors import CounterpointError, InputError, SettingError
 from features.types import ModelIdentity
 from models.explanations.codes import Coded, Coder, coded
 from models.text import Encoder
@@ -23,7 +24,17 @@ class OwnWords:
             coder: the release's autoencoder; None if it came without one.
         """
         self._encoder, self._released, self._coder = encoder, released, coder
-        self._lock = Lock()
+        self._lock, self._expected = Lock(), False
+
+    def expect(self) -> None:
+        """Has the encoder read its weights, once and beside other work, so that the first own words need not wait."""
+        if not self._expected:
+            self._expected = True
+            Thread(target=self._code_something, name="own-words", daemon=True).start()
+
+    def _code_something(self) -> None:
+        with suppress(CounterpointError):  # whoever then has words of their own is told
+            self.coded(["words"])
 
     def coded(self, texts: Sequence[str]) -> Coded:
         """Vectors and codes of texts. Raises InputError if they would not be those that a run would have made."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import current_thread
+from threading import enumerate as threads
 
 import numpy as np
 import pandas as pd
@@ -24,9 +26,10 @@ HERE = ModelIdentity("mini", "1")
 
 @dataclass
 class Letters:
-    """Counts letters; `missing` is a host without the encoder's package."""
+    """Counts letters; `missing` is a host without the encoder's package. Knows who made it encode."""
 
     missing: bool = False
+    threads: list[str] = field(default_factory=list)
 
     @property
     def identity(self) -> ModelIdentity:
@@ -35,6 +38,7 @@ class Letters:
         return HERE
 
     def encode(self, texts: Sequence[str], progress: Progress = silent) -> np.ndarray:
+        self.threads.append(current_thread().name)
         return np.array([[text.count(chr(97 + n % 26)) for n in range(CONTENT_WIDTH)] for text in texts], np.float32)
 
 
@@ -71,6 +75,23 @@ def test_words_are_refused_where_their_codes_would_be_others(autoencoder: Autoen
         OwnWords(Letters(), HERE, None).coded(["secret words"])
     with pytest.raises(InputError, match="not installed"):
         OwnWords(Letters(missing=True), HERE, autoencoder).coded(["secret words"])
+
+
+def test_expected_words_find_the_weights_read_and_nobody_waits_for_it(autoencoder: Autoencoder) -> None:
+    encoder = Letters()
+    words = OwnWords(encoder, HERE, autoencoder)
+    words.expect()
+    words.expect()
+    for thread in [it for it in threads() if it.name == "own-words"]:
+        thread.join(10)
+    assert encoder.threads == ["own-words"]
+
+
+def test_words_that_cannot_be_coded_may_be_expected(autoencoder: Autoencoder) -> None:
+    words = OwnWords(Letters(missing=True), HERE, autoencoder)
+    words.expect()
+    with pytest.raises(InputError, match="not installed"):
+        words.coded(["secret words"])
 
 
 @pytest.mark.slow

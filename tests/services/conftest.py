@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -358,7 +359,7 @@ N_CONSUMERS, N_PRODUCTS = 12, 20
 START = pd.Timestamp("2024-01-01", tz="UTC").as_unit("us")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def artifact_folder(tiny_release: HostSettings) -> Path:
     """Where the live release's artifact lies."""
     live = ReleaseStore(tiny_release.releases).live()
@@ -366,9 +367,16 @@ def artifact_folder(tiny_release: HostSettings) -> Path:
     return tiny_release.bentoml / "models" / live.artifact_tag.replace(":", "/") / ARTIFACT_FOLDER
 
 
+@pytest.fixture(scope="module")
+def tiny_release(tiny_home: Path, tmp_path_factory: pytest.TempPathFactory) -> HostSettings:
+    """A COUNTERPOINT_HOME with a live release over 12 consumers and 20 products, which no other file's tests change."""
+    home = shutil.copytree(tiny_home, tmp_path_factory.mktemp("copies") / "home")
+    return HostSettings.from_environment({"COUNTERPOINT_HOME": str(home)})
+
+
 @pytest.fixture(scope="session")
-def tiny_release(tmp_path_factory: pytest.TempPathFactory) -> HostSettings:
-    """A COUNTERPOINT_HOME with a live release over 12 consumers and 20 products."""
+def tiny_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `tiny_release` is copied from."""
     settings = HostSettings.from_environment({"COUNTERPOINT_HOME": str(tmp_path_factory.mktemp("home"))})
     snapshot = tiny_snapshot()
     write_features(Lake(settings.lake), snapshot)
@@ -378,7 +386,7 @@ def tiny_release(tmp_path_factory: pytest.TempPathFactory) -> HostSettings:
     frame = snapshot.interactions.frame
     train, valid = (training_set(rows, part, snapshot.scale) for part in (frame[:80], frame[80:]))
     publish_release(settings, train, valid, snapshot, "tiny-1")
-    return settings
+    return settings.home
 
 
 def tiny_snapshot() -> Snapshot:

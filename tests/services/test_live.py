@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -79,3 +80,30 @@ def test_a_store_that_is_away_at_start_is_tried_again(open_runtime: Callable[[st
     live = LiveRuntime(FakeStore(), open_live, check_seconds=0.0)  # type: ignore[arg-type]
     wait_until(lambda: live.ready)
     assert not failures
+
+
+def test_what_is_opened_is_kept_from_garbage_collection_and_what_comes_after_is_not(
+    open_runtime: Callable[[str], Runtime],
+) -> None:
+    collecting = list[bool]()
+
+    def open_live() -> Runtime:
+        collecting.append(gc.isenabled())
+        return open_runtime("r1")
+
+    before = gc.get_freeze_count()
+    live = LiveRuntime(FakeStore(), open_live, check_seconds=60.0)  # type: ignore[arg-type]
+    try:
+        assert live.ready
+        assert (collecting, gc.isenabled()) == ([False], True)
+        assert gc.get_freeze_count() > before
+    finally:
+        gc.unfreeze()
+
+
+def test_a_release_that_cannot_be_opened_leaves_garbage_collection_on() -> None:
+    def open_live() -> Runtime:
+        raise ReleaseError("no")
+
+    LiveRuntime(FakeStore(), open_live, check_seconds=60.0)  # type: ignore[arg-type]
+    assert gc.isenabled()
