@@ -59,7 +59,7 @@ from services.shortlist import shortlist
 from services.sources import ANONYMOUS, OnlineFeatures
 from services.stages import stage
 from services.visit import Visit
-from services.visitors import FeatureSource, Visitors
+from services.visitors import NO_CONSUMER, FeatureSource, Visitors
 from services.wishes import Wishes
 
 REMAINING = (
@@ -72,6 +72,7 @@ REMAINING = (
 logger = logging.getLogger(__name__)
 
 UNKNOWN_PRODUCT = "unknown product"
+NO_PAIR_TEXTS = "the online store did not give the codes of the pair texts"
 
 
 class Runtime:
@@ -348,12 +349,15 @@ class Runtime:
         places = [n for n, row in enumerate(rows) if self._shelf.product_id(row) in written] if written else []
         if not places:
             return None
+        if NO_CONSUMER in visit.causes:  # a request waits for a store that is away once
+            visit.lacks(NO_PAIR_TEXTS)
+            return None
         product_ids = [self._shelf.product_id(rows[n]) for n in places]
         try:
             with stage("store"):
                 found = self._features.pairs(visit.consumer_id, product_ids)
         except Exception:  # as for the consumer's features
-            visit.failed("the online store did not give the codes of the pair texts")
+            visit.failed(NO_PAIR_TEXTS)
             return None
         index = np.full(len(rows), -1, np.int32)
         index[places] = found.codes.index

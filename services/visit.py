@@ -54,7 +54,11 @@ class Visit:
         """Notes a step down, once; the log has the reason, the answer only what is missing."""
         if what not in self.causes:
             logger.exception("degraded: %s", what)
-            self.causes.append(what)
+            self.lacks(what)
+
+    def lacks(self, what: str) -> None:
+        """Notes what is missing for a reason that was noted before."""
+        self.causes.append(what)
 
     def about(self, release: Release) -> dict[str, Any]:
         """The fields of `Answer`."""

@@ -33,6 +33,9 @@ class FeatureSource(Protocol):
         ...
 
 
+NO_CONSUMER = "the online store did not give the consumer's features"
+
+
 class Visitors:
     """Knows consumers; keeps what they say, and forgets them."""
 
@@ -59,7 +62,7 @@ class Visitors:
         try:
             visit.consumer = self._features.consumer(consumer_id)
         except Exception:  # whatever a store or its driver raises: the answer is poorer, but there is one
-            visit.failed("the online store did not give the consumer's features")
+            visit.failed(NO_CONSUMER)
         try:
             visit.consumer = self._after_feedback(visit.consumer)
         except Exception:  # likewise

@@ -162,6 +162,7 @@ def test_without_the_online_store_the_consumer_is_missing_and_the_answer_says_so
     assert answer.cause is not None
     assert "consumer's features" in answer.cause
     assert "pair texts" in answer.cause
+    assert features.pairs_asked == []  # it is waited for once
 
 
 def test_without_the_model_products_come_in_order_of_popularity(runtime: Runtime, model: Any) -> None:
