@@ -13,3 +13,5 @@ class Proof:
     promise: str
     kept: bool
     figures: dict[str, Any] = field(default_factory=dict)
+    not_run: str = ""
+    """Why it could not be tried here, if it could not."""

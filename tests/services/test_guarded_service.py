@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from benchmarks.proofs.service import Size, attack
+from benchmarks.proofs.attack import Size, attack
 from counterpoint.server import running_service
 from features.settings import HostSettings
 from services.access import ROUTES
@@ -111,7 +111,7 @@ def test_five_hundred_hostile_requests_break_nothing(
 ) -> None:
     """`make prove` sends 10,000, and judges the good requests' latency, which a shared machine's tests cannot."""
     monkeypatch.setenv("COUNTERPOINT_STORE_TIMEOUT", "10")
-    found = attack(tiny_release, Size(n_hostile=500, hostile_rate=50, rate=2, alone_seconds=2))
+    found = attack(tiny_release, Size(n_hostile=500, turns=1, hostile_rate=50, rate=2, alone_seconds=2))
     assert found.n_hostile == 500
     assert (found.n_5xx, found.n_no_problem, found.n_tracebacks, found.n_good_failed) == (0, 0, 0, 0), found
     assert {"200", "400", "404", "405", "413", "415"} <= set(found.statuses), found.statuses
