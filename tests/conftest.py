@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import prometheus_client  # noqa: F401  # before Feast, whose import points it at a folder that tests do not keep
 import pytest
 
 os.environ.update(GX_ANALYTICS_ENABLED="False", FEAST_USAGE="False", BENTOML_DO_NOT_TRACK="True", DO_NOT_TRACK="1")
