@@ -23,7 +23,7 @@ def diagnosed(split: BenchSplit, runs: list[Run], score: Scorer) -> dict[str, An
     by_name = {run.variant: run for run in runs}
     full, none = by_name.get("full"), by_name.get("no_expl")
     found: dict[str, Any] = {"reliability": {run.variant: reliability(split, run) for run in (full, none) if run}}
-    if full and none and min(len(full.rmse), len(none.rmse)) > 1:
+    if full and none and _differ(none):
         found["by_difficulty"] = by_difficulty(split, full, none)
     found["backends"] = {}
     for kind in BACKENDS:
@@ -44,6 +44,11 @@ def reliability(split: BenchSplit, run: Run) -> list[dict[str, float]]:
     return [
         {"rows": len(part), "predicted": _mean(part["probability"]), "liked": _mean(part["liked"])} for part in parts
     ]
+
+
+def _differ(run: Run) -> bool:
+    """Whether members disagree: stars that no network moves from the belief are the same of each of them."""
+    return bool(np.ptp(np.load(run.members, allow_pickle=False), axis=0).any())
 
 
 def by_difficulty(split: BenchSplit, full: Run, none: Run) -> dict[str, list[dict[str, float]]]:

@@ -70,6 +70,13 @@ def test_only_what_was_run_is_told(split: BenchSplit, runs: list[Run]) -> None:
     assert alone["backends"] == {}
 
 
+def test_where_members_say_the_same_nothing_tells_how_hard_a_row_is(split: BenchSplit, runs: list[Run]) -> None:
+    full, none = runs[:2]
+    assert "by_difficulty" in diagnosed(split, [full, none], score)
+    np.save(none.members, np.repeat(np.load(none.members)[:1], N_MEMBERS, axis=0))
+    assert "by_difficulty" not in diagnosed(split, [full, none], score)
+
+
 def test_a_learning_curve_needs_the_whole_and_a_part() -> None:
     variants = {name: {"mean": {"rmse": rmse}} for name, rmse in (("full", 0.8), ("full@0.25", 0.9), ("full_din", 0.7))}
     assert curve_of({"variants": variants}, "full") == [(0.25, 0.9), (1.0, 0.8)]
