@@ -178,7 +178,7 @@ def template_steps(grounds: Grounds) -> Steps:
     reasons = [f"{FITS.format(n=n)} {value:.2f}, by likeness of texts." for n, value in enumerate(fitness, 1)]
     combined = met(preferences, fitness)
     best = max(zip(preferences, fitness, strict=True), key=lambda pair: pair[0].weight * pair[1])[0]
-    said = f"{CHANCE} {chance_of(combined)}: weights and fitness add up to {combined:.2f}."
+    said = f"{CHANCE} {chance_of(combined)} by these preferences alone: weights and fitness add up to {combined:.2f}."
     recommendation = f"You may like {grounds.title}: what counted most is this: {best.text}"
     return Steps(
         preferences, tuple(examples), fitness, tuple(reasons), chance_of(combined), said, recommendation, TEMPLATE
