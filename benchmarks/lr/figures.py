@@ -59,7 +59,8 @@ def draw_costs(figures: dict[str, Any], path: Path) -> None:
         colour = _COLOURS["against_controls" if arm["entity_requests"] else "against_peers"]
         axis.plot([arm["requests"]] * 2, [low, high], color=colour, alpha=0.3, linewidth=3)
         axis.plot(arm["requests"], rmse, "o", color=colour)
-        axis.annotate(name, (arm["requests"], rmse), xytext=(5, 5), textcoords="offset points", size=8)
+        axis.annotate(name, (arm["requests"], high), xytext=(-3, 4), textcoords="offset points", rotation=55, size=8)
+    axis.margins(x=0.12, y=0.3)  # room for the names
     axis.set(xscale="log", xlabel="requests to the language model", ylabel="test RMSE", title=figures["split"])
     axis.legend()
     picture.tight_layout()
