@@ -1,5 +1,7 @@
-"""A home with a live release of the built-in world and few words of a language model: who words the texts makes no
-difference to whether a service answers. Shared by the proofs."""
+"""A home with a live release of the built-in world. Shared by the proofs.
+
+It has few words of a language model: who words the texts makes no difference to whether a service answers.
+"""
 
 from __future__ import annotations
 
