@@ -49,10 +49,10 @@ class Good:
     def during(self, what: Callable[[], object]) -> Good:
         """Sends requests while `what` runs in another thread; gives itself."""
         other = threading.Thread(target=what)
-        other.start()
         with unpaused():
+            other.start()
             asyncio.run(self._send(other.is_alive))
-        other.join()
+            other.join()
         return self
 
     async def _send(self, go_on: Callable[[], bool]) -> None:

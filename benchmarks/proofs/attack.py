@@ -97,7 +97,8 @@ def attack(settings: HostSettings, size: Size) -> Attack:
             alone.append(Good(url, bodies, size.rate).during(_in(other, _well_formed, url, document, size)))
             hostile = _in(other, send_hostile, url, document, size, turn)
             attacked.append(Good(url, bodies, size.rate).during(lambda hostile=hostile: seen.add(hostile())))
-    well, beside = ([it for stretch in stretches for it in stretch.milliseconds] for stretches in (alone, attacked))
+    stretches = (*alone, *attacked)
+    well, beside = (p99([it for good in each for it in good.milliseconds]) for each in (alone, attacked))
     return Attack(
         n_hostile=seen.kinds.total(),
         statuses=dict(sorted(seen.statuses.items())),
@@ -106,11 +107,11 @@ def attack(settings: HostSettings, size: Size) -> Attack:
         n_no_problem=sum(it.startswith("no problem") for it in seen.wrong),
         n_cut_off=seen.statuses["cut off"],
         n_tracebacks=log.read_text(errors="replace").count("Traceback (most recent call last)"),
-        n_good=len(well) + len(beside),
-        n_good_failed=sum(it.n_failed for it in (*alone, *attacked)),
-        alone_p99_ms=p99(well),
-        attacked_p99_ms=p99(beside),
-        slower=round(p99(beside) / p99(well), 2),
+        n_good=sum(len(it.milliseconds) for it in stretches),
+        n_good_failed=sum(it.n_failed for it in stretches),
+        alone_p99_ms=well,
+        attacked_p99_ms=beside,
+        slower=round(beside / well, 2),
         examples=seen.wrong[:20],
     )
 

@@ -50,6 +50,7 @@ def full(tiny_base: Path) -> Tutored:
 @pytest.mark.slow
 def test_a_preference_that_only_descriptions_express_needs_descriptions(tiny_base: Path, full: Tutored) -> None:
     test = lesson(60, 3)
+    # 0.94 on a processor with AVX2 alone, above 0.95 elsewhere: training so small a network follows the rounding
     assert auc(test.liked, full.decide(test.cases).soft) > 0.9
     titles = tuned(tiny_base, LORA.model_copy(update={"epochs": 2}), descriptions=False)
     assert 0.3 < auc(test.liked, titles.decide(test.cases).soft) < 0.7
