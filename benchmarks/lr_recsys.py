@@ -6,7 +6,8 @@
 
 COUNTERPOINT_BENCH and COUNTERPOINT_DATA name the benchmark's and the data's folders, COUNTERPOINT_HOME the home that
 holds the texts (`benchmarks/lr/generate.py`) and every run that was made. A stopped proof goes on; a variant whose
-texts are not there is reported as not run. Writes `benchmarks/results/lr_recsys/<dataset>.json` and plots beside it.
+texts are not there is reported as not run. Writes `benchmarks/results/lr_recsys/variants/<dataset>/<split>.json`, with
+`--quick` under `quick/`, and plots beside it.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from benchmarks.record import RESULTS, write_result
 from features.errors import InputError
 from features.settings import BenchFolders, HostSettings
 from models.base import RunContext
+from models.methods.lr_recsys import LRRecsysConfig
 
 
 def main(
@@ -43,25 +45,30 @@ def main(
     folders = None if dataset == WORLD else BenchFolders.from_environment()
     names = variant or (QUICK if quick else list(VARIANTS))
     config = config_of(dataset).model_copy(update={"members": 1 if quick else seeds})
-    figures: dict[str, Any] = {"config": config.model_dump(mode="json"), "splits": {}}
     for name in split or splits_of(dataset):
         loaded = split_of(dataset, name, folders)
         runs, absent = _runs(loaded, names, config, settings)
         score = scorer(loaded, folders)
-        figures["splits"][name] = {
+        figures = {
             **judged(runs, score, peers_of(loaded, folders)),
             **diagnosed(loaded, runs, score),
             "not_run": absent,
         }
-        typer.echo(table(name, figures["splits"][name]))
-    path = write_result(f"lr_recsys/{dataset}{'-quick' if quick else ''}", figures)
-    draw(figures, path.with_suffix(".png"))
-    draw_diagnostics(figures, path.with_name(f"{path.stem}-diagnostics.png"))
-    typer.echo(f"written to {path.relative_to(Path(RESULTS).parent.parent)}")
+        typer.echo(table(name, figures))
+        typer.echo(f"written to {_written(loaded, config, figures, 'quick' if quick else 'variants')}")
+
+
+def _written(split: BenchSplit, config: LRRecsysConfig, figures: dict[str, Any], folder: str) -> Path:
+    """Where the figures and pictures of a split are, under the project's folder."""
+    about = {"dataset": split.dataset, "split": split.name, "config": config.model_dump(mode="json")}
+    path = write_result(f"lr_recsys/{folder}/{split.key}", about | figures)
+    draw(split.key, figures, path.with_suffix(".png"))
+    draw_diagnostics(split.key, figures, path.with_name(f"{path.stem}-diagnostics.png"))
+    return path.relative_to(RESULTS.parent.parent)
 
 
 def _runs(
-    split: BenchSplit, names: list[str] | tuple[str, ...], config: Any, settings: HostSettings
+    split: BenchSplit, names: list[str] | tuple[str, ...], config: LRRecsysConfig, settings: HostSettings
 ) -> tuple[list[Run], dict[str, str]]:
     """The runs that could be made, and why the others could not."""
     runs, absent = [], {}

@@ -34,7 +34,7 @@ class Study:
 
     method: str
     file: str
-    """Under `benchmarks/results`, without the ending; where it is missing, nothing was run."""
+    """Under `benchmarks/results`; where it is missing, nothing was run. A folder has a file for each split."""
     metrics: tuple[str, ...]
     """As the file names them; the first is drawn."""
     backbone: str
@@ -59,40 +59,40 @@ _PEERS = ("title-only", "gru-all", "sasrec-all", "liked-share-of-product")
 
 STUDIES: tuple[Study, ...] = (
     *(
-        Study("lr_recsys", f"lr_recsys/{name}", ("rmse", "auc"), "no_expl", _REASONS)
-        for name in ("world", "amazon-musical-instruments", "ml-100k-quick", "ml-100k")
+        Study("lr_recsys", f"lr_recsys/variants/{name}", ("rmse", "auc"), "no_expl", _REASONS)
+        for name in ("world", "amazon-musical-instruments", "ml-100k", "ml-latest-small", "amazon-beauty")
     ),
     *(
-        Study("lane", f"methods/lane-{name}", ("ndcg@10/full", "hr@10/full"), "backbone", _PREFERENCES)
+        Study("lane", f"methods/lane-{name}.json", ("ndcg@10/full", "hr@10/full"), "backbone", _PREFERENCES)
         for name in ("amazon-musical-instruments", "ml-100k")
     ),
     *(
-        Study("guided", f"methods/guided-{name}", ("mrr", "ndcg@10"), "base", _COLUMNS)
+        Study("guided", f"methods/guided-{name}.json", ("mrr", "ndcg@10"), "base", _COLUMNS)
         for name in ("amazon-musical-instruments", "ml-100k")
     ),
     # Nothing is known of these products, so that a base trained longer cannot rank them either.
     *(
-        Study("guided", f"methods/guided-cold-{name}", ("mrr", "ndcg@10"), "base", _COLUMNS[1:])
+        Study("guided", f"methods/guided-cold-{name}.json", ("mrr", "ndcg@10"), "base", _COLUMNS[1:])
         for name in ("amazon-musical-instruments", "ml-100k")
     ),
     *(
-        Study("reasoning_rec", f"methods/reasoning_rec-{name}", ("auc_soft",), "zero-shot", _PEERS)
+        Study("reasoning_rec", f"methods/reasoning_rec-{name}.json", ("auc_soft",), "zero-shot", _PEERS)
         for name in ("ml-1m", "amazon-beauty")
     ),
-    Study("explain_rec", "methods/explain_rec-everybody", ("auc",), "none", ("no-attribution", "no-multi-task")),
-    Study("explain_rec", "methods/explain_rec-strangers", ("auc",), "none", ("no-knowledge-base", "popularity")),
-    Study("explain_rec", "methods/explain_rec-new-products", ("auc",), "none", ("popularity",)),
-    Study("explain_rec", "methods/explain_rec-looks", ("auc",), "no-vision", ("shuffled",)),
-    Study("explain_rec", "methods/explain_rec-students", ("auc_soft",), "zero-shot", ("tallrec",)),
+    Study("explain_rec", "methods/explain_rec-everybody.json", ("auc",), "none", ("no-attribution", "no-multi-task")),
+    Study("explain_rec", "methods/explain_rec-strangers.json", ("auc",), "none", ("no-knowledge-base", "popularity")),
+    Study("explain_rec", "methods/explain_rec-new-products.json", ("auc",), "none", ("popularity",)),
+    Study("explain_rec", "methods/explain_rec-looks.json", ("auc",), "no-vision", ("shuffled",)),
+    Study("explain_rec", "methods/explain_rec-students.json", ("auc_soft",), "zero-shot", ("tallrec",)),
     *(
-        Study("combined", f"methods/combined-ranking-{name}", ("ndcg@10/full", "hr@10/full"), "blend", alone)
+        Study("combined", f"methods/combined-ranking-{name}.json", ("ndcg@10/full", "hr@10/full"), "blend", alone)
         for name, alone in (
             ("amazon-musical-instruments", ("sequence", "refined", "lane")),
             ("ml-100k", ("sequence", "refined")),
         )
     ),
     *(
-        Study("combined", f"methods/combined-rating-{name}", ("rmse", "auc"), "lr_recsys", ("lane", "guided"))
+        Study("combined", f"methods/combined-rating-{name}.json", ("rmse", "auc"), "lr_recsys", ("lane", "guided"))
         for name in ("world", "ml-100k")
     ),
 )

@@ -25,34 +25,62 @@ def read_rows(results: Path, studies: Sequence[Study] = STUDIES) -> list[Row]:
     """
     rows: list[Row] = []
     for study in studies:
-        path = results / f"{study.file}.json"
+        path = results / study.file
         if path.exists():
-            rows += READERS[study.method](study, json.loads(path.read_text(encoding="utf-8")), results)
+            rows += READERS[study.method](study, _content(path), results)
         else:
-            name = Path(study.file).name.removeprefix(f"{study.method}-")
-            rows.append(Row(study, name, "", "", study.metrics[0]))
+            rows.append(Row(study, path.stem.removeprefix(f"{study.method}-"), "", "", study.metrics[0]))
     return without_doubles(rows)
 
 
+def _content(path: Path) -> Content:
+    """A file; or, of a folder, `splits`: its files."""
+    if path.is_dir():
+        return {"splits": [_content(file) for file in sorted(path.glob("*.json"))]}
+    content: Content = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
 def _lr_recsys(study: Study, content: Content, results: Path) -> list[Row]:
-    """A file of `benchmarks.lr_recsys`: splits, each with variants and what `full` has more than its controls."""
+    """Files of `benchmarks.lr_recsys`, one per split: means of `full` and of what it has more than its controls."""
+    run = [split for split in content["splits"] if "full" in split["variants"]]
+    if not run:
+        return [Row(study, Path(study.file).name, "", "", study.metrics[0])]
+    own = [content["variants"]["full"] for content in run]
+    folder = results / "lr_recsys" / "texts" / run[0]["dataset"]
+    costs = [
+        _with_texts(full["seconds"], folder / f"{split['split']}.json") for full, split in zip(own, run, strict=True)
+    ]
+    bare = partial(
+        Row,
+        study,
+        run[0]["dataset"],
+        run[0]["split"] if len(run) == 1 else f"{len(run)} splits",
+        "",
+        seeds=min(len(full["rmse_of_seeds"]) for full in own),
+        cost=Cost(tokens=_mean_of(costs, "tokens"), seconds=_mean_of(costs, "seconds")),
+        commit=run[0]["commit"],
+    )
     rows = []
-    for split, found in content["splits"].items():
-        full = found["variants"].get("full")
-        dataset = full["mean"].get("dataset", "world") if full else Path(study.file).name
-        bare = partial(Row, study, dataset, split, "", commit=content["commit"])
-        if full is None:
-            rows.append(bare(study.metrics[0]))
-            continue
-        cost = _with_texts(full["seconds"], results / "lr_recsys" / "texts" / dataset / f"{split}.json")
-        for metric in study.metrics:
-            value = full["mean"][metric]
-            gaps = {
-                name: Gap.of(name, metric, value, it[metric]["b_minus_a"], it[metric]["interval95"])
-                for name, it in found["against_controls"].items()
-            }
-            rows.append(_compared(bare(metric, value, len(full["rmse_of_seeds"]), cost=cost), gaps))
+    for metric in study.metrics:
+        by_split = [
+            {name: _lr_gap(name, metric, full, it) for name, it in split["against_controls"].items()}
+            for full, split in zip(own, run, strict=True)
+        ]
+        everywhere = [name for name in by_split[0] if all(name in gaps for gaps in by_split)]
+        gaps = {name: Gap.mean([gaps[name] for gaps in by_split]) for name in everywhere}
+        rows.append(_compared(bare(metric, fmean(full["mean"][metric] for full in own)), gaps))
     return rows
+
+
+def _lr_gap(over: str, metric: str, full: Content, compared: Content) -> Gap:
+    return Gap.of(over, metric, full["mean"][metric], compared[metric]["b_minus_a"], compared[metric]["interval95"])
+
+
+def _mean_of(costs: Sequence[Cost], name: str) -> Any:
+    """Mean of what each tells; None where one does not."""
+    told = [getattr(cost, name) for cost in costs]
+    return None if None in told else round(fmean(told))
 
 
 def _with_texts(seconds: float, path: Path) -> Cost:
@@ -127,7 +155,7 @@ def _reasoning_rec(study: Study, content: Content, results: Path) -> list[Row]:
 
 def _explain_rec(study: Study, content: Content, results: Path) -> list[Row]:
     """A file of `benchmarks.methods.explain_rec`: parts left out, or looks taken away."""
-    metric, setting = study.metrics[0], Path(study.file).name.partition("-")[2]
+    metric, setting = study.metrics[0], Path(study.file).stem.partition("-")[2]
     own = content["all_new_films"]["vision"] if setting == "looks" else content["auc"]["full"]
     value, *_ = own["auc"]
     less = {name.removeprefix("minus_").replace("_", "-"): it for name, it in own.items() if name.startswith("minus_")}

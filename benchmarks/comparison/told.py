@@ -36,7 +36,7 @@ def as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
             "paper": {"claims": str(row.claim), "source": row.claim.source} if row.claim else None,
             "verdict": row.verdict,
             "cost": asdict(row.cost),
-            "file": f"{row.study.file}.json",
+            "file": row.study.file,
             "commit": row.commit,
         }
         for row in rows
@@ -94,7 +94,7 @@ def _cost_cells(row: Row) -> list[str]:
     seconds = "" if cost.seconds is None else f"{cost.seconds:,.0f}"
     counts = ["" if it is None else f"{it:,}" for it in (row.seeds, cost.requests, cost.tokens)]
     memory = "" if cost.peak_memory_mb is None else f"{cost.peak_memory_mb:,}"
-    link = f"[{Path(row.study.file).name}](../../benchmarks/results/{row.study.file}.json)"
+    link = f"[{Path(row.study.file).stem}](../../benchmarks/results/{row.study.file})"
     return [*_where(row)[:2], *counts, seconds, memory, link]
 
 

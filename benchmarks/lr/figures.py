@@ -1,4 +1,4 @@
-"""The proof as pictures: what the method gains over each control and each peer, and where; split by split."""
+"""The proof as pictures: what the method gains over each control and each peer, and where; one split at a time."""
 
 from __future__ import annotations
 
@@ -9,29 +9,27 @@ from typing import Any
 _COLOURS = {"against_controls": "#2a6f97", "against_peers": "#c8553d"}
 
 
-def draw(figures: dict[str, Any], path: Path) -> None:
-    """Paired differences of test RMSE with 95 % intervals, one panel per split; left of zero the method is better.
+def draw(split: str, content: dict[str, Any], path: Path) -> None:
+    """Paired differences of test RMSE with 95 % intervals; left of zero the method is better.
 
-    Draws nothing where no split has it beside another.
+    Draws nothing where the split does not have it beside another.
     """
     from matplotlib.figure import Figure
 
-    gaps = {split: found for split, content in figures["splits"].items() if (found := _gaps(content))}
+    gaps = _gaps(content)
     if not gaps:
         return
-    picture = Figure(figsize=(5.2 * len(gaps), 0.32 * max(map(len, gaps.values())) + 1.8))
-    for axis, (split, found) in zip(picture.subplots(1, len(gaps), squeeze=False)[0], gaps.items(), strict=True):
-        for place, (_, gap, colour) in enumerate(found[::-1]):
-            low, high = gap["interval95"]
-            axis.plot([low, high], [place, place], color=colour, alpha=0.45, linewidth=3)
-            axis.plot(gap["b_minus_a"], place, "o", color=colour)
-            axis.text(
-                1.02, place, f"{gap['b_minus_a']:+.4f}", transform=axis.get_yaxis_transform(), va="center", size=8
-            )
-        axis.set_yticks(range(len(found)), [name for name, _, _ in found[::-1]])
-        axis.axvline(0, color="#999999", linewidth=1, zorder=0)
-        axis.set_title(split)
-        axis.set_xlabel(f"test RMSE of `{figures['splits'][split]['compared']}` minus that of the other")
+    picture = Figure(figsize=(5.6, 0.32 * len(gaps) + 1.8))
+    axis = picture.subplots()
+    for place, (_, gap, colour) in enumerate(gaps[::-1]):
+        low, high = gap["interval95"]
+        axis.plot([low, high], [place, place], color=colour, alpha=0.45, linewidth=3)
+        axis.plot(gap["b_minus_a"], place, "o", color=colour)
+        axis.text(1.02, place, f"{gap['b_minus_a']:+.4f}", transform=axis.get_yaxis_transform(), va="center", size=8)
+    axis.set_yticks(range(len(gaps)), [name for name, _, _ in gaps[::-1]])
+    axis.axvline(0, color="#999999", linewidth=1, zorder=0)
+    axis.set_title(split)
+    axis.set_xlabel(f"test RMSE of `{content['compared']}` minus that of the other")
     picture.tight_layout()
     picture.savefig(path, dpi=120)
 
@@ -67,29 +65,20 @@ def draw_costs(figures: dict[str, Any], path: Path) -> None:
     picture.savefig(path, dpi=120)
 
 
-def draw_diagnostics(figures: dict[str, Any], path: Path) -> None:
+def draw_diagnostics(split: str, content: dict[str, Any], path: Path) -> None:
     """Learning curve, reliability, gain by difficulty, attention by uncertainty and gain by back end, as far as run.
 
-    One row of panels per split; draws nothing where no split has any.
+    Draws nothing where nothing of it was.
     """
     from matplotlib.figure import Figure
 
-    shown = {
-        split: panels
-        for split, content in figures["splits"].items()
-        if (panels := [panel for panel, has in _PANELS if has(content)])
-    }
-    if not shown:
+    panels = [panel for panel, has in _PANELS if has(content)]
+    if not panels:
         return
-    width = max(map(len, shown.values()))
-    picture = Figure(figsize=(4.2 * width, 3.6 * len(shown)))
-    grid = picture.subplots(len(shown), width, squeeze=False)
-    for axes, (split, panels) in zip(grid, shown.items(), strict=True):
-        for axis in axes[len(panels) :]:
-            axis.set_axis_off()
-        for axis, panel in zip(axes, panels, strict=False):
-            panel(axis, figures["splits"][split])
-        axes[0].set_ylabel(f"{split}\n{axes[0].get_ylabel()}")
+    picture = Figure(figsize=(4.2 * len(panels), 3.6))
+    for axis, panel in zip(picture.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        panel(axis, content)
+    picture.suptitle(split)
     picture.tight_layout()
     picture.savefig(path, dpi=120)
 

@@ -6,20 +6,21 @@ from benchmarks.lr.world import WORLD
 from features.errors import SettingError
 from models.methods.lr_recsys import LRRecsysConfig
 
-_SPLITS = {
+SPLITS = {
     WORLD: ("seed-211", "seed-212", "seed-213"),
     "ml-100k": ("random-0", "random-1", "random-2", "u1"),
     "amazon-musical-instruments": ("random-0", "random-1", "random-2", "time", "cold-item-0"),
     "ml-latest-small": ("random-0", "random-1", "random-2"),
     "amazon-beauty": ("random-0", "random-1", "random-2"),
 }
+"""What is reported, by dataset."""
 
 
 def splits_of(dataset: str) -> tuple[str, ...]:
     """The splits that are reported. Raises SettingError for a dataset that is not."""
-    if dataset not in _SPLITS:
-        raise SettingError(f"There is no proof on {dataset!r}.", f"There is on: {', '.join(_SPLITS)}.")
-    return _SPLITS[dataset]
+    if dataset not in SPLITS:
+        raise SettingError(f"There is no proof on {dataset!r}.", f"There is on: {', '.join(SPLITS)}.")
+    return SPLITS[dataset]
 
 
 def config_of(dataset: str) -> LRRecsysConfig:

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks.comparison.__main__ import DOCUMENT
@@ -15,7 +16,7 @@ from benchmarks.comparison.rows import Gap, Row, without_doubles
 from benchmarks.comparison.told import as_json, as_markdown, draw, put_between
 from benchmarks.record import RESULTS
 
-STUDY = Study("guided", "methods/guided-toy", ("mrr",), "base", ("random_columns", "text_columns"))
+STUDY = Study("guided", "methods/guided-toy.json", ("mrr",), "base", ("random_columns", "text_columns"))
 BEHIND = "The result files have changed: run `python -m benchmarks.comparison` and commit what it writes."
 
 
@@ -71,11 +72,34 @@ def test_a_file_becomes_rows_and_a_missing_one_says_so(tmp_path: Path) -> None:
     }  # fmt: skip
     (tmp_path / "methods").mkdir()
     (tmp_path / "methods" / "guided-toy.json").write_text(json.dumps(content))
-    found, missing = read_rows(tmp_path, (STUDY, replace(STUDY, file="methods/guided-absent")))
+    found, missing = read_rows(tmp_path, (STUDY, replace(STUDY, file="methods/guided-absent.json")))
     assert found.backbone == Gap("base", 0.02, 0.01, 0.03, pytest.approx(0.10))
     assert (found.value, found.seeds, found.cost.seconds, found.commit) == (0.12, 2, 7.0, "abc")
     assert found.missing == ("random_columns", "text_columns")
     assert (missing.dataset, missing.gaps, missing.verdict) == ("absent", (), "not run")
+
+
+def test_splits_of_a_folder_are_averaged_and_a_control_counts_only_if_all_have_it(tmp_path: Path) -> None:
+    def split(name: str, rmse: float, gains: dict[str, float]) -> dict:
+        minus = {
+            over: {"rmse": {"b_minus_a": -it, "interval95": [-it - 0.01, 0.01 - it]}} for over, it in gains.items()
+        }
+        full = {"mean": {"rmse": rmse}, "rmse_of_seeds": [rmse] * 5, "seconds": 10.0}
+        return {
+            "dataset": "toy", "split": name, "commit": "abc", "variants": {"full": full}, "against_controls": minus,
+        }  # fmt: skip
+
+    (tmp_path / "toy").mkdir()
+    for content in (
+        split("a", 0.8, {"no_expl": 0.02, "shuffled": 0.02}),
+        split("b", 0.9, {"no_expl": 0.04}),
+        {"dataset": "toy", "split": "c", "commit": "abc", "variants": {}, "against_controls": {}},
+    ):
+        (tmp_path / "toy" / f"{content['split']}.json").write_text(json.dumps(content))
+    (found,) = read_rows(tmp_path, (Study("lr_recsys", "toy", ("rmse",), "no_expl", ("shuffled",)),))
+    assert (found.split, found.value, found.seeds, found.cost.seconds) == ("2 splits", pytest.approx(0.85), 5, 10)
+    assert (found.backbone.value, found.backbone.low) == (pytest.approx(0.03), pytest.approx(0.02))
+    assert found.missing == ("shuffled",)
 
 
 def test_what_one_file_lacks_and_another_has_is_told_once() -> None:
@@ -84,7 +108,7 @@ def test_what_one_file_lacks_and_another_has_is_told_once() -> None:
 
 
 def test_without_a_paper_nothing_is_reproduced() -> None:
-    ours = Study("combined", "methods/combined-toy", ("mrr",), "base", ("random_columns",))
+    ours = Study("combined", "methods/combined-toy.json", ("mrr",), "base", ("random_columns",))
     found = replace(row(0.001, random_columns=0.001), study=ours)
     assert found.verdict == "ahead"
     assert as_json([found])[0]["paper"] is None
@@ -102,7 +126,7 @@ def test_the_combined_ranker_is_behind_by_more_error_and_by_less_of_a_share(tmp_
         "combined_minus": {"lr_recsys": [minus]},
     }  # fmt: skip
     (tmp_path / "toy.json").write_text(json.dumps(content))
-    rmse, auc = read_rows(tmp_path, (Study("combined", "toy", ("rmse", "auc"), "lr_recsys", ("lane",)),))
+    rmse, auc = read_rows(tmp_path, (Study("combined", "toy.json", ("rmse", "auc"), "lr_recsys", ("lane",)),))
     assert (rmse.backbone.value, rmse.backbone.high, auc.backbone.low) == (-0.01, -0.0, 0.01)
     assert (rmse.cost.seconds, rmse.missing) == (3.0, ("lane",))
 
@@ -122,9 +146,10 @@ def test_figures_are_those_of_the_files() -> None:
     def content(name: str) -> dict:
         return json.loads((RESULTS / name).read_text())
 
-    world = content("lr_recsys/world.json")["splits"]["seed-211"]["against_controls"]["no_expl"]["rmse"]
-    told = rows["lr_recsys", "lr_recsys/world.json", "", "rmse"]["backbone"]
-    assert told["value"] == round(-world["b_minus_a"], 6)
+    folder = "lr_recsys/variants/world"
+    splits = [content(f"{folder}/{file.name}")["against_controls"] for file in (RESULTS / folder).glob("*.json")]
+    gains = [-split["no_expl"]["rmse"]["b_minus_a"] for split in splits]
+    assert rows["lr_recsys", folder, "", "rmse"]["backbone"]["value"] == pytest.approx(np.mean(gains), abs=1e-6)
     lane = content("methods/lane-ml-100k.json")["lane_minus"]["lane_other"][0]["ndcg@10/full"]
     others = rows["lane", "methods/lane-ml-100k.json", "sasrec", "ndcg@10/full"]["controls"]
     assert {it["over"]: it["interval95"] for it in others}["lane_other"] == lane["interval95"]

@@ -411,9 +411,9 @@ def test_gains_are_the_full_method_minus_the_other(bench):
 def test_the_picture_shows_every_comparison(tmp_path):
     gap = {"rmse": {"b_minus_a": -0.1, "interval95": [-0.2, 0.0]}}
     split = {"compared": "full", "against_controls": {"shuffled": gap}, "against_peers": {"flat": gap}}
-    draw({"splits": {"random-0": split}}, tmp_path / "gains.png")
+    draw("toy/random-0", split, tmp_path / "gains.png")
     assert (tmp_path / "gains.png").stat().st_size > 5_000
-    draw({"splits": {"random-0": {"against_controls": {}, "against_peers": {}}}}, tmp_path / "nothing.png")
+    draw("toy/random-0", {"against_controls": {}, "against_peers": {}}, tmp_path / "nothing.png")
     assert not (tmp_path / "nothing.png").exists()
 
 

@@ -90,12 +90,8 @@ def test_the_picture_has_a_panel_for_each_thing_that_was_run(
         name: {"mean": {"rmse": 0.9}, "attention_by_third": runs[0].attention}
         for name in ("full", "full@0.5", "no_expl", "no_expl@0.5")
     }
-    draw_diagnostics(
-        {"splits": {"seed-5": {"variants": variants, **diagnosed(split, runs, score)}}}, tmp_path / "all.png"
-    )
-    draw_diagnostics(
-        {"splits": {"seed-5": {"variants": {"full": variants["full"]}, "backends": {}}}}, tmp_path / "one.png"
-    )
-    draw_diagnostics({"splits": {"seed-5": {"variants": {}}}}, tmp_path / "none.png")
+    draw_diagnostics(split.key, {"variants": variants, **diagnosed(split, runs, score)}, tmp_path / "all.png")
+    draw_diagnostics(split.key, {"variants": {"full": variants["full"]}, "backends": {}}, tmp_path / "one.png")
+    draw_diagnostics(split.key, {"variants": {}}, tmp_path / "none.png")
     assert (tmp_path / "all.png").stat().st_size > 2 * (tmp_path / "one.png").stat().st_size
     assert not (tmp_path / "none.png").exists()
