@@ -24,10 +24,16 @@ prove: setup  ## try hard to break the promises, at full size; figures go to ben
 	$(VENV)/bin/python -m benchmarks.prove
 
 prove-lr: setup  ## LR-Recsys on the fixed splits, all variants: hours; goes on where it was stopped
-	@for dataset in ml-100k amazon-musical-instruments ml-latest-small amazon-beauty; do \
+	@for dataset in world ml-100k amazon-musical-instruments ml-latest-small amazon-beauty; do \
+		$(VENV)/bin/python -m benchmarks.lr.generate $$dataset || exit 1; \
 		$(VENV)/bin/python -m benchmarks.lr_recsys --dataset $$dataset || exit 1; \
+	done
+	@for dataset in ml-100k amazon-musical-instruments ml-latest-small amazon-beauty; do \
 		$(VENV)/bin/python -m benchmarks.ranking --dataset $$dataset || exit 1; \
 	done
+	@$(VENV)/bin/python -m benchmarks.lr_ground
+	@$(VENV)/bin/python -m benchmarks.lr.generate world/seed-211 --pairs
+	@$(VENV)/bin/python -m benchmarks.lr_granularity
 
 newest:  ## try the newest allowed versions in a throw-away environment and report what breaks
 	@.ci/newest

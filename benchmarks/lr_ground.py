@@ -23,7 +23,7 @@ from benchmarks.lr.examples import examples, together
 from benchmarks.lr.ground import ground_of
 from benchmarks.lr.judge import Scorer, peers_of, scorer
 from benchmarks.lr.runs import Run, run_variant, write_predictions
-from benchmarks.lr.settings import config_of, splits_of
+from benchmarks.lr.settings import AT_RANDOM, config_of, plan_of
 from benchmarks.lr.splits import BenchSplit
 from benchmarks.lr.variants import VARIANTS
 from benchmarks.lr.world import WORLD, split_of
@@ -36,7 +36,6 @@ from models.methods.lr_recsys import LRRecsysConfig
 from models.metrics.rating import ece_by_chance, rmse
 
 DATASETS = ("amazon-musical-instruments", "amazon-beauty", "ml-100k", "ml-latest-small")
-AT_RANDOM = ("random-0", "random-1", "random-2", "u1")
 DAMPINGS = (2.0, 5.0, 10.0, 25.0)
 """Of consumers and of products, chosen on validation rows."""
 Predict = Callable[[FeatureBatch], Scores]
@@ -51,7 +50,7 @@ def main(
     for name in dataset or DATASETS:
         config, folders = config_of(name), None if name == WORLD else BenchFolders.from_environment()
         figures: dict[str, Any] = {}
-        for part in split or [each for each in splits_of(name) if each in AT_RANDOM]:
+        for part in split or [each for each in plan_of(name).splits if each in (*AT_RANDOM, "u1")]:
             loaded = split_of(name, part, folders)
             known = _known(loaded, config, settings)
             figures[part] = _judged(known, scorer(loaded, folders), peers_of(loaded, folders))

@@ -22,7 +22,7 @@ from benchmarks.lr.diagnostics import diagnosed
 from benchmarks.lr.figures import draw, draw_diagnostics
 from benchmarks.lr.judge import judged, peers_of, scorer, table
 from benchmarks.lr.runs import Run, run_variant
-from benchmarks.lr.settings import config_of, splits_of
+from benchmarks.lr.settings import config_of, plan_of
 from benchmarks.lr.splits import BenchSplit
 from benchmarks.lr.variants import QUICK, VARIANTS
 from benchmarks.lr.world import WORLD, split_of
@@ -38,15 +38,16 @@ def main(
     split: Annotated[list[str] | None, typer.Option(help="Only these splits.")] = None,
     variant: Annotated[list[str] | None, typer.Option(help="Only these variants.")] = None,
     quick: Annotated[bool, typer.Option(help="One seed, and the controls a gain is claimed over.")] = False,
-    seeds: Annotated[int, typer.Option(help="Members trained together.")] = 5,
+    seeds: Annotated[int | None, typer.Option(help="Members trained together; default: as many as is planned.")] = None,
 ) -> None:
     """Runs what was not run yet, judges everything, and prints the table."""
     settings = HostSettings.from_environment()
     folders = None if dataset == WORLD else BenchFolders.from_environment()
-    names = variant or (QUICK if quick else list(VARIANTS))
-    config = config_of(dataset).model_copy(update={"members": 1 if quick else seeds})
-    for name in split or splits_of(dataset):
+    plan = plan_of(dataset)
+    config = config_of(dataset).model_copy(update={"members": 1 if quick else seeds or plan.seeds})
+    for name in split or plan.splits:
         loaded = split_of(dataset, name, folders)
+        names = variant or (QUICK if quick else plan.variants_of(name))
         runs, absent = _runs(loaded, names, config, settings)
         score = scorer(loaded, folders)
         figures = {

@@ -1,6 +1,6 @@
 """Has the texts of fixed splits written and coded, in the order given; writes `benchmarks/results/lr_recsys/texts/`.
 
-python -m benchmarks.lr.generate amazon-musical-instruments/random-0 ml-100k/u1 ml-100k/random-0@0.5
+python -m benchmarks.lr.generate amazon-musical-instruments ml-100k/u1 ml-100k/random-0@0.5
 python -m benchmarks.lr.generate world/seed-211 --pairs
 
 Answers go to the ledger of COUNTERPOINT_HOME one by one, so it may be stopped and started again. Vectors and codes of
@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
+from itertools import chain
 from typing import Annotated
 
 import typer
 
 from benchmarks.lr.codes import reconstruction, text_tables
 from benchmarks.lr.pair_texts import word_pairs
+from benchmarks.lr.settings import texts_of
 from benchmarks.lr.splits import BenchSplit
 from benchmarks.lr.texts import PAIR_SETS, TEXT_SETS, CodedBy, text_set
 from benchmarks.lr.wording import figures, word
@@ -29,13 +31,18 @@ from models.llm.engines import open_engine
 
 
 def main(
-    splits: Annotated[list[str], typer.Argument(help="DATASET/SPLIT, or DATASET/SPLIT@SHARE of the training rows.")],
+    splits: Annotated[
+        list[str],
+        typer.Argument(
+            help="DATASET/SPLIT, DATASET/SPLIT@SHARE of its training rows, or DATASET: all its proof needs."
+        ),
+    ],
     pairs: Annotated[bool, typer.Option(help="Also two texts for each pair (`benchmarks/lr_granularity.py`).")] = False,
 ) -> None:
     """Generates the texts of each split."""
     settings = HostSettings.from_environment()
     engine = open_engine(settings)
-    for name in splits:
+    for name in chain.from_iterable([name] if "/" in name else texts_of(name) for name in splits):
         path, _, share = name.partition("@")
         dataset, _, part = path.partition("/")
         split = split_of(dataset, part).reduced(float(share or 1))

@@ -1,34 +1,64 @@
-"""Settings of the proof by dataset, chosen on validation rows, the same for the method and all controls."""
+"""The proof by dataset: what is run, and with which settings.
+
+Settings were chosen on validation rows and are the same for the method and all controls.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from benchmarks.lr.variants import QUICK, SHARES, VARIANTS
 from benchmarks.lr.world import WORLD
 from features.errors import SettingError
 from models.methods.lr_recsys import LRRecsysConfig
 
-SPLITS = {
-    WORLD: ("seed-211", "seed-212", "seed-213"),
-    "ml-100k": ("random-0", "random-1", "random-2", "u1"),
-    "amazon-musical-instruments": ("random-0", "random-1", "random-2", "time", "cold-item-0"),
-    "ml-latest-small": ("random-0", "random-1", "random-2"),
-    "amazon-beauty": ("random-0", "random-1", "random-2"),
+
+@dataclass(frozen=True)
+class Plan:
+    """What the proof runs on a dataset unless it is told otherwise."""
+
+    splits: tuple[str, ...]
+    variants: tuple[str, ...] = tuple(VARIANTS)
+    seeds: int = 5
+    """Members trained together."""
+    curve: str = ""
+    """The split on which variants with a share of the training rows are run: each share needs texts of its own."""
+
+    def variants_of(self, split: str) -> list[str]:
+        """What is run on a split."""
+        return [name for name in self.variants if split == self.curve or VARIANTS[name].fraction == 1]
+
+
+AT_RANDOM = ("random-0", "random-1", "random-2")
+PLANS = {
+    WORLD: Plan(("seed-211", "seed-212", "seed-213"), curve="seed-211"),
+    "ml-100k": Plan((*AT_RANDOM, "u1"), curve="random-0"),
+    "amazon-musical-instruments": Plan((*AT_RANDOM, "time", "cold-item-0"), curve="random-0"),
+    "ml-latest-small": Plan(AT_RANDOM, QUICK, 3),
+    "amazon-beauty": Plan(AT_RANDOM, QUICK, 3),
 }
-"""What is reported, by dataset."""
 
 
-def splits_of(dataset: str) -> tuple[str, ...]:
-    """The splits that are reported. Raises SettingError for a dataset that is not."""
-    if dataset not in SPLITS:
-        raise SettingError(f"There is no proof on {dataset!r}.", f"There is on: {', '.join(SPLITS)}.")
-    return SPLITS[dataset]
+def plan_of(dataset: str) -> Plan:
+    """What is run on a dataset. Raises SettingError for one that is not reported."""
+    if dataset not in PLANS:
+        raise SettingError(f"There is no proof on {dataset!r}.", f"There is on: {', '.join(PLANS)}.")
+    return PLANS[dataset]
+
+
+def texts_of(dataset: str) -> list[str]:
+    """What must be written for the proof, as `benchmarks.lr.generate` names it. Raises SettingError."""
+    plan = plan_of(dataset)
+    shares = [f"{dataset}/{plan.curve}@{share:g}" for share in SHARES] if plan.curve else []
+    return [*(f"{dataset}/{split}" for split in plan.splits), *shares]
 
 
 def config_of(dataset: str) -> LRRecsysConfig:
-    """The settings for a dataset.
+    """The settings for a dataset. Raises SettingError.
 
     The built-in world has so few rows that a large batch would leave no steps to take.
     """
-    splits_of(dataset)
+    plan_of(dataset)
     if dataset == WORLD:
         return LRRecsysConfig(epochs=30, patience=4, batch_size=256)
     return LRRecsysConfig(epochs=8, patience=2)

@@ -30,7 +30,8 @@ class Variant:
         )
 
 
-_SHARES = (0.05, 0.125, 0.25, 0.5, 0.75)
+SHARES = (0.05, 0.125, 0.25, 0.5, 0.75)
+"""Of the training rows, for the learning curve."""
 
 VARIANTS: dict[str, Variant] = {
     variant.name: variant
@@ -52,8 +53,8 @@ VARIANTS: dict[str, Variant] = {
         Variant("combined", "combined"),
         *(Variant(f"full_{kind}", backend=kind) for kind in ("deepfm", "dcn", "din")),  # type: ignore[arg-type]
         *(Variant(f"no_expl_{kind}", "none", "none", kind) for kind in ("deepfm", "dcn", "din")),  # type: ignore[arg-type]
-        *(Variant(f"full@{share:g}", fraction=share) for share in _SHARES),
-        *(Variant(f"no_expl@{share:g}", "none", "none", fraction=share) for share in _SHARES),
+        *(Variant(f"full@{share:g}", fraction=share) for share in SHARES),
+        *(Variant(f"no_expl@{share:g}", "none", "none", fraction=share) for share in SHARES),
     )
 }
 """By name. `full` has the model's texts; the controls of a gain are `no_expl` (a), `shuffled` (b), `random` (c),

@@ -20,6 +20,7 @@ from benchmarks.lr.examples import Examples, examples, together
 from benchmarks.lr.figures import draw
 from benchmarks.lr.judge import judged, peers_of, scorer, table
 from benchmarks.lr.runs import Run, run_variant
+from benchmarks.lr.settings import AT_RANDOM, plan_of, texts_of
 from benchmarks.lr.splits import BenchSplit, load_split
 from benchmarks.lr.summaries import summaries
 from benchmarks.lr.texts import TEXT_SETS, text_set
@@ -430,6 +431,18 @@ def test_a_rerun_without_a_language_model_predicts_the_same_to_the_bit(bench, tm
     pd.testing.assert_frame_equal(pd.read_csv(again.file), pd.read_csv(predicted), check_exact=True)
 
 
+def test_shares_of_the_training_rows_are_planned_on_one_split_alone():
+    plan = plan_of("ml-100k")
+    assert {"full", "full@0.5", "no_expl@0.5"} < set(plan.variants_of("random-0"))
+    assert not [name for name in plan.variants_of("u1") if "@" in name]
+    assert texts_of("ml-100k")[:5] == [f"ml-100k/{name}" for name in ("random-0", "random-1", "random-2", "u1")] + [
+        "ml-100k/random-0@0.05"
+    ]
+    assert texts_of("amazon-beauty") == [f"amazon-beauty/{name}" for name in AT_RANDOM]
+    with pytest.raises(SettingError, match="no proof on 'toys'"):
+        texts_of("toys")
+
+
 @pytest.mark.slow
 def test_the_command_runs_goes_on_and_writes_a_file_of_its_form(bench, monkeypatch):
     """`--quick` on a tiny dataset; what was run once is not run again."""
@@ -443,9 +456,8 @@ def test_the_command_runs_goes_on_and_writes_a_file_of_its_form(bench, monkeypat
     word(bench.split(), ScriptedEngine(repeat_fact), bench.settings)
     lr_recsys.main("ml-100k", split=["random-0"], variant=["full"], quick=True)
     lr_recsys.main("ml-100k", split=["random-0"], quick=True)
-    file = results / "lr_recsys" / "ml-100k-quick.json"
-    first = json.loads(file.read_text())
-    found = first["splits"]["random-0"]
+    file = results / "lr_recsys" / "quick" / "ml-100k" / "random-0.json"
+    found = json.loads(file.read_text())
     assert set(found["variants"]) == set(QUICK)
     assert found["not_run"] == {}
     assert set(found["against_controls"]) == set(QUICK) - {"full"}
@@ -453,4 +465,4 @@ def test_the_command_runs_goes_on_and_writes_a_file_of_its_form(bench, monkeypat
     assert {path.suffix for path in file.parent.iterdir()} == {".json", ".png"}
     monkeypatch.setattr(LRRecsys, "fit_from", None)
     lr_recsys.main("ml-100k", split=["random-0"], quick=True)
-    assert json.loads(file.read_text())["splits"] == first["splits"]
+    assert json.loads(file.read_text()) == found
