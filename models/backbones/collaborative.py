@@ -44,7 +44,7 @@ class CollaborativeConfig(FactorizationConfig):
     """Models that each leave out one part of the training rows."""
     starts: tuple[float, ...] = (0.3, 0.1)
     """Values of `start` to hold a chain near, to choose from by the error on the first fold; beside them, to let it
-    go."""
+    go, and each of these with all consumers alike."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +136,7 @@ class Collaborative:
             content = json.loads((folder / _NUMBERS).read_text(encoding="utf-8"))
             vocabularies = {name: Vocabulary(tuple(ids)) for name, ids in content.items()}
             content_mean, levels = tensors.pop("content_mean"), tensors.pop("levels")
+            tensors["consumer.exactness"]  # of which releases of older code know nothing
             return cls(**vocabularies, content_mean=content_mean, model=Factorization(levels, tensors))
         except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
             raise ReleaseError(
@@ -230,7 +231,11 @@ def _by_number(groups: tuple[Tensor, ...], numbers: Tensor) -> Features:
 def _hold_out(
     ratings: Ratings, consumers: Features, products: Features, config: CollaborativeConfig, run: RunContext
 ) -> tuple[CollaborativeConfig, Belief]:
-    """The config with the start that predicts the first fold best, and what the models of other folds believe."""
+    """The config that predicts the first fold best, and what the models of other folds believe.
+
+    Candidates differ in the start of their chains, and in whether consumers are told apart by how exactly they rate:
+    where most have given a handful of ratings, and nearly all of these the highest, exactness is read into chance.
+    """
     fold = (torch.arange(len(ratings)) % config.folds)[torch.randperm(len(ratings))]
 
     def believed(number: int, settings: CollaborativeConfig) -> Belief:
@@ -241,7 +246,10 @@ def _hold_out(
         return joined([model.believe(model.consumers(u), model.products(i)) for u, i in chunks])
 
     held = [config.model_copy(update={"start": start, "stretch": False}) for start in config.starts]
-    candidates = [config, *held] if config.stretch else held
+    spreads = [config, *held] if config.stretch else held
+    told_apart = config.alike and len(ratings.levels) > 2  # two levels do not say how exact anyone is
+    alike = [each.model_copy(update={"alike": 0.0}) for each in spreads] if told_apart else []
+    candidates = [*spreads, *alike]
     tried = [believed(0, candidate) for candidate in candidates]
     given = ratings.levels[ratings.level[fold == 0]]
     errors = [float((belief.mean - given).square().mean()) for belief in tried]

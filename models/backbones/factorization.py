@@ -2,17 +2,17 @@
 
 Sources: Salakhutdinov and Mnih, "Bayesian probabilistic matrix factorization using Markov chain Monte Carlo", ICML
 2008 (the sampler); Simm et al., "Macau: scalable Bayesian multi-relational factorization with side information",
-2015 (priors that depend on features). As there, with four differences: ratings are ordered levels of a latent value
-(`models/backbones/levels.py`); who interacted with what is a feature of both
-sides (as the implicit feedback of SVD++, Koren, KDD 2008, in both directions); each group of features is reduced to
-its leading singular directions, so that its weights are independent given the vectors and a sweep is linear in the
-ratings; and the biases are coordinates of the vectors, with features like the others.
+2015 (priors that depend on features). As there, with five differences: ratings are ordered levels of a latent value
+(`models/backbones/levels.py`); consumers differ in how exactly they rate (`models/backbones/noise.py`); who interacted
+with what is a feature of both sides (as the implicit feedback of SVD++, Koren, KDD 2008, in both directions); each
+group of features is reduced to its leading singular directions, so that its weights are independent given the vectors
+and a sweep is linear in the ratings; and the biases are coordinates of the vectors, with features like the others.
 
 Model, for the latent value z of a rating of consumer u and product i:
 
-    z = b_u + c_i + p_u . q_i + noise,                    noise ~ N(0, 1 / tau)
+    z = b_u + c_i + p_u . q_i + noise,                    noise ~ N(0, 1 / (tau g_u))
     (b_u, p_u) ~ N(m + sum_g x_ug W_g, Lambda^-1)         and likewise (c_i, q_i)
-    W_g ~ N(0, lambda_g^-1 I, Lambda^-1)                  m, Lambda ~ normal-Wishart; lambda_g, tau ~ gamma
+    W_g ~ N(0, lambda_g^-1 I, Lambda^-1)                  m, Lambda ~ normal-Wishart; lambda_g, tau, g_u ~ gamma
 """
 
 from __future__ import annotations
@@ -52,6 +52,9 @@ class FactorizationConfig(MethodConfig):
     """Prior scale matrix of the vectors' precision: smaller pulls vectors closer to what their features say."""
     start: float = 0.3
     """Deviation of the vectors that a chain starts from."""
+    alike: float = 10.0
+    """How much alike consumers are in how exactly they rate, in ratings that each one's own are weighed against; 0:
+    quite alike."""
     stretch: bool = True
     """Whether all vectors of a side may spread or shrink together, so that a chain forgets its start. If not, short
     chains stay near it where there are few ratings, which is as good as a prior that one has chosen."""
@@ -117,10 +120,13 @@ class Vectors:
     mean: Tensor  # (S, N, K + 1)
     covariance: Tensor | None  # (S, N or 1, K + 1, K + 1) within a sample; None where the samples are draws themselves
     unsure: Tensor | None = None  # (N,) the rows that have it; None: all
+    exactness: Tensor | None = None  # (S, N) of consumers: how exactly they rate, a factor of tau; None: 1
 
     def rows(self, rows: Tensor) -> Vectors:
         """The chosen rows, repeats allowed."""
-        return Vectors(self.mean[:, rows], None if self.covariance is None else self.covariance[:, rows])
+        covariance = None if self.covariance is None else self.covariance[:, rows]
+        exactness = None if self.exactness is None else self.exactness[:, rows]
+        return Vectors(self.mean[:, rows], covariance, exactness=exactness)
 
     def replaced(self, new: Tensor, by: Vectors) -> Vectors:
         """These vectors, with those of the rows that `new` marks (N,) taken from `by`, one for each of them."""
@@ -129,14 +135,16 @@ class Vectors:
         covariance = mean.new_zeros(*mean.shape, mean.shape[-1])
         if by.covariance is not None:
             covariance[:, new] = by.covariance
-        return Vectors(mean, covariance)
+        if self.exactness is None:
+            return Vectors(mean, covariance)
+        return Vectors(mean, covariance, exactness=self.exactness.masked_fill(new, 1.0))
 
 
 class Factorization:
     """Posterior samples of both sides' vectors; made by `fit`, and all of it is in `levels` (L,) and `tensors`.
 
-    Names: `cuts` (S, L - 1), `tau` (S,); and for each side (`consumer`, `product`) `.vectors`
-    (S, n, K + 1), `.offset` (S, K + 1), `.precision` (S, K + 1, K + 1), and for each group g of features
+    Names: `cuts` (S, L - 1), `tau` (S,), `consumer.exactness` (S, n); and for each side (`consumer`, `product`)
+    `.vectors` (S, n, K + 1), `.offset` (S, K + 1), `.precision` (S, K + 1, K + 1), and for each group g of features
     `.projection.g` (P_g, r) and `.weights.g` (S, r, K + 1).
     """
 
@@ -178,11 +186,12 @@ class Factorization:
 
     def consumers(self, rows: Tensor) -> Vectors:
         """Vectors of consumers of the fit, by number (N,)."""
-        return self._known("consumer", rows)
+        exactness = self.tensors["consumer.exactness"][:, rows]
+        return Vectors(self.tensors["consumer.vectors"][:, rows], None, exactness=exactness)
 
     def products(self, rows: Tensor) -> Vectors:
         """Vectors of products of the fit, by number (N,)."""
-        return self._known("product", rows)
+        return Vectors(self.tensors["product.vectors"][:, rows], None)
 
     def new_products(self, n: int, features: Sequence[Tensor]) -> Vectors:
         """What features (n, P_g) alone say of n products; who interacted with them is not among these."""
@@ -190,6 +199,8 @@ class Factorization:
 
     def new_consumers(self, features: Sequence[Tensor], products: Tensor, stars: Tensor, known: Tensor) -> Vectors:
         """What features and a history say of consumers: the most likely vector in each sample, and its spread there.
+
+        Of how exactly they rate nothing is said: as consumers do on average.
 
         Args:
             features: groups (N, P_g), without the products of the history.
@@ -217,7 +228,8 @@ class Factorization:
         u, v = consumers.mean, products.mean
         drawn = u[..., 0] + torch.einsum("snk,snk->sn", v, _given(u))
         within = _spread(consumers, v) + _spread(products, u)
-        noise = (1 / self.tensors["tau"].view(-1, 1) + within).sqrt()
+        tau = self.tensors["tau"].view(-1, 1)
+        noise = (1 / (tau if consumers.exactness is None else tau * consumers.exactness) + within).sqrt()
         reach = (drawn - self.tensors["cuts"].T.unsqueeze(-1)) / noise  # (L - 1, S, N)
         above, gaps = torch.special.ndtr(reach), self.levels.diff().view(-1, 1, 1)
         slope = (gaps * torch.exp(-reach.square() / 2) / noise).sum(0).mean(0) / (2 * math.pi) ** 0.5
@@ -227,9 +239,6 @@ class Factorization:
     def unsureness(self, side: str) -> Tensor:
         """(S, 1, K + 1, K + 1) covariance of every new consumer's or product's vector, given its features alone."""
         return self.tensors[f"{side}.precision"].inverse().unsqueeze(1)
-
-    def _known(self, side: str, rows: Tensor) -> Vectors:
-        return Vectors(self.tensors[f"{side}.vectors"][:, rows], None)
 
     def _prior(self, side: str, n: int, features: Sequence[Tensor]) -> Vectors:
         offset = self.tensors[f"{side}.offset"].unsqueeze(1)

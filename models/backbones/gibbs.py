@@ -22,6 +22,7 @@ from torch import Tensor
 from models.backbones.bases import Basis
 from models.backbones.incidence import compressed, sparse
 from models.backbones.levels import Cuts
+from models.backbones.noise import Noise, gamma
 
 if TYPE_CHECKING:
     from models.backbones.factorization import FactorizationConfig, Ratings
@@ -82,23 +83,24 @@ class Side:
             total = others + self._parts[g]
         self._draw_normal_wishart(self.vectors - total)
 
-    def draw_vectors(self, latent: Tensor, seen: Tensor, tau: Tensor, other: Side) -> None:
+    def draw_vectors(self, weighted: Tensor, weights: Tensor, other: Side) -> None:
         """All vectors, given the other side.
 
         Args:
-            latent: (n, n_other) sparse values of the ratings.
-            seen: (n, n_other) sparse ones, where there is a rating.
-            tau: precision of the noise.
+            weighted: (n, n_other) sparse latent values of the ratings, times their weights.
+            weights: (n, n_other) sparse precisions of their noise.
             other: the other side.
         """
         design, bias = other.design, other.vectors[:, :1]
         width = design.shape[1]
         rows, columns, both = _half(width)
-        sums = seen @ torch.cat([design.index_select(1, rows) * design.index_select(1, columns), bias * design], dim=1)
+        sums = weights @ torch.cat(
+            [design.index_select(1, rows) * design.index_select(1, columns), bias * design], dim=1
+        )
         own = self._root @ self._root.T
-        precision = tau * sums.index_select(1, both).view(-1, width, width) + own
+        precision = sums.index_select(1, both).view(-1, width, width) + own
         prior = self._offset + torch.stack(self._parts).sum(0)
-        pull = tau * (latent @ design - sums[:, len(rows) :]) + prior @ own
+        pull = weighted @ design - sums[:, len(rows) :] + prior @ own
         root = torch.linalg.cholesky(precision)
         mean = torch.cholesky_solve(pull.unsqueeze(-1), root)
         noise = torch.linalg.solve_triangular(root.mT, torch.randn_like(mean), upper=True)
@@ -126,7 +128,7 @@ class Side:
         weights = self._weights[g] = mean + noise
         self._parts[g] = basis.scores @ weights
         size = float((weights @ self._root).square().sum())
-        self._strengths[g] = _gamma(1 + weights.numel() / 2, _WEAK + size / 2)
+        self._strengths[g] = gamma(1 + weights.numel() / 2, _WEAK + size / 2)
 
     def _draw_normal_wishart(self, left: Tensor) -> None:
         """m and Lambda from the vectors without what their features say (n, D); the weights' prior counts too."""
@@ -158,26 +160,27 @@ class Sampler:
         width, self._may_stretch = config.rank + 1, config.stretch
         self._consumers = Side(consumers, width, config.prior_scale, config.start)
         self._products = Side(products, width, config.prior_scale, config.start)
-        self._cuts, self._tau = Cuts(ratings.level[by_consumer], len(ratings.levels)), torch.tensor(1.0)
+        self._cuts = Cuts(ratings.level[by_consumer], len(ratings.levels))
+        self._noise = Noise(self._u, shape[0], config.alike, self._cuts.scaled)
 
     def sweep(self) -> None:
         """Draws everything once, each given all else."""
         u, v = self._consumers, self._products
         expected = self._stretched() if self._may_stretch else self._expected()
-        latent = self._cuts.draw(expected, self._tau)
+        weight = self._noise.precision
+        latent = self._cuts.draw(expected, weight)
+        weighted, turned = weight * latent, self._turned
         u.draw_prior()
-        u.draw_vectors(_with(self._seen, latent), self._seen, self._tau, v)
+        u.draw_vectors(_with(self._seen, weighted), _with(self._seen, weight), v)
         v.draw_prior()
-        v.draw_vectors(_with(self._seen_by, latent[self._turned]), self._seen_by, self._tau, u)
-        if self._cuts.scaled:
-            error = latent - self._expected()
-            self._tau = _gamma(1 + len(error) / 2, 1 + float(error.square().sum()) / 2)
+        v.draw_vectors(_with(self._seen_by, weighted[turned]), _with(self._seen_by, weight[turned]), u)
+        self._noise.draw(latent - self._expected())
 
     def state(self) -> dict[str, Tensor]:
         """The current draw, by name."""
         cuts = self._cuts.value.float()
         sides = {**self._consumers.state("consumer"), **self._products.state("product")}
-        return {"cuts": cuts, "tau": self._tau, **sides}
+        return {"cuts": cuts, **self._noise.state(), **sides}
 
     def constants(self) -> dict[str, Tensor]:
         """What no sweep changes, by name."""
@@ -188,7 +191,7 @@ class Sampler:
         u, v = self._consumers, self._products
         expected = self._expected()
         of_u, of_v = u.vectors[:, 0][self._u], v.vectors[:, 0][self._i]
-        taste, known = expected - of_u - of_v, self._cuts.likelihood(expected, self._tau)
+        taste, known = expected - of_u - of_v, self._cuts.likelihood(expected, self._noise.precision)
         of_u, known = self._stretch(u, _BIAS, of_u, of_v + taste, known)
         of_v, known = self._stretch(v, _BIAS, of_v, of_u + taste, known)
         if u.vectors.shape[1] > 1:
@@ -211,7 +214,7 @@ class Sampler:
         """
         width = 10 ** (_SHORTEST + (_LONGEST - _SHORTEST) * torch.rand(()))  # no one length suits few and many ratings
         by = float(torch.exp(width * torch.randn(())))
-        then = self._cuts.likelihood(by * part + rest, self._tau)
+        then = self._cuts.likelihood(by * part + rest, self._noise.precision)
         if float(torch.rand(()).log()) > then - known + side.prior_of_stretch(columns, by):
             return part, known
         side.stretch(columns, by)
@@ -238,10 +241,6 @@ def _half(width: int) -> tuple[Tensor, Tensor, Tensor]:
     place = torch.zeros(width, width, dtype=torch.int64)
     place[rows, columns] = place[columns, rows] = torch.arange(len(rows))
     return rows, columns, place.flatten()
-
-
-def _gamma(shape: float, rate: float) -> Tensor:
-    return torch.distributions.Gamma(shape, rate).sample()
 
 
 def _wishart_root(count: float, scatter: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ and Computing 1996 (cut points are drawn without the latent values, which would 
 Chen, "Reparameterizing the generalized linear model to accelerate Gibbs sampler convergence", Journal of Statistical
 Computation and Simulation 1996 (the outer cut points are fixed and the noise is free, not the other way round).
 
-    rating y has level c   where   cut_(c-1) < z < cut_c,      z ~ N(mu, 1 / tau)
+    rating y has level c   where   cut_(c-1) < z < cut_c,      z ~ N(mu, 1 / tau)      (tau: `noise.py`)
 
 So two levels need not be equally far apart, and a consumer who gives nothing but the highest stars is beyond a cut, not
 without noise: a normal likelihood takes such ratings for exact and bends everything else to fit them.
@@ -63,11 +63,11 @@ class Cuts:
         return len(self.value) > 1
 
     def likelihood(self, mean: Tensor, tau: Tensor) -> float:
-        """Log chance of the ratings, given what is expected of their latent values (N,)."""
+        """Log chance of the ratings, given what is expected of their latent values, and tau; both (N,)."""
         return float(self._chance(self.value, mean.double(), tau.double().sqrt()).log().sum())
 
     def draw(self, mean: Tensor, tau: Tensor) -> Tensor:
-        """Latent values (N,), given what is expected of them (N,); moves the inner cut points first."""
+        """Latent values (N,), given what is expected of them and tau, both (N,); moves the inner cut points first."""
         mean, precise = mean.double(), tau.double().sqrt()
         for moved in (self._inner[::2], self._inner[1::2]):
             if len(moved):
