@@ -5,12 +5,10 @@ Systems", arXiv 2502.16759 (v1). A language model says why a consumer would like
 become codes; the codes are two more fields of the ranking network, so reasons are part of the prediction.
 
 Deviations from the paper, all ours:
-- entity granularity: where no text was bought for a pair, a composer makes its code from the facets of the
-  consumer and
-  of the product (U + I texts instead of U x I) and is distilled from the bought codes;
-- explanation dropout: a code is sometimes replaced by a learned "missing" vector, so bought, composed and
-  absent reasons
-  are interchangeable when serving;
+- entity granularity: where no text was bought for a pair, a composer makes its code from the facets of the consumer
+  and of the product (U + I texts instead of U x I) and is distilled from the bought codes;
+- explanation dropout: a code is sometimes replaced by a learned "missing" vector, so bought, composed and absent
+  reasons are interchangeable when serving;
 - one network with two heads (stars by MSE on 0..1, liking by BCE), each starting from what a Bayesian factorization of
   the ratings believes (`models/backbones/collaborative.py`), so that the network only learns what ratings alone do not
   say; training rows get the belief of a factorization that did not see them;
