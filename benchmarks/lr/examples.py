@@ -115,7 +115,9 @@ def together(split: BenchSplit, texts: str = "none", settings: HostSettings | No
     told = text_set(split, texts, Lake(settings.lake)).from_ratings
     frame = split.train.interactions.frame
     both = timeless(pd.concat([frame, split.valid.assign(timestamp=frame["timestamp"].iloc[0], review=None)]))
-    snapshot = replace(split.train, interactions=Interactions(both), as_of=after(both))
+    # What is left of a reduced split keeps its times, so that texts may be later than the last of as few rows.
+    now = max(after(both), split.train.as_of)
+    snapshot = replace(split.train, interactions=Interactions(both), as_of=now)
     behind = both["row"].isin(frame["row"][split.evidence]).to_numpy()
     rows = [
         leave_one_out(snapshot, part, tables, hidden, seed)

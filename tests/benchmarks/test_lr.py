@@ -26,7 +26,7 @@ from benchmarks.lr.summaries import summaries
 from benchmarks.lr.texts import TEXT_SETS, text_set
 from benchmarks.lr.variants import QUICK, VARIANTS
 from benchmarks.lr.wording import in_lines, read_facets, split_facts, whole_answers, word
-from features.batch import CONTENT_WIDTH
+from features.batch import CONTENT_WIDTH, TrainingSet
 from features.errors import InputError, SettingError
 from features.lake import Lake
 from features.settings import BenchFolders, HostSettings
@@ -358,6 +358,20 @@ def test_validation_rows_join_training_once_all_is_chosen(bench):
     seen = both.test.batch.consumers.numeric[:, 0]
     assert (seen >= apart.test.batch.consumers.numeric[:, 0]).all()
     assert seen.sum() > apart.test.batch.consumers.numeric[:, 0].sum()
+
+
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_with_validation_rows_the_same_texts_are_seen(bench, share):
+    split = bench.split().reduced(share)
+    apart, both = examples(split, "template", bench.settings), together(split, "template", bench.settings)
+
+    def seen(rows: TrainingSet) -> dict[int, list[bool]]:
+        sides = rows.batch.consumers.facet_codes.index, rows.batch.products.facet_codes.index
+        return dict(zip(rows.row.tolist(), (np.stack(sides, axis=1) >= 0).tolist(), strict=True))
+
+    before = seen(apart.train) | seen(apart.valid) | seen(apart.test)
+    assert seen(both.train) | seen(both.test) == before
+    assert any(any(sides) for sides in seen(both.test).values())
 
 
 def test_a_run_is_made_once_and_then_read(bench, monkeypatch):
