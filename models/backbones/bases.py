@@ -39,9 +39,14 @@ class Basis:
     @classmethod
     def of(cls, features: Tensor, rank: int) -> Basis:
         """The leading directions of dense or sparse features (n, P)."""
+        rank = min(rank, *features.shape)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Sparse")
-            left, values, right = torch.svd_lowrank(features, q=min(rank, *features.shape), niter=3)
+            try:
+                left, values, right = torch.svd_lowrank(features, q=rank, niter=3)
+            except torch.linalg.LinAlgError:  # so few rows that many directions are equally long: rounding decides
+                precise = torch.svd_lowrank(features.double(), q=rank, niter=3)
+                left, values, right = (part.float() for part in precise)
         kept = values > 1e-5 * values[0].clamp(min=1e-12)
         return cls(left[:, kept] * values[kept], right[:, kept], values[kept] ** 2)
 

@@ -162,6 +162,20 @@ def test_a_stretch_leaves_the_prior_as_it_is():
     assert steps.mean().abs() < 3 * steps.std() / len(steps) ** 0.5
 
 
+def test_directions_are_found_in_double_precision_where_single_does_not_converge(monkeypatch):
+    features, single = torch.randn(6, 4, generator=torch.Generator().manual_seed(0)), torch.svd_lowrank
+
+    def only_double(values, **settings):
+        if values.dtype is torch.float32:
+            raise torch.linalg.LinAlgError("The algorithm failed to converge")
+        return single(values, **settings)
+
+    monkeypatch.setattr(torch, "svd_lowrank", only_double)
+    basis = Basis.of(features, 4)
+    assert basis.scores.dtype is torch.float32
+    torch.testing.assert_close(basis.scores @ basis.projection.T, features)
+
+
 def test_rows_of_zeros_have_no_direction():
     assert unit_rows(torch.tensor([[1.0, 1.0], [0.0, 0.0]])).tolist() == [
         pytest.approx([1 / math.sqrt(2)] * 2),
