@@ -28,6 +28,7 @@ def draw(split: str, content: dict[str, Any], path: Path) -> None:
         axis.text(1.02, place, f"{gap['b_minus_a']:+.4f}", transform=axis.get_yaxis_transform(), va="center", size=8)
     axis.set_yticks(range(len(gaps)), [name for name, _, _ in gaps[::-1]])
     axis.axvline(0, color="#999999", linewidth=1, zorder=0)
+    axis.locator_params(axis="x", nbins=6)
     axis.set_title(split)
     axis.set_xlabel(f"test RMSE of `{content['compared']}` minus that of the other")
     picture.tight_layout()
