@@ -23,8 +23,8 @@ from benchmarks.lr.examples import examples, together
 from benchmarks.lr.ground import ground_of
 from benchmarks.lr.judge import Scorer, peers_of, scorer
 from benchmarks.lr.runs import Run, run_variant, write_predictions
-from benchmarks.lr.settings import AT_RANDOM, config_of, plan_of
-from benchmarks.lr.splits import BenchSplit
+from benchmarks.lr.settings import config_of, plan_of
+from benchmarks.lr.splits import BY_TIME, BenchSplit
 from benchmarks.lr.variants import VARIANTS
 from benchmarks.lr.world import WORLD, split_of
 from benchmarks.record import RESULTS, write_result
@@ -50,7 +50,7 @@ def main(
     for name in dataset or DATASETS:
         config, folders = config_of(name), None if name == WORLD else BenchFolders.from_environment()
         figures: dict[str, Any] = {}
-        for part in split or [each for each in plan_of(name).splits if each in (*AT_RANDOM, "u1")]:
+        for part in split or [each for each in plan_of(name).splits if each not in BY_TIME]:
             loaded = split_of(name, part, folders)
             known = _known(loaded, config, settings)
             figures[part] = _judged(known, scorer(loaded, folders), peers_of(loaded, folders))

@@ -32,7 +32,7 @@ class Plan:
 AT_RANDOM = ("random-0", "random-1", "random-2")
 PLANS = {
     WORLD: Plan(("seed-211", "seed-212", "seed-213"), curve="seed-211"),
-    "ml-100k": Plan((*AT_RANDOM, "u1"), curve="random-0"),
+    "ml-100k": Plan((*AT_RANDOM, "u1", "cold-item-0"), curve="random-0"),
     "amazon-musical-instruments": Plan((*AT_RANDOM, "time", "cold-item-0"), curve="random-0"),
     "ml-latest-small": Plan(AT_RANDOM, QUICK, 3),
     "amazon-beauty": Plan(AT_RANDOM, QUICK, 3),
