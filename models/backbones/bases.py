@@ -44,7 +44,8 @@ class Basis:
             warnings.filterwarnings("ignore", "Sparse")
             try:
                 left, values, right = torch.svd_lowrank(features, q=rank, niter=3)
-            except torch.linalg.LinAlgError:  # so few rows that many directions are equally long: rounding decides
+            except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+                # So few rows that many directions are equally long, and rounding decides.
                 precise = torch.svd_lowrank(features.double(), q=rank, niter=3)
                 left, values, right = (part.float() for part in precise)
         kept = values > 1e-5 * values[0].clamp(min=1e-12)

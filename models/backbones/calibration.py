@@ -1,5 +1,5 @@
-"""Predictions that mean what they say: Platt scaling of logits, logistic regression on a few numbers, and the best mix
-of two predictions.
+"""Predictions that mean what they say: the level and Platt scaling of logits, logistic regression on a few numbers, and
+the best mix of two predictions.
 
 Source: Platt, "Probabilistic outputs for support vector machines", 1999.
 """
@@ -22,6 +22,23 @@ def platt(logits: Tensor, liked: Tensor) -> Tensor:
         liked: (N,) 0 or 1.
     """
     return logistic(torch.stack([logits, torch.ones_like(logits)], dim=1), liked, torch.tensor([1.0, 0.0]))
+
+
+def level(logits: Tensor, liked: Tensor) -> Tensor:
+    """What () added to logits (N,) makes their mean chance the share that is liked (N,), by Newton's method.
+
+    A row more of each kind counts, so that the share is never 0 or 1.
+    """
+    logits = logits.double()
+    share = (liked.double().sum() + 1) / (len(liked) + 2)
+    value = torch.zeros((), dtype=torch.float64)
+    for _ in range(_STEPS):
+        chance = (logits + value).sigmoid()
+        step = (chance.mean() - share) / (chance * (1 - chance)).mean()
+        value = value - step.clamp(-1, 1)
+        if step.abs() < 1e-9:
+            break
+    return value.float()
 
 
 def share_of_step(start: Tensor, end: Tensor, truth: Tensor) -> Tensor:

@@ -20,7 +20,8 @@ Deviations from the paper, all ours:
   by default (`models/backbones/joint.py`);
 - ids are sometimes dropped in training, so that unknown consumers and products are normal cases;
 - several members are trained together and their mean is the score; liking is calibrated on the validation rows (Platt),
-  and so is how far the stars follow the network away from that belief.
+  and so is how far the stars follow the network away from that belief; before, the mean chance of its training rows is
+  made what it was.
 
 Not covered: fine-tuning the language model (RecPIE).
 """
@@ -47,7 +48,7 @@ from features.batch import (
 from features.errors import ReleaseError, TrainingError
 from features.types import RatingScale, content_hash
 from features.vocabulary import UNKNOWN
-from models.backbones.calibration import platt, share_of_step
+from models.backbones.calibration import level, platt, share_of_step
 from models.backbones.closeness import N_KERNELS
 from models.backbones.collaborative import Collaborative, CollaborativeConfig
 from models.backbones.factorization import Belief
@@ -244,7 +245,8 @@ class Fit(NamedTuple):
     preparation: Preparation
     collaborative: Collaborative
     network: Members
-    calibration: Tensor  # (2,) scale and shift of the liking logits
+    level: Tensor  # () added to the liking logits
+    calibration: Tensor  # (2,) then scale and shift
     followed: Tensor  # () how far the stars follow the network away from where it starts, 0..1
 
 
@@ -300,14 +302,16 @@ class LRRecsys(Recommender):
                 self._loop(self.config.epochs),
                 run,
             )
-            calibration, followed = self._calibrated(network, check)
-        self._fit = Fit(preparation, ground.model, network.cpu(), calibration, followed)
+            levelled = self._level(network, learn)
+            calibration, followed = self._calibrated(network, levelled, check)
+        self._fit = Fit(preparation, ground.model, network.cpu(), levelled, calibration, followed)
         return report
 
     def refit_from(self, ground: Ground, examples: TrainingSet, epochs: int, run: RunContext) -> None:
         """Fits again on other rows (training and validation rows together) for as many epochs as proved best.
 
-        What was calibrated stays, since no row is left to make it from.
+        What was calibrated stays, since no row is left to make it from; but the network's level is its own, since where
+        its last steps leave it differs from fit to fit by as much as three in a hundred.
         """
         preparation, before = Preparation.learn(examples, self.scale), self._fitted()
         with seeded(run.seed):
@@ -320,7 +324,8 @@ class LRRecsys(Recommender):
                 self._loop(epochs),
                 run,
             )
-        self._fit = Fit(preparation, ground.model, network.cpu(), before.calibration, before.followed)
+            levelled = self._level(network, learn)
+        self._fit = Fit(preparation, ground.model, network.cpu(), levelled, before.calibration, before.followed)
 
     def score(self, batch: FeatureBatch) -> Scores:
         """Stars, probability of liking, and the attention on each field: means over the members."""
@@ -350,7 +355,8 @@ class LRRecsys(Recommender):
         parts = [fit.network(part) for part in inputs.chunks(CHUNK)]
         start = inputs.belief[:, 0].sigmoid()
         rating = start + fit.followed * (torch.cat([part.rating for part in parts], dim=1) - start)
-        click = torch.cat([part.click for part in parts], dim=1) * fit.calibration[0] + fit.calibration[1]
+        click = torch.cat([part.click for part in parts], dim=1) + fit.level
+        click = click * fit.calibration[0] + fit.calibration[1]
         attention = torch.cat([part.attention for part in parts], dim=1)
         stars = self.scale.low + rating * (self.scale.high - self.scale.low)
         members = range(self.config.members)
@@ -364,7 +370,7 @@ class LRRecsys(Recommender):
 
         fit = self._fitted()
         weights = {name: value.contiguous() for name, value in fit.network.state_dict().items()}
-        calibrated = {"calibration": fit.calibration, "followed": fit.followed}
+        calibrated = {"level": fit.level, "calibration": fit.calibration, "followed": fit.followed}
         save_file({**weights, **calibrated}, folder / "weights.safetensors")
         fit.preparation.save(folder)
         fit.collaborative.save(folder)
@@ -380,14 +386,14 @@ class LRRecsys(Recommender):
         network = method._members(preparation).eval()
         try:
             weights = load_file(folder / "weights.safetensors")
-            calibration, followed = weights.pop("calibration"), weights.pop("followed")
+            calibrated = [weights.pop(name) for name in ("level", "calibration", "followed")]
             network.load_state_dict(weights)
         except (OSError, RuntimeError, KeyError, SafetensorError) as error:
             raise ReleaseError(
                 f"The weights in {folder} do not fit the config: {error}.",
                 remedy="Train and save the model again.",
             ) from error
-        method._fit = Fit(preparation, collaborative, network, calibration, followed)
+        method._fit = Fit(preparation, collaborative, network, *calibrated)
         return method
 
     @property
@@ -433,19 +439,28 @@ class LRRecsys(Recommender):
         losses = [self._loss(network(examples.inputs.rows(rows)), examples, rows) * len(rows) for rows in parts]
         return torch.stack(losses).sum(0) / len(examples.rating)
 
-    def _calibrated(self, network: nn.Module, examples: Examples) -> tuple[Tensor, Tensor]:
-        """Platt's scale and shift (2,) of the liking logits, and how far () the stars follow the network.
+    def _level(self, network: nn.Module, examples: Examples) -> Tensor:
+        """What () the liking logits of the rows it learned from are off by, in the mean."""
+        return level(self._said(network, examples)[1].cpu(), examples.liked.cpu())
+
+    def _calibrated(self, network: nn.Module, levelled: Tensor, examples: Examples) -> tuple[Tensor, Tensor]:
+        """Platt's scale and shift (2,) of the levelled liking logits, and how far () the stars follow the network.
 
         Both from rows that no weight was fitted to. Training rows cannot say the latter: what is believed of them was
         made without their fold, so that on sparse data the network learns to put right more than there is elsewhere.
         """
-        with torch.no_grad():
-            rows = torch.split(torch.arange(len(examples.rating)), CHUNK)
-            parts = [network(examples.inputs.rows(part)) for part in rows]
-        logits = torch.cat([part.click for part in parts], dim=1).mean(0)
-        stars, start = torch.cat([part.rating for part in parts], dim=1).mean(0), examples.inputs.belief[:, 0].sigmoid()
-        followed = share_of_step(start, stars, examples.rating)
-        return platt(logits.cpu(), examples.liked.cpu()), followed.cpu()
+        stars, click = self._said(network, examples)
+        followed = share_of_step(examples.inputs.belief[:, 0].sigmoid(), stars, examples.rating)
+        return platt(click.cpu() + levelled, examples.liked.cpu()), followed.cpu()
+
+    @torch.no_grad()
+    def _said(self, network: nn.Module, examples: Examples) -> tuple[Tensor, Tensor]:
+        """Stars (N,) 0..1 and liking logits (N,) of the rows, means over the members."""
+        network.eval()
+        rows = torch.split(torch.arange(len(examples.rating), device=examples.rating.device), CHUNK)
+        parts = [network(examples.inputs.rows(part)) for part in rows]
+        stars, click = (torch.cat(said, dim=1).mean(0) for said in zip(*(part[:2] for part in parts), strict=True))
+        return stars, click
 
     def _loop(self, epochs: int) -> LoopSettings:
         c = self.config

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from models.backbones.calibration import platt, share_of_step
+from models.backbones.calibration import level, platt, share_of_step
 
 
 def drawn(scale: float, shift: float, n: int = 20_000) -> tuple[torch.Tensor, torch.Tensor]:
@@ -36,3 +36,11 @@ def test_a_step_is_followed_as_far_as_it_is_true(told, share):
 
 def test_no_step_is_followed_in_full():
     assert share_of_step(torch.ones(3), torch.ones(3), torch.zeros(3)) == 1
+
+
+def test_the_level_makes_the_mean_chance_the_share_that_is_liked():
+    logits = torch.linspace(-3, 5, 2000)
+    liked = (torch.arange(2000) % 4 == 0).float()
+    assert (logits + level(logits, liked)).sigmoid().mean().item() == pytest.approx(0.25, abs=1e-3)
+    for all_alike in (torch.zeros(50), torch.ones(50)):
+        assert level(torch.randn(50), all_alike).isfinite()

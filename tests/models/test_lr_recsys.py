@@ -190,6 +190,21 @@ def test_liking_is_calibrated_for_the_members_together():
     np.testing.assert_allclose(np.log(together / (1 - together)), np.mean(odds, axis=0), atol=1e-4)
 
 
+def test_fitted_again_the_level_is_that_of_the_new_network():
+    """Where a network's last steps leave its mean chance is its own; what was calibrated before starts from there."""
+    train = rich_training_set(128)
+    method = fitted()
+    ground, before = method.ground(train, RunContext()), method._fitted()
+    for epochs in (1, 4):
+        method.refit_from(ground, train, epochs, RunContext())
+        fit = method._fitted()
+        examples = method._examples(fit.preparation, train, ground.held_out, "cpu")
+        _, click = method._said(fit.network, examples)
+        share = (train.liked.sum() + 1) / (len(train) + 2)
+        assert (click + fit.level).sigmoid().mean().item() == pytest.approx(share, abs=1e-3)
+        assert torch.equal(fit.calibration, before.calibration)
+
+
 def test_attention_names_the_six_fields():
     scores = fitted().score(rich_batch(5))
     assert scores.fields == FIELDS
