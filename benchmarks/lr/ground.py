@@ -10,7 +10,7 @@ from models.backbones.ground import Ground, kept_ground
 from models.base import RunContext
 from models.methods.lr_recsys import LRRecsys, LRRecsysConfig
 
-VERSION = 3
+VERSION = 4
 """Changes when grounds of older code must not be taken for grounds of this."""
 
 

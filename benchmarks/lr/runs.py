@@ -27,7 +27,7 @@ from flows.stage import code_commit
 from models.base import RunContext, Scores
 from models.methods.lr_recsys import LRRecsys, LRRecsysConfig
 
-VERSION = 6
+VERSION = 7
 """Changes when runs of older code must not be taken for runs of this."""
 
 MEMBERS = "members.npy"

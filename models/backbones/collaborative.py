@@ -136,7 +136,7 @@ class Collaborative:
             content = json.loads((folder / _NUMBERS).read_text(encoding="utf-8"))
             vocabularies = {name: Vocabulary(tuple(ids)) for name, ids in content.items()}
             content_mean, levels = tensors.pop("content_mean"), tensors.pop("levels")
-            tensors["consumer.exactness"]  # of which releases of older code know nothing
+            tensors["product.usual"]  # of which releases of older code know nothing
             return cls(**vocabularies, content_mean=content_mean, model=Factorization(levels, tensors))
         except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
             raise ReleaseError(

@@ -145,7 +145,7 @@ class Factorization:
 
     Names: `cuts` (S, L - 1), `tau` (S,), `consumer.exactness` (S, n); and for each side (`consumer`, `product`)
     `.vectors` (S, n, K + 1), `.offset` (S, K + 1), `.precision` (S, K + 1, K + 1), and for each group g of features
-    `.projection.g` (P_g, r) and `.weights.g` (S, r, K + 1).
+    `.projection.g` (P_g, r) and `.weights.g` (S, r, K + 1); and `product.usual` (r,), mean scores of the last group.
     """
 
     def __init__(self, levels: Tensor, tensors: dict[str, Tensor]) -> None:
@@ -194,8 +194,14 @@ class Factorization:
         return Vectors(self.tensors["product.vectors"][:, rows], None)
 
     def new_products(self, n: int, features: Sequence[Tensor]) -> Vectors:
-        """What features (n, P_g) alone say of n products; who interacted with them is not among these."""
-        return self._prior("product", n, features)
+        """What features (n, P_g) alone say of n products.
+
+        Who will interact with them is not known, which is not the same as nobody: products that nobody has are thought
+        little of. So the mean over the ratings stands for it.
+        """
+        prior = self._prior("product", n, features)
+        usual = self.tensors["product.usual"] @ self.tensors[f"product.weights.{len(features)}"]  # (S, K + 1)
+        return Vectors(prior.mean + usual.unsqueeze(1), prior.covariance)
 
     def new_consumers(self, features: Sequence[Tensor], products: Tensor, stars: Tensor, known: Tensor) -> Vectors:
         """What features and a history say of consumers: the most likely vector in each sample, and its spread there.

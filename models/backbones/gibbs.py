@@ -120,6 +120,10 @@ class Side:
         """What no sweep changes, by name."""
         return {f"{name}.projection.{g}": basis.projection.contiguous() for g, basis in enumerate(self._bases)}
 
+    def usual(self, rated: Tensor) -> Tensor:
+        """(r,) mean scores of the last group, who interacted with them, over the numbers of those rated (N,)."""
+        return self._bases[-1].scores.index_select(0, rated).mean(0)
+
     def _draw_weights(self, g: int, basis: Basis, left: Tensor, inverse_root: Tensor) -> None:
         """W_g and lambda_g from what the other parts of the prior leave (n, D)."""
         precision = basis.energy + self._strengths[g]
@@ -184,7 +188,8 @@ class Sampler:
 
     def constants(self) -> dict[str, Tensor]:
         """What no sweep changes, by name."""
-        return {**self._consumers.constants("consumer"), **self._products.constants("product")}
+        sides = {**self._consumers.constants("consumer"), **self._products.constants("product")}
+        return {**sides, "product.usual": self._products.usual(self._i)}
 
     def _stretched(self) -> Tensor:
         """What is expected (N,), after a step of how far biases and tastes of either side spread."""

@@ -93,6 +93,21 @@ def test_a_product_without_ratings_is_believed_from_its_features():
         assert error(believed - believed.mean(0), taste_part) < 0.4 * taste_part.std().item()
 
 
+def test_a_product_that_nobody_had_yet_is_not_taken_for_one_that_nobody_wants():
+    """The more consumers have a product the more they like it; a new one is expected to be as good as what is rated."""
+    with seeded(4):
+        good = torch.randn(N_PRODUCTS)
+        stars = 3 + good + 0.3 * torch.randn(N_CONSUMERS, N_PRODUCTS)
+        had = (torch.rand(N_CONSUMERS, N_PRODUCTS) < (2 * good - 1).sigmoid()).flatten()
+        consumer, product = torch.meshgrid(torch.arange(N_CONSUMERS), torch.arange(N_PRODUCTS), indexing="ij")
+    ratings = Ratings.of(consumer.flatten()[had], product.flatten()[had], stars.flatten()[had])
+    model = fitted(ratings)
+    everybody = model.consumers(torch.arange(N_CONSUMERS))
+    new = model.believe(everybody, model.new_products(N_CONSUMERS, ()))
+    assert new.mean.mean().item() == pytest.approx(ratings.levels[ratings.level].mean().item(), abs=0.4)
+    assert new.mean.mean() > stars.mean() + 0.3
+
+
 def test_a_new_product_is_believed_less_surely_than_a_known_one(halves):
     model, _, _ = halves
     known = model.believe(model.consumers(torch.tensor([0])), model.products(torch.tensor([0])))
