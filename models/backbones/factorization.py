@@ -199,9 +199,8 @@ class Factorization:
         Who will interact with them is not known, which is not the same as nobody: products that nobody has are thought
         little of. So the mean over the ratings stands for it.
         """
-        prior = self._prior("product", n, features)
-        usual = self.tensors["product.usual"] @ self.tensors[f"product.weights.{len(features)}"]  # (S, K + 1)
-        return Vectors(prior.mean + usual.unsqueeze(1), prior.covariance)
+        usual = self.tensors["product.usual"] @ self.tensors[f"product.weights.{len(features)}"]
+        return self._prior("product", n, features, self.tensors["product.offset"] + usual)
 
     def new_consumers(self, features: Sequence[Tensor], products: Tensor, stars: Tensor, known: Tensor) -> Vectors:
         """What features and a history say of consumers: the most likely vector in each sample, and its spread there.
@@ -216,7 +215,8 @@ class Factorization:
         """
         n_products = self.tensors["product.vectors"].shape[1]
         seen = torch.zeros(len(products), n_products).scatter_add_(1, products, known.float())
-        prior = self._prior("consumer", len(products), [*features, unit_rows(seen)]).mean
+        groups = [*features, unit_rows(seen)]
+        prior = self._prior("consumer", len(products), groups, self.tensors["consumer.offset"]).mean
         v = self.tensors["product.vectors"][:, products]  # (S, N, L, K + 1)
         design = _given(v) * known.unsqueeze(-1)
         precision, level = self.tensors["consumer.precision"].unsqueeze(1), nearest(stars, self.levels)
@@ -246,9 +246,9 @@ class Factorization:
         """(S, 1, K + 1, K + 1) covariance of every new consumer's or product's vector, given its features alone."""
         return self.tensors[f"{side}.precision"].inverse().unsqueeze(1)
 
-    def _prior(self, side: str, n: int, features: Sequence[Tensor]) -> Vectors:
-        offset = self.tensors[f"{side}.offset"].unsqueeze(1)
-        mean = offset.expand(-1, n, -1)
+    def _prior(self, side: str, n: int, features: Sequence[Tensor], offset: Tensor) -> Vectors:
+        """What features (n, P_g) add to an offset (S, K + 1)."""
+        mean = offset.unsqueeze(1).expand(-1, n, -1)
         for group, values in enumerate(features):
             scores = values @ self.tensors[f"{side}.projection.{group}"]
             mean = mean + scores @ self.tensors[f"{side}.weights.{group}"]
