@@ -197,10 +197,13 @@ class Factorization:
         """What features (n, P_g) alone say of n products.
 
         Who will interact with them is not known, which is not the same as nobody: products that nobody has are thought
-        little of. So the mean over the ratings stands for it.
+        little of. So the mean over the ratings stands for it. In double precision, so that what is said of a product
+        does not depend on how many others are scored beside it.
         """
         usual = self.tensors["product.usual"] @ self.tensors[f"product.weights.{len(features)}"]
-        return self._prior("product", n, features, self.tensors["product.offset"] + usual)
+        told, offset = [values.double() for values in features], self.tensors["product.offset"] + usual
+        vectors = self._prior("product", n, told, offset.double())
+        return Vectors(vectors.mean.float(), vectors.covariance)
 
     def new_consumers(self, features: Sequence[Tensor], products: Tensor, stars: Tensor, known: Tensor) -> Vectors:
         """What features and a history say of consumers: the most likely vector in each sample, and its spread there.
@@ -250,8 +253,8 @@ class Factorization:
         """What features (n, P_g) add to an offset (S, K + 1)."""
         mean = offset.unsqueeze(1).expand(-1, n, -1)
         for group, values in enumerate(features):
-            scores = values @ self.tensors[f"{side}.projection.{group}"]
-            mean = mean + scores @ self.tensors[f"{side}.weights.{group}"]
+            scores = values @ self.tensors[f"{side}.projection.{group}"].to(values.dtype)
+            mean = mean + scores @ self.tensors[f"{side}.weights.{group}"].to(values.dtype)
         return Vectors(mean, self.unsureness(side).expand(-1, n, -1, -1))
 
 

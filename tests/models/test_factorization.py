@@ -108,6 +108,18 @@ def test_a_product_that_nobody_had_yet_is_not_taken_for_one_that_nobody_wants():
     assert new.mean.mean() > stars.mean() + 0.3
 
 
+def test_what_is_said_of_a_new_product_does_not_depend_on_its_company():
+    with seeded(3):
+        projection, weights = torch.randn(2000, 40), torch.randn(4, 40, 4)
+        told = torch.randn(300, 2000)
+    sizes = {"product.offset": torch.zeros(4, 4), "product.usual": torch.zeros(40), "product.weights.1": weights}
+    groups = {"product.projection.0": projection, "product.weights.0": weights}
+    model = Factorization(torch.arange(5.0), sizes | groups | {"product.precision": torch.eye(4).expand(4, 4, 4)})
+    together = model.new_products(300, [told]).mean
+    for n in (1, 2, 7, 63, 250):
+        assert model.new_products(n, [told[:n]]).mean.equal(together[:, :n])
+
+
 def test_a_new_product_is_believed_less_surely_than_a_known_one(halves):
     model, _, _ = halves
     known = model.believe(model.consumers(torch.tensor([0])), model.products(torch.tensor([0])))
