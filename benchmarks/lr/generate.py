@@ -4,7 +4,7 @@ python -m benchmarks.lr.generate amazon-musical-instruments ml-100k/u1 ml-100k/r
 python -m benchmarks.lr.generate world/seed-211 --pairs
 
 Answers go to the ledger of COUNTERPOINT_HOME one by one, so it may be stopped and started again. Vectors and codes of
-all text sets are left in the lake, so that `examples` has nothing left to encode.
+all text sets that the proof reads there are left in the lake, so that `examples` has nothing left to encode.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import typer
 
 from benchmarks.lr.codes import reconstruction, text_tables
 from benchmarks.lr.pair_texts import word_pairs
-from benchmarks.lr.settings import texts_of
+from benchmarks.lr.settings import plan_of, texts_of
 from benchmarks.lr.splits import BenchSplit
-from benchmarks.lr.texts import PAIR_SETS, TEXT_SETS, CodedBy, text_set
+from benchmarks.lr.texts import PAIR_SETS, CodedBy, text_set
 from benchmarks.lr.wording import figures, word
 from benchmarks.lr.world import split_of
 from benchmarks.record import write_result
@@ -50,7 +50,8 @@ def main(
         written = figures(split, cost, f"{engine.identity.name}@{engine.identity.revision}", Lake(settings.lake))
         if pairs:
             written["pairs"] = asdict(word_pairs(split, engine, settings, _show))
-        written["autoencoder"] = _coded(split, [*TEXT_SETS, *(PAIR_SETS if pairs else ())], settings)
+        read = plan_of(dataset).text_sets_of(part, split.fraction)
+        written["autoencoder"] = _coded(split, [*read, *(PAIR_SETS if pairs else ())], settings)
         typer.echo(f"{name}: {cost}\nwritten to {write_result(f'lr_recsys/texts/{split.key}', written)}")
 
 

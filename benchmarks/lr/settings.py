@@ -28,6 +28,11 @@ class Plan:
         """What is run on a split."""
         return [name for name in self.variants if split == self.curve or VARIANTS[name].fraction == 1]
 
+    def text_sets_of(self, split: str, share: float = 1) -> list[str]:
+        """The sets of texts that its variants with that share of the training rows read."""
+        variants = [VARIANTS[name] for name in self.variants_of(split)]
+        return list(dict.fromkeys(variant.texts for variant in variants if variant.fraction == share))
+
 
 AT_RANDOM = ("random-0", "random-1", "random-2")
 PLANS = {
