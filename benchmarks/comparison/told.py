@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.comparison.claims import Claim
+from benchmarks.comparison.markdown import as_table, signed
 from benchmarks.comparison.rows import Gap, Row
 
-BEGIN, END = "<!-- table: python -m benchmarks.comparison -->", "<!-- /table -->"
 FAR = 10
 """Times the claimed gain, from which on a panel's outer part is drawn on a logarithmic scale."""
 _GAINS = ("method", "dataset, split", "metric", "value", "gain over the backbone, 95 %", "relative", "paper",
@@ -54,19 +54,13 @@ def _gap(gap: Gap) -> dict[str, Any]:
 
 def as_markdown(rows: Sequence[Row]) -> str:
     """Gains, controls and costs as three tables."""
-    gains = _table(_GAINS, [_gain_cells(row) for row in rows])
+    gains = as_table(_GAINS, [_gain_cells(row) for row in rows])
     controls = [cells for row in rows for cells in _control_cells(row)]
     costs = {(row.study.file, row.split, row.variant): _cost_cells(row) for row in rows if row.gaps}
     return (
-        f"{gains}\n\n### Each control\n\n{_table(_CONTROLS, controls)}\n\n"
-        f"### What one fit took\n\n{_table(_COSTS, list(costs.values()))}"
+        f"{gains}\n\n### Each control\n\n{as_table(_CONTROLS, controls)}\n\n"
+        f"### What one fit took\n\n{as_table(_COSTS, list(costs.values()))}"
     )
-
-
-def put_between(document: str, table: str) -> str:
-    """The document with the table between its markers. Raises ValueError where a marker is missing."""
-    before, after = document.index(BEGIN) + len(BEGIN), document.index(END)
-    return f"{document[:before]}\n\n{table}\n\n{document[after:]}"
 
 
 def _gain_cells(row: Row) -> list[str]:
@@ -105,16 +99,11 @@ def _where(row: Row) -> list[str]:
 
 
 def _interval(gap: Gap) -> str:
-    return f"{gap.value:+.4f} ({gap.low:+.4f} to {gap.high:+.4f})"
+    return signed(gap.value, gap.low, gap.high)
 
 
 def _percent(gap: Gap) -> str:
     return f"{gap.relative:+.1%}".replace("%", " %")
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:

@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.comparison.__main__ import DOCUMENT
+from benchmarks.comparison import lr_recsys
+from benchmarks.comparison.__main__ import DOCUMENT, LR_RECSYS
 from benchmarks.comparison.claims import STUDIES, Study, claim_of
+from benchmarks.comparison.markdown import begin, with_tables
 from benchmarks.comparison.readers import read_rows
 from benchmarks.comparison.rows import Gap, Row, without_doubles
-from benchmarks.comparison.told import as_json, as_markdown, draw, put_between
+from benchmarks.comparison.told import as_json, as_markdown, draw
 from benchmarks.record import RESULTS
 
 STUDY = Study("guided", "methods/guided-toy.json", ("mrr",), "base", ("random_columns", "text_columns"))
@@ -168,9 +170,35 @@ def test_the_table_is_what_the_files_say() -> None:
     assert json.loads((RESULTS / "methods" / "table.json").read_text())["rows"] == as_json(read_rows(RESULTS)), BEHIND
 
 
-def test_the_document_is_what_the_files_say() -> None:
-    document = DOCUMENT.read_text(encoding="utf-8")
-    assert put_between(document, as_markdown(read_rows(RESULTS))) == document, BEHIND
+def test_the_documents_are_what_the_files_say() -> None:
+    for path, tables in (DOCUMENT, {"": as_markdown(read_rows(RESULTS))}), (LR_RECSYS, lr_recsys.tables(RESULTS)):
+        document = path.read_text(encoding="utf-8")
+        assert with_tables(document, tables) == document, BEHIND
+
+
+def test_a_table_goes_to_its_own_place() -> None:
+    document = f"a\n{begin('x')}\nold\n<!-- /table -->\nb\n{begin('y')}\n<!-- /table -->\nc"
+    told = with_tables(document, {"y": "new y", "x": "new x"})
+    assert [it for it in told.splitlines() if it and not it.startswith("<")] == ["a", "new x", "b", "new y", "c"]
+    with pytest.raises(ValueError, match="not found"):
+        with_tables(document, {"z": ""})
+
+
+def test_the_hardest_peer_has_the_least_error() -> None:
+    against = {name: {"rmse": {"a": error, "b": 0.7}} for name, error in {"biases": 0.9, "myfm": 0.8}.items()}
+    assert lr_recsys.hardest(against) == ("myfm", against["myfm"])
+    assert lr_recsys.hardest({}) == ("", {})
+
+
+def test_figures_of_the_ranker_s_page_are_those_of_its_files() -> None:
+    file = RESULTS / "lr_recsys" / "variants" / "ml-100k" / "u1.json"
+    content, tables = json.loads(file.read_text()), lr_recsys.tables(RESULTS)
+    (row,) = [line for line in tables["peers"].splitlines() if "ml-100k/u1.json" in line]
+    full, minus = content["variants"]["full"]["mean"], content["against_peers"]["myfm-implicit-side"]["rmse"]
+    assert f"| {full['rmse']:.4f} |" in row
+    assert f"**{minus['b_minus_a']:+.4f} ({minus['interval95'][0]:+.4f} to" in row
+    (row,) = [line for line in tables["gains"].splitlines() if "ml-100k/u1.json" in line]
+    assert f"| {content['against_controls']['shuffled']['rmse']['b_minus_a']:+.4f} (" in row
 
 
 def test_the_picture_is_drawn(tmp_path: Path) -> None:
