@@ -30,6 +30,7 @@ prove-lr: setup  ## LR-Recsys on the fixed splits, all variants: hours; goes on 
 	done
 	@for dataset in ml-100k amazon-musical-instruments ml-latest-small amazon-beauty; do \
 		$(VENV)/bin/python -m benchmarks.ranking --dataset $$dataset || exit 1; \
+		$(VENV)/bin/python -m benchmarks.lr_ranking --dataset $$dataset || exit 1; \
 	done
 	@$(VENV)/bin/python -m benchmarks.lr_ground
 	@$(VENV)/bin/python -m benchmarks.lr.generate world/seed-211 --pairs

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from benchmarks.lr.splits import RANKING
 from benchmarks.lr.variants import QUICK, SHARES, VARIANTS
 from benchmarks.lr.world import WORLD
 from features.errors import SettingError
@@ -26,6 +27,8 @@ class Plan:
 
     def variants_of(self, split: str) -> list[str]:
         """What is run on a split."""
+        if split == RANKING:
+            return list(QUICK)
         return [name for name in self.variants if split == self.curve or VARIANTS[name].fraction == 1]
 
     def text_sets_of(self, split: str, share: float = 1) -> list[str]:
@@ -55,7 +58,8 @@ def texts_of(dataset: str) -> list[str]:
     """What must be written for the proof, as `benchmarks.lr.generate` names it. Raises SettingError."""
     plan = plan_of(dataset)
     shares = [f"{dataset}/{plan.curve}@{share:g}" for share in SHARES] if plan.curve else []
-    return [*(f"{dataset}/{split}" for split in plan.splits), *shares]
+    ranking = [] if dataset == WORLD else [f"{dataset}/{RANKING}"]
+    return [*(f"{dataset}/{split}" for split in plan.splits), *shares, *ranking]
 
 
 def config_of(dataset: str) -> LRRecsysConfig:

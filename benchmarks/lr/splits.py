@@ -26,7 +26,8 @@ from features.settings import BenchFolders
 from features.types import Catalog, Interactions, RatingScale, Snapshot
 from flows.recipe import ExplainSection, read_recipe
 
-BY_TIME = ("time", "leave-last-out")
+RANKING = "leave-last-out"
+BY_TIME = ("time", RANKING)
 """Splits whose training rows see what was known strictly before them; the others have no times."""
 DESCRIBED_BY_REVIEWS = frozenset({"amazon-beauty"})
 """Datasets whose descriptions a language model wrote from reviews, of which it may have seen those held out."""

@@ -451,9 +451,11 @@ def test_shares_of_the_training_rows_are_planned_on_one_split_alone():
     assert not [name for name in plan.variants_of("u1") if "@" in name]
     assert texts_of("ml-100k")[:4] == [f"ml-100k/{name}" for name in (*AT_RANDOM, "u1")]
     assert texts_of("ml-100k")[5:7] == ["ml-100k/random-0@0.05", "ml-100k/random-0@0.125"]
-    assert texts_of("amazon-beauty") == [f"amazon-beauty/{name}" for name in AT_RANDOM]
+    assert texts_of("amazon-beauty") == [f"amazon-beauty/{name}" for name in (*AT_RANDOM, "leave-last-out")]
     assert plan_of("amazon-beauty").text_sets_of("random-0") == ["model", "none", "shuffled", "product_text"]
     assert plan.text_sets_of("random-0", 0.5) == ["model", "none"]
+    assert texts_of("ml-100k")[-1] == "ml-100k/leave-last-out"
+    assert plan.text_sets_of("leave-last-out") == ["model", "none", "shuffled", "product_text"]
     with pytest.raises(SettingError, match="no proof on 'toys'"):
         texts_of("toys")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.methods.siblings import Kept
+from benchmarks.kept_expert import Kept
 from models.backbones.experts import Expert, Popularity
 from models.backbones.histories import Histories, Scores
 
