@@ -5,7 +5,7 @@
 
 COUNTERPOINT_BENCH, COUNTERPOINT_DATA and COUNTERPOINT_HOME as for `benchmarks/lr_recsys.py`, whose runs without texts
 these are. All three are fitted on training rows for the figures on validation rows, and on both for those on test rows.
-Writes `benchmarks/results/lr_recsys/ground/<dataset>.json`.
+Writes `benchmarks/results/lr_recsys/ground/<dataset>/<split>.json`.
 """
 
 from __future__ import annotations
@@ -49,14 +49,12 @@ def main(
     settings = HostSettings.from_environment()
     for name in dataset or DATASETS:
         config, folders = config_of(name), None if name == WORLD else BenchFolders.from_environment()
-        figures: dict[str, Any] = {}
         for part in split or [each for each in plan_of(name).splits if each not in BY_TIME]:
             loaded = split_of(name, part, folders)
             known = _known(loaded, config, settings)
-            figures[part] = _judged(known, scorer(loaded, folders), peers_of(loaded, folders))
-            typer.echo(table(loaded.key, figures[part]))
-        path = write_result(f"lr_recsys/ground/{name}", {"splits": figures})
-        typer.echo(f"written to {path.relative_to(Path(RESULTS).parent.parent)}")
+            figures = _judged(known, scorer(loaded, folders), peers_of(loaded, folders))
+            path = write_result(f"lr_recsys/ground/{loaded.key}", figures)
+            typer.echo(f"{table(loaded.key, figures)}\nwritten to {path.relative_to(Path(RESULTS).parent.parent)}")
 
 
 def _known(split: BenchSplit, config: LRRecsysConfig, settings: HostSettings) -> dict[str, tuple[float, str]]:

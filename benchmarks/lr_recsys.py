@@ -44,9 +44,9 @@ def main(
     settings = HostSettings.from_environment()
     folders = None if dataset == WORLD else BenchFolders.from_environment()
     plan = plan_of(dataset)
-    config = config_of(dataset).model_copy(update={"members": 1 if quick else seeds or plan.seeds})
     for name in split or plan.splits:
-        loaded = split_of(dataset, name, folders)
+        members = 1 if quick else seeds or plan.members_of(name)
+        config, loaded = config_of(dataset).model_copy(update={"members": members}), split_of(dataset, name, folders)
         names = variant or (QUICK if quick else plan.variants_of(name))
         runs, absent = _runs(loaded, names, config, settings)
         score = scorer(loaded, folders)

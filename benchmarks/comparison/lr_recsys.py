@@ -36,7 +36,7 @@ Splits = dict[str, dict[str, Any]]
 
 def tables(results: Path) -> dict[str, str]:
     """Every table by its name in the document."""
-    splits = {dataset: _splits(results, dataset) for dataset in PLANS}
+    splits = {dataset: _splits(results / "lr_recsys" / "variants", dataset) for dataset in PLANS}
     made: dict[str, Callable[[], str]] = {
         "worlds": lambda: _gains([WORLD], splits),
         "gains": lambda: _gains(_REAL, splits),
@@ -50,9 +50,9 @@ def tables(results: Path) -> dict[str, str]:
     return {name: make() for name, make in made.items()}
 
 
-def _splits(results: Path, dataset: str) -> Splits:
+def _splits(folder: Path, dataset: str) -> Splits:
     """What the files of a dataset hold, where there are any."""
-    files = {name: results / "lr_recsys" / "variants" / dataset / f"{name}.json" for name in PLANS[dataset].splits}
+    files = {name: folder / dataset / f"{name}.json" for name in PLANS[dataset].splits}
     return {name: _read(file) for name, file in files.items() if file.exists()}
 
 
@@ -114,8 +114,7 @@ def _ground(results: Path) -> str:
     """What ratings alone say, one member: biases, the belief, the network, and the hardest peer."""
     rows = []
     for dataset in _REAL:
-        file = results / "lr_recsys" / "ground" / f"{dataset}.json"
-        for split, found in (_read(file)["splits"] if file.exists() else {}).items():
+        for split, found in _splits(results / "lr_recsys" / "ground", dataset).items():
             fitted = [f"{found['fitted'][it]['test']['rmse']:.4f}" for it in ("bias", "ground", "network")]
             minus = found["network_minus"]
             peer, gaps = hardest({name: it for name, it in minus.items() if name not in found["fitted"]})
@@ -128,8 +127,12 @@ def _ground(results: Path) -> str:
 
 
 def _variants(splits: Mapping[str, Splits]) -> str:
-    """Test RMSE of every variant on all rows: the mean over those splits of a dataset that have them all."""
-    whole = {dataset: [it for it in found.values() if "full" in it["variants"]] for dataset, found in splits.items()}
+    """Test RMSE of every variant on all rows: the mean over those splits of a dataset on which all are run."""
+    whole = {
+        dataset: [found[split] for split in PLANS[dataset].whole if split in found]
+        for dataset, found in splits.items()
+        if PLANS[dataset].whole
+    }
     rows = []
     for name, variant in VARIANTS.items():
         if variant.fraction == 1:

@@ -42,8 +42,11 @@ def _content(path: Path) -> Content:
 
 
 def _lr_recsys(study: Study, content: Content, results: Path) -> list[Row]:
-    """Files of `benchmarks.lr_recsys`, one per split: means of `full` and of what it has more than its controls."""
-    run = [split for split in content["splits"] if "full" in split["variants"]]
+    """Files of `benchmarks.lr_recsys`, one per split: means of `full` and of what it has more than its controls.
+
+    Of a dataset's splits those with the most controls.
+    """
+    run = _most_compared([split for split in content["splits"] if "full" in split["variants"]])
     if not run:
         return [Row(study, Path(study.file).name, "", "", study.metrics[0])]
     own = [content["variants"]["full"] for content in run]
@@ -71,6 +74,12 @@ def _lr_recsys(study: Study, content: Content, results: Path) -> list[Row]:
         gaps = {name: Gap.mean([gaps[name] for gaps in by_split]) for name in everywhere}
         rows.append(_compared(bare(metric, fmean(full["mean"][metric] for full in own)), gaps))
     return rows
+
+
+def _most_compared(splits: Sequence[Content]) -> list[Content]:
+    """Those with the most controls: on further splits only few are run."""
+    most = max((len(split["against_controls"]) for split in splits), default=0)
+    return [split for split in splits if len(split["against_controls"]) == most]
 
 
 def _lr_gap(over: str, metric: str, full: Content, compared: Content) -> Gap:

@@ -13,23 +13,35 @@ from benchmarks.lr.world import WORLD
 from features.errors import SettingError
 from models.methods.lr_recsys import LRRecsysConfig
 
+WHOLE, BRIEF = 5, 3
+"""Members trained together on a split with all variants, and on one with few."""
+
 
 @dataclass(frozen=True)
 class Plan:
     """What the proof runs on a dataset unless it is told otherwise."""
 
-    splits: tuple[str, ...]
-    variants: tuple[str, ...] = tuple(VARIANTS)
-    seeds: int = 5
-    """Members trained together."""
+    whole: tuple[str, ...] = ()
+    """Splits on which every variant is run."""
+    brief: tuple[str, ...] = ()
+    """Splits on which only the method is run, and what a gain is claimed over."""
     curve: str = ""
     """The split on which variants with a share of the training rows are run: each share needs texts of its own."""
 
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """All whose ratings are predicted."""
+        return (*self.whole, *self.brief)
+
+    def members_of(self, split: str) -> int:
+        """How many are trained together on a split."""
+        return WHOLE if split in self.whole else BRIEF
+
     def variants_of(self, split: str) -> list[str]:
         """What is run on a split."""
-        if split == RANKING:
+        if split not in self.whole:
             return list(QUICK)
-        return [name for name in self.variants if split == self.curve or VARIANTS[name].fraction == 1]
+        return [name for name, variant in VARIANTS.items() if split == self.curve or variant.fraction == 1]
 
     def text_sets_of(self, split: str, share: float = 1) -> list[str]:
         """The sets of texts that its variants with that share of the training rows read."""
@@ -38,12 +50,13 @@ class Plan:
 
 
 AT_RANDOM = ("random-0", "random-1", "random-2")
+_FURTHER = ("random-3", "random-4")
 PLANS = {
     WORLD: Plan(("seed-211", "seed-212", "seed-213"), curve="seed-211"),
-    "ml-100k": Plan((*AT_RANDOM, "u1", "cold-item-0"), curve="random-0"),
-    "amazon-musical-instruments": Plan((*AT_RANDOM, "time", "cold-item-0"), curve="random-0"),
-    "ml-latest-small": Plan(AT_RANDOM, QUICK, 3),
-    "amazon-beauty": Plan(AT_RANDOM, QUICK, 3),
+    "ml-100k": Plan((*AT_RANDOM, "u1"), ("cold-item-0", "time", "u2", "u3", "u4", "u5", *_FURTHER), "random-0"),
+    "amazon-musical-instruments": Plan((*AT_RANDOM, "time", "cold-item-0"), _FURTHER, "random-0"),
+    "ml-latest-small": Plan(brief=(*AT_RANDOM, "cold-item-0", "time", *_FURTHER)),
+    "amazon-beauty": Plan(brief=(*AT_RANDOM, "cold-item-0", "time", *_FURTHER)),
 }
 
 

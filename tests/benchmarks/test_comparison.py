@@ -81,7 +81,7 @@ def test_a_file_becomes_rows_and_a_missing_one_says_so(tmp_path: Path) -> None:
     assert (missing.dataset, missing.gaps, missing.verdict) == ("absent", (), "not run")
 
 
-def test_splits_of_a_folder_are_averaged_and_a_control_counts_only_if_all_have_it(tmp_path: Path) -> None:
+def test_splits_of_a_folder_with_the_most_controls_are_averaged(tmp_path: Path) -> None:
     def split(name: str, rmse: float, gains: dict[str, float]) -> dict:
         minus = {
             over: {"rmse": {"b_minus_a": -it, "interval95": [-it - 0.01, 0.01 - it]}} for over, it in gains.items()
@@ -94,14 +94,15 @@ def test_splits_of_a_folder_are_averaged_and_a_control_counts_only_if_all_have_i
     (tmp_path / "toy").mkdir()
     for content in (
         split("a", 0.8, {"no_expl": 0.02, "shuffled": 0.02}),
-        split("b", 0.9, {"no_expl": 0.04}),
+        split("b", 0.9, {"no_expl": 0.04, "shuffled": 0.01}),
+        split("brief", 0.7, {"no_expl": 0.0}),
         {"dataset": "toy", "split": "c", "commit": "abc", "variants": {}, "against_controls": {}},
     ):
         (tmp_path / "toy" / f"{content['split']}.json").write_text(json.dumps(content))
     (found,) = read_rows(tmp_path, (Study("lr_recsys", "toy", ("rmse",), "no_expl", ("shuffled",)),))
     assert (found.split, found.value, found.seeds, found.cost.seconds) == ("2 splits", pytest.approx(0.85), 5, 10)
     assert (found.backbone.value, found.backbone.low) == (pytest.approx(0.03), pytest.approx(0.02))
-    assert found.missing == ("shuffled",)
+    assert found.missing == ()
 
 
 def test_what_one_file_lacks_and_another_has_is_told_once() -> None:

@@ -450,8 +450,8 @@ def test_shares_of_the_training_rows_are_planned_on_one_split_alone():
     assert {"full", "full@0.5", "no_expl@0.5"} < set(plan.variants_of("random-0"))
     assert not [name for name in plan.variants_of("u1") if "@" in name]
     assert texts_of("ml-100k")[:4] == [f"ml-100k/{name}" for name in (*AT_RANDOM, "u1")]
-    assert texts_of("ml-100k")[5:7] == ["ml-100k/random-0@0.05", "ml-100k/random-0@0.125"]
-    assert texts_of("amazon-beauty") == [f"amazon-beauty/{name}" for name in (*AT_RANDOM, "leave-last-out")]
+    assert {"ml-100k/random-0@0.05", "ml-100k/random-0@0.125"} < set(texts_of("ml-100k"))
+    assert not [name for name in texts_of("amazon-beauty") if "@" in name]
     assert plan_of("amazon-beauty").text_sets_of("random-0") == ["model", "none", "shuffled", "product_text"]
     assert plan.text_sets_of("random-0", 0.5) == ["model", "none"]
     assert texts_of("ml-100k")[-1] == "ml-100k/leave-last-out"

@@ -31,7 +31,7 @@ def test_bias_belief_and_network_are_told_of_valid_and_test_rows(
     monkeypatch.setattr(lr_ground, "config_of", lambda dataset: TOY)
     monkeypatch.setenv("COUNTERPOINT_HOME", str(tmp_path / "home"))
     lr_ground.main([WORLD], ["seed-5"])
-    found = json.loads((results / "lr_recsys" / "ground" / "world.json").read_text())["splits"]["seed-5"]
+    found = json.loads((results / "lr_recsys" / "ground" / "world" / "seed-5.json").read_text())
     assert set(found["fitted"]) == {"bias", "ground", "network"}
     for figures in found["fitted"].values():
         assert 0.7 < figures["valid_rmse"] < 1.1
