@@ -30,10 +30,13 @@ def students(
     seeds: Seeds = 3,
     most_seeds: Annotated[int, typer.Option(help="Seeds of 256 shots and of reasons, which take longest.")] = 3,
 ) -> None:
-    """TALLRec's mode on TALLRec's prompts, by shots, beside the student as it is and one that learns reasons."""
+    """TALLRec's mode on TALLRec's prompts, by shots, beside the student as it is, one that learns reasons, and one that
+    is tuned in two stages.
+    """
     from benchmarks.explain.students import measured
 
     wanted = {"zero-shot": 1, "tallrec-16": seeds, "tallrec-64": seeds}
+    wanted |= {"two-stage-16": seeds, "two-stage-64": seeds}
     wanted |= {name: most_seeds for name in ("reasons-64", "tallrec-256") if most_seeds}
     _write("students", lambda: measured(wanted))
 

@@ -17,7 +17,7 @@ Deviations from the paper, all ours (no code and no equations of it are public):
   encoder and soft tokens are not built);
 - attributes of consumers that are protected are never read unless the config allows it.
 
-Not covered: meta-learning of soft tokens, prototypes over several domains, tuning on general instructions first.
+Not covered: meta-learning of soft tokens, prototypes over several domains.
 """
 
 from __future__ import annotations
@@ -106,6 +106,11 @@ class ExplainRecConfig(MethodConfig):
     batch_size: int = 1024
     epochs: int = 20
     patience: int = 3
+
+    @property
+    def rests_on(self) -> tuple[str, ...]:
+        """The adapter that the student begins with, if there is one."""
+        return self.student.rests_on
 
     def parts(self, has_visuals: bool) -> Parts:
         """The parts that are there: vision needs looks."""
