@@ -17,7 +17,7 @@ Deviations from the paper, all ours (no code and no equations of it are public):
   encoder and soft tokens are not built);
 - attributes of consumers that are protected are never read unless the config allows it.
 
-Not covered: meta-learning of soft tokens, prototypes over several domains.
+Not covered: meta-learning of soft tokens.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from features.batch import FeatureBatch, ProductBlock, TrainingSet
 from features.errors import TrainingError
 from features.types import RatingScale
 from features.visuals import VisualTable
+from features.vocabulary import Vocabulary
 from models.backbones.collaborative import CollaborativeConfig
 from models.backbones.preparation import Preparation
 from models.base import FitReport, MethodConfig, Recommender, RunContext, Scores, register
@@ -187,6 +188,26 @@ class ExplainRec(Recommender):
             raise TrainingError("This model was fitted without looks.", remedy="Fit it with vision and a visual table.")
         other = ExplainRec(self.config, self.scale)
         other._fit = fit._replace(visuals=looks)
+        return other
+
+    def among(self, products: ProductBlock) -> ExplainRec:
+        """The same model, which also knows these products where histories name them, as in another domain's.
+
+        They are known by their texts, attributes and looks; what ratings alone say still knows none of them.
+        """
+        fit = self._fitted()
+        known = fit.preparation.products.ids
+        new = sorted({*products.product_ids} - {*known})
+        preparation = replace(fit.preparation, products=Vocabulary((*known, *new)))
+        block = products.take(np.flatnonzero(np.isin(products.product_ids, new)))
+        shelf = fit.network.shelf.beneath(Shelf.of(preparation, block, fit.visuals))
+        network = self._network(preparation, shelf)
+        network.load_state_dict(
+            {name: it for name, it in fit.network.state_dict().items() if not name.startswith("shelf.")}
+            | {f"shelf.{name}": it for name, it in shelf.state_dict().items()}
+        )
+        other = ExplainRec(self.config, self.scale)
+        other._fit = fit._replace(preparation=preparation, network=network.eval())
         return other
 
     @property
