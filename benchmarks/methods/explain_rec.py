@@ -1,8 +1,9 @@
-"""ExplainRec on real data: students on TALLRec's prompts, strangers and new products, and looks.
+"""ExplainRec on real data: students on TALLRec's prompts, strangers and new products, looks, and other domains.
 
     COUNTERPOINT_DATA=DIR COUNTERPOINT_BENCH=DIR python -m benchmarks.methods.explain_rec students --seeds 3
     ... python -m benchmarks.methods.explain_rec parts strangers --seeds 3
     ... python -m benchmarks.methods.explain_rec looks --seeds 3
+    ... python -m benchmarks.methods.explain_rec cross-domain --seeds 2
 
 Runs of students are kept under COUNTERPOINT_HOME, so that a stopped benchmark goes on. Epochs are chosen on valid
 rows; test rows are scored once per run. Intervals are 95 %, of a bootstrap over consumers. Writes
@@ -57,6 +58,17 @@ def looks(seeds: Seeds = 3) -> None:
     from benchmarks.explain.looks import measured
 
     _write("looks", lambda: measured(seeds))
+
+
+@app.command()
+def cross_domain(
+    only: Annotated[list[str] | None, typer.Option(help="Cases to measure; all if not given.")] = None,
+    seeds: Seeds = 2,
+) -> None:
+    """Trained on some datasets and asked in another, of which no id is known: all parts, and TALLRec's mode."""
+    from benchmarks.explain.domains import CASES, measured
+
+    _write("cross-domain", lambda: measured(only or list(CASES), seeds))
 
 
 def _write(what: str, measure: Callable[[], dict[str, Any]]) -> None:
