@@ -13,8 +13,8 @@ Deviations from the paper, all ours (no code and no equations of it are public):
   are what each piece of evidence added;
 - what prototypes and looks are worth is learned by hiding a block of consumers and one of products: the head sees
   their rows once more as those of strangers, with prototypes and beliefs that were made without them;
-- looks are vectors by product, kept in the artifact; products without them get a learned vector (the paper's image
-  encoder and soft tokens are not built);
+- looks are vectors by product, given by a reader or by `models/images.py`, and kept in the artifact; products without
+  them get a learned vector (the paper's soft tokens are not built);
 - attributes of consumers that are protected are never read unless the config allows it.
 
 Not covered: meta-learning of soft tokens.
