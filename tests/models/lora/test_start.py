@@ -6,7 +6,6 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -23,6 +22,7 @@ from models.reasoning.cases import Case, Described, PromptConfig
 from models.reasoning.tutor import Lesson, TutorConfig, tutor
 
 FIRST = LoraConfig(rank=4, alpha=8, dropout=0.0)
+WORDS = ("warm", "cold")
 TEXT = [5, 6, 7, 8]
 
 
@@ -249,9 +249,5 @@ def test_item_1_the_second_lesson_learns_more_from_few_pairs_after_a_related_fir
         return auc(test.liked, student.decide(test.cases).soft)
 
     scratch, loaded, chained = after(None), after(tmp_path / "first"), after(tmp_path / "first", "chain")
-    assert loaded > scratch + 0.1
-    assert chained > scratch + 0.1
-    assert np.isfinite(scratch)
-
-
-WORDS = ("warm", "cold")
+    assert min(loaded, chained) > 0.9
+    assert min(loaded, chained) > scratch + 0.1
