@@ -395,11 +395,19 @@ def tune_explainer(
     out: Annotated[Path, typer.Option(help="Folder the adapter goes to.")],
     seed: Annotated[int, typer.Option(help="Of the examples and of the training.")] = 0,
     examples: Annotated[int, typer.Option(help="Sentences to learn from.")] = 1200,
+    instructions: Annotated[
+        Path | None, typer.Option(help="JSON lines of instruction, input and output to learn from instead.")
+    ] = None,
 ) -> None:
-    """Tune the embedded language model to word facts. Goes on where it stopped."""
-    from counterpoint.tune import tune_here
+    """Tune the embedded language model to word facts, or to follow instructions, from which a student's tuning may
+    begin (`start`). Goes on where it stopped.
+    """
+    from counterpoint.tune import instruct_here, tune_here
 
-    tune_here(open_settings(), out, seed, examples)
+    if instructions is None:
+        tune_here(open_settings(), out, seed, examples)
+    else:
+        instruct_here(open_settings(), out, seed, instructions)
 
 
 @app.command()

@@ -43,6 +43,13 @@ class Indexed:
         """The chosen rows; the table is shared."""
         return replace(self, index=self.index[rows])
 
+    @classmethod
+    def joined(cls, parts: Sequence[Indexed]) -> Indexed:
+        """All rows, part after part."""
+        starts = np.cumsum([0, *(len(part.table) for part in parts[:-1])])
+        index = [np.where(it.index < 0, -1, it.index + start) for it, start in zip(parts, starts, strict=True)]
+        return cls(np.concatenate([part.table for part in parts]), np.concatenate(index).astype(np.int32))
+
 
 def tuples(values: Sequence[Sequence[str]]) -> Ids:
     """(N,) an array whose elements are tuples."""
@@ -52,7 +59,7 @@ def tuples(values: Sequence[Sequence[str]]) -> Ids:
 
 
 class _Block:
-    """Shared by the blocks: choosing rows."""
+    """Shared by the blocks: choosing rows, and putting rows behind others."""
 
     def take(self, rows: NDArray[np.intp]) -> Self:
         """The chosen rows of every field, in the given order (repeats allowed)."""
@@ -61,6 +68,16 @@ class _Block:
             value = getattr(self, item.name)
             chosen[item.name] = value.take(rows) if isinstance(value, Indexed | _Block) else value[rows]
         return type(self)(**chosen)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """All rows of at least one block, part after part."""
+        put = {}
+        for item in fields(cls):  # type: ignore[arg-type]
+            values = [getattr(part, item.name) for part in parts]
+            nested = isinstance(values[0], Indexed | _Block)
+            put[item.name] = type(values[0]).joined(values) if nested else np.concatenate(values)
+        return cls(**put)
 
 
 @dataclass(frozen=True, eq=False)

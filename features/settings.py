@@ -71,6 +71,8 @@ class HostSettings:
     """COUNTERPOINT_TEXTS: a file of texts that were generated elsewhere; takes the place of a language model."""
     llm_adapter: str = ""
     """COUNTERPOINT_LLM_ADAPTER: folder of the embedded model's adapter; empty means the shipped one, `none` no one."""
+    image_model: Path | None = None
+    """COUNTERPOINT_IMAGE_MODEL: folder of a CLIP model that sees images of products, where a recipe names such."""
     feature_days: float = math.inf
     """COUNTERPOINT_FEATURE_DAYS: what was last known of somebody longer ago is not served (default: no limit)."""
     text_days: float = math.inf
@@ -106,8 +108,9 @@ class HostSettings:
             llm_price=TokenPrice.parse(price) if (price := env.get("COUNTERPOINT_LLM_PRICE", "")) else None,
             llm_concurrency=int(_at_least_one(env, "COUNTERPOINT_LLM_CONCURRENCY", cls.llm_concurrency)),
             llm_timeout=_at_least_one(env, "COUNTERPOINT_LLM_TIMEOUT", cls.llm_timeout),
-            texts=Path(env["COUNTERPOINT_TEXTS"]).expanduser().resolve() if env.get("COUNTERPOINT_TEXTS") else None,
+            texts=_path(env, "COUNTERPOINT_TEXTS"),
             llm_adapter=env.get("COUNTERPOINT_LLM_ADAPTER", ""),
+            image_model=_path(env, "COUNTERPOINT_IMAGE_MODEL"),
             feature_days=_number(env, "COUNTERPOINT_FEATURE_DAYS", cls.feature_days, above=0),
             text_days=_number(env, "COUNTERPOINT_TEXT_DAYS", cls.text_days, above=0),
             audit_share=_share(env, "COUNTERPOINT_AUDIT"),
@@ -252,6 +255,10 @@ def _share(env: Mapping[str, str], name: str) -> float:
     if not 0 <= number <= 1:
         raise SettingError(f"{name} is {given!r}.", "It must be a number from 0 to 1.")
     return number
+
+
+def _path(env: Mapping[str, str], name: str) -> Path | None:
+    return Path(env[name]).expanduser().resolve() if env.get(name) else None
 
 
 def _at_least_one(env: Mapping[str, str], name: str, default: float) -> float:

@@ -13,16 +13,18 @@ from prefect import flow
 
 from features.changes import Reading, content_hashes, keep_unchanged
 from features.contracts.inputs import check_catalog, check_interactions
-from features.errors import InputError
+from features.errors import InputError, SettingError
 from features.inbox import Inbox
 from features.lake import Lake
 from features.readers.inbox import with_inbox
+from features.settings import HostSettings
 from features.types import Catalog, Interactions, RatingScale, Snapshot, content_hash
 from features.visuals import VisualTable
 from flows.quality import enforce
 from flows.recipe import DataSection, Recipe, remembered_recipe
 from flows.stage import StageResult
 from flows.workspace import Workspace
+from models.images import ImageEncoder, image_files, looks_of
 
 if TYPE_CHECKING:
     from features.readers.dataset import Dataset
@@ -45,6 +47,12 @@ class IngestResult(StageResult):
     """Ratings that came through the service."""
     n_forgotten: int = 0
     """Consumers of the source who are left out because they must be forgotten."""
+    n_seen: int = 0
+    """Products of which it is known what they look like."""
+    n_images_missing: int = 0
+    """Products without an image, where the recipe names a folder of images."""
+    n_images_unreadable: int = 0
+    """Products whose image could not be decoded."""
     quarantine: str
     low: float
     high: float
@@ -80,13 +88,18 @@ def ingest_data(workspace: Workspace, recipe: Recipe) -> IngestResult:
     tables = [workspace.lake.path(name) for name in TABLES]
     inbox = Inbox(workspace.settings.inbox)
     inputs = [recipe.data.model_dump(), source_fingerprint(recipe.data), inbox.fingerprint()]
+    encoder = _image_encoder(workspace.settings, recipe.data)
+    inputs += [] if encoder is None else [encoder.identity.revision]
     return workspace.stages.run(
-        "ingest", inputs, IngestResult, lambda made_from: _read_and_store(workspace, recipe, made_from), tables
+        "ingest", inputs, IngestResult, lambda made_from: _read_and_store(workspace, recipe, encoder, made_from), tables
     )
 
 
 def preview(recipe: Recipe) -> tuple[IngestResult, Snapshot]:
-    """What ingesting the sources as they are now would give; nothing is checked or written. Raises InputError."""
+    """What ingesting the sources as they are now would give, images aside; nothing is checked or written.
+
+    Raises InputError.
+    """
     dataset = _read(recipe.data)
     ingested = _described(recipe, dataset, quarantine="")
     return ingested, Snapshot(dataset.interactions, dataset.catalog, dataset.scale, ingested.as_of)
@@ -111,6 +124,8 @@ def source_fingerprint(data: DataSection) -> str:
     files = [Path(name) for name in named if name]
     if data.folder and Path(data.folder).is_dir():
         files += sorted(path for path in Path(data.folder).iterdir() if path.is_file())
+    if data.images:
+        files += image_files(Path(data.images))
     digests = []
     for path in files:
         if path.is_file():
@@ -119,8 +134,27 @@ def source_fingerprint(data: DataSection) -> str:
     return content_hash(digests)
 
 
-def _read_and_store(workspace: Workspace, recipe: Recipe, made_from: str) -> IngestResult:
+def _image_encoder(settings: HostSettings, data: DataSection) -> ImageEncoder | None:
+    """What sees the recipe's images, if it names any. Raises SettingError where the host has nothing to see with."""
+    if not data.images:
+        return None
+    if settings.image_model is None:
+        raise SettingError(
+            f"The recipe names images in {data.images}, and this host has no model that sees them.",
+            remedy="Let COUNTERPOINT_IMAGE_MODEL name the folder of a CLIP model, or take `images` out of [data].",
+        )
+    return ImageEncoder(settings.image_model)
+
+
+def _read_and_store(workspace: Workspace, recipe: Recipe, encoder: ImageEncoder | None, made_from: str) -> IngestResult:
     inbox, read = Inbox(workspace.settings.inbox), _read(recipe.data)
+    counts = dict[str, int]()
+    if encoder is not None:
+        looks = looks_of(
+            workspace.lake, encoder, Path(recipe.data.images), read.catalog.products["product_id"], workspace.progress
+        )
+        read = replace(read, catalog=replace(read.catalog, visuals=looks.visuals))
+        counts = {"n_images_missing": looks.n_missing, "n_images_unreadable": looks.n_unreadable}
     merged = with_inbox(read, inbox.everything(), inbox.forgotten())
     dataset = _settled(workspace.lake, merged.dataset)
     interactions, catalog = dataset.interactions.frame, dataset.catalog
@@ -133,7 +167,7 @@ def _read_and_store(workspace: Workspace, recipe: Recipe, made_from: str) -> Ing
     lake.write("consumers", catalog.consumers, made_from)
     lake.write("visuals", catalog.visuals, made_from)
     lake.write("interactions", interactions, made_from)
-    counts = {"n_feedback": merged.n_feedback, "n_forgotten": merged.n_forgotten}
+    counts |= {"n_feedback": merged.n_feedback, "n_forgotten": merged.n_forgotten}
     return _described(recipe, dataset, quarantine).model_copy(update=counts)
 
 
@@ -155,6 +189,7 @@ def _described(recipe: Recipe, dataset: Dataset, quarantine: str) -> IngestResul
         n_products=len(catalog),
         n_interactions=len(interactions),
         n_quarantined=len(dataset.quarantined),
+        n_seen=0 if looks is None else len(looks.product_ids),
         quarantine=quarantine,
         low=dataset.scale.low,
         high=dataset.scale.high,

@@ -39,6 +39,9 @@ class DataSection(_Section):
     """Layout `tables`: the file of products."""
     mapping: str = ""
     """Layout `tables`: TOML or JSON file that names the columns; guessed where empty."""
+    images: str = ""
+    """Folder of images named by product id, which COUNTERPOINT_IMAGE_MODEL then turns into what products look like, in
+    the place of what the layout says of it; empty where there are none."""
     n_consumers: int = 300
     """Layout `world`: how many consumers."""
     n_products: int = 200

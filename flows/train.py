@@ -60,9 +60,10 @@ def train(recipe: Recipe) -> TrainResult:
 def train_models(workspace: Workspace, recipe: Recipe) -> TrainResult:
     """The work of the flow, callable without Prefect."""
     ingested, made = ingest_data(workspace, recipe), materialize_features(workspace, recipe)
+    files = [it for _, config in variants(recipe).values() for it in config.rests_on]
     return workspace.stages.run(
         "train",
-        [ingested.data_hash, made.features_hash, recipe.method.learns()],
+        [ingested.data_hash, made.features_hash, recipe.method.learns(), *files],
         TrainResult,
         lambda made_from: _train(workspace, recipe, ingested, made_from),
         [model_folder(workspace, name) / FIT for name in variants(recipe)],

@@ -29,6 +29,11 @@ class MethodConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    @property
+    def rests_on(self) -> tuple[str, ...]:
+        """Hashes of the files that the settings name: what is learned from them is learned anew where they change."""
+        return ()
+
 
 Progress = Callable[[str, int, int], None]
 """Called with (what, done, total) while long work runs."""

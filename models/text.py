@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from features.batch import CONTENT_WIDTH
@@ -17,6 +16,7 @@ from features.lake import Lake
 from features.types import ModelIdentity, content_hash
 from models.base import Progress, silent
 from models.threads import free_cores, torch_threads
+from models.vectors import KeptVectors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -132,34 +132,23 @@ def encode_unique(
     Returns:
         float32 (N, 384).
     """
-    identity = encoder.identity
-    made_from = content_hash(identity.name, identity.revision)
-    hashes = [content_hash(made_from, text) for text in texts]
-    known = _read_vectors(lake, made_from)
+    kept = _kept(lake, encoder)
+    hashes = [content_hash(kept.made_from, text) for text in texts]
+    known = kept.read()
     new = {key: text for key, text in zip(hashes, texts, strict=True) if key not in known}
     if new:
         known.update(zip(new, encoder.encode(list(new.values()), progress), strict=True))
-        _write_vectors(lake, known, made_from)
+        kept.write(known)
     return np.stack([known[key] for key in hashes]) if hashes else np.zeros((0, CONTENT_WIDTH), np.float32)
 
 
 def forget_vectors(lake: Lake, encoder: Encoder, used: Iterable[str]) -> None:
     """Drops the kept vectors of all texts but those still used: what was deleted leaves no vector behind."""
-    identity = encoder.identity
-    made_from = content_hash(identity.name, identity.revision)
-    known, wanted = _read_vectors(lake, made_from), {content_hash(made_from, text) for text in used}
+    kept = _kept(lake, encoder)
+    known, wanted = kept.read(), {content_hash(kept.made_from, text) for text in used}
     if known.keys() - wanted:
-        _write_vectors(lake, {key: vector for key, vector in known.items() if key in wanted}, made_from)
+        kept.write({key: vector for key, vector in known.items() if key in wanted})
 
 
-def _write_vectors(lake: Lake, vectors: dict[str, NDArray[np.float32]], made_from: str) -> None:
-    lake.write(TEXT_VECTORS, pd.DataFrame({"text_hash": list(vectors), "vector": list(vectors.values())}), made_from)
-
-
-def _read_vectors(lake: Lake, made_from: str) -> dict[str, NDArray[np.float32]]:
-    """The vectors kept so far; none if they are another encoder's."""
-    if lake.made_from(TEXT_VECTORS) != made_from:
-        return {}
-    frame = lake.read(TEXT_VECTORS)
-    vectors = (np.asarray(vector, np.float32) for vector in frame["vector"])
-    return dict(zip(frame["text_hash"], vectors, strict=True))
+def _kept(lake: Lake, encoder: Encoder) -> KeptVectors:
+    return KeptVectors(lake, TEXT_VECTORS, "text_hash", encoder.identity)

@@ -6,7 +6,7 @@ The loss is on the answer alone; prompt and lead are given. Training goes on whe
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from random import Random
 
@@ -19,10 +19,10 @@ from models.explanations.tuning_domains import DOMAINS
 from models.explanations.tuning_worlds import world_facts
 from models.llm.client import TextEngine
 from models.llm.weights import MODEL_NAME
-from models.lora.low_rank import LoraConfig, untuned
+from models.lora.low_rank import LoraConfig
+from models.lora.making import TuningReport, make_adapter
 from models.lora.rows import Row
 from models.lora.student import Student
-from models.lora.training import Trainer
 
 N_TRIED = 120
 """Texts about unseen domains that are written to see how many pass the gates."""
@@ -60,25 +60,6 @@ class TuningConfig(LoraConfig):
     modules: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
 
 
-@dataclass(frozen=True)
-class TuningReport:
-    """What training took and reached."""
-
-    steps: int
-    tokens: int
-    """Trained on in all, over resumed runs too."""
-    seconds: float
-    """Of this run."""
-    loss: float
-    """On the last tenth of the steps."""
-    valid_loss: float
-    """On domains never trained on."""
-    untuned_loss: float
-    """The same before any training."""
-    examples: str
-    """Hash of all that was learned from."""
-
-
 def tune(base: Path, out: Path, config: TuningConfig | None = None, progress: Progress = silent) -> TuningReport:
     """Trains an adapter, or finishes one that was begun with the same settings.
 
@@ -92,20 +73,7 @@ def tune(base: Path, out: Path, config: TuningConfig | None = None, progress: Pr
     student = Student(base, config, config.seed)
     rows = [_row(student, example) for example in examples(config.n_examples, config.seed)]
     valid = [_row(student, example) for example in examples(config.n_valid, config.seed, held_out=True)]
-    trainer = Trainer(student, rows, config.seed, out.with_name(out.name + ".part"))
-    with untuned(student.changed):
-        before = trainer.mean_loss(valid)
-    trained = trainer.run(progress)
-    student.write(out, MODEL_NAME)
-    return TuningReport(
-        steps=trained.steps,
-        tokens=trained.tokens,
-        seconds=trained.seconds,
-        loss=trained.loss,
-        valid_loss=round(trainer.mean_loss(valid), 4),
-        untuned_loss=round(before, 4),
-        examples=trainer.fingerprint,
-    )
+    return make_adapter(student, rows, valid, out, config.seed, progress)
 
 
 def _row(student: Student, example: Example) -> Row:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import prometheus_client  # noqa: F401  # before Feast, whose import points it at a folder that tests do not keep
@@ -76,3 +76,25 @@ def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'new' / 'ledger.sqlite'}"
     return str(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture(scope="session")
+def save_clip() -> Callable[..., Path]:
+    """Saves a random CLIP vision model, which sees images of 32 by 32 pixels in patches of 8: (folder, seed)."""
+
+    def save(folder: Path, seed: int = 0) -> Path:
+        import torch
+        from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionModelWithProjection
+
+        config = CLIPVisionConfig(
+            hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2, image_size=32,
+            patch_size=8, projection_dim=12,
+        )  # fmt: skip
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            CLIPVisionModelWithProjection(config).save_pretrained(folder)
+        sizes = {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}}
+        CLIPImageProcessorPil(**sizes).save_pretrained(folder)
+        return folder
+
+    return save

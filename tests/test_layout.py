@@ -101,8 +101,15 @@ def test_packages_import_nothing_heavy() -> None:
         ("bentoml", {"services/recommend.py", "flows/gate.py", "flows/release.py"}),
         (
             "transformers",
-            {"models/llm/gguf.py", "models/text.py", "models/lora/*.py", "models/explanations/entailment.py"},
+            {
+                "models/llm/gguf.py",
+                "models/text.py",
+                "models/images.py",
+                "models/lora/*.py",
+                "models/explanations/entailment.py",
+            },
         ),
+        ("PIL", {"models/images.py"}),
         ("prefect", {"flows/*.py"}),
         ("optuna", {"models/search.py"}),
     ],

@@ -1,14 +1,18 @@
-"""Students tuned on few of TALLRec's prompts: AUC soft and hard, by how many, and with reasons behind the labels."""
+"""Students tuned on few of TALLRec's prompts: AUC soft and hard, by how many, with reasons, and after a first stage."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import typer
+from numpy.typing import NDArray
 
+from benchmarks.explain.first_stage import CONFIG as FIRST
+from benchmarks.explain.first_stage import N_ROWS, SOURCE, first_stage
 from benchmarks.explain.prompts import Prompts, load
 from benchmarks.reasoning.data import shots_of
 from benchmarks.reasoning.runs import LORA, Run, Variant, kept_run, run
@@ -21,12 +25,17 @@ from models.llm.gguf import converted
 REASONS = TALLREC.model_copy(update={"rationale_tokens": REASON_TOKENS})
 PUBLISHED = {"tallrec-16": 67.24, "tallrec-64": 67.48, "tallrec-256": 71.98}
 """AUC x 100 that the authors of TALLRec report with a model fifty times as large."""
+TWO_STAGE = "two-stage-"
 
 
 def variants() -> dict[str, Variant]:
-    """What is compared; `reasons-` learns a reason behind the label, the others a label alone."""
+    """What is compared; `reasons-` learns a reason behind the label, the others a label alone.
+
+    `two-stage-` begins with the adapter of a first stage, and is `tallrec-` otherwise.
+    """
     tuned = [Variant(f"tallrec-{k}", k, TALLREC) for k in (16, 64, 256)]
-    found = [Variant("zero-shot", 0, TALLREC), *tuned, Variant("reasons-64", 64, REASONS)]
+    after = [Variant(f"{TWO_STAGE}{k}", k, TALLREC) for k in (16, 64)]
+    found = [Variant("zero-shot", 0, TALLREC), *tuned, *after, Variant("reasons-64", 64, REASONS)]
     return {variant.name: variant for variant in found}
 
 
@@ -38,8 +47,11 @@ def measured(wanted: dict[str, int]) -> dict[str, Any]:
     done: dict[str, list[Run]] = {name: [] for name in wanted}
     for seed in range(max(wanted.values())):
         for name in (name for name, seeds in wanted.items() if seed < seeds):
-            started, corpus = time.perf_counter(), corpora[name.startswith("reasons")]
-            done[name].append(_run(corpus, known[name], seed, base, kept))
+            started, corpus, variant = time.perf_counter(), corpora[name.startswith("reasons")], known[name]
+            if name.startswith(TWO_STAGE):
+                start = first_stage(data, seed, base, kept, silent)
+                variant = replace(variant, lora=LORA.model_copy(update={"start": start}))
+            done[name].append(_run(corpus, variant, seed, base, kept))
             typer.echo(f"{name} seed {seed}: {time.perf_counter() - started:.0f} s", err=True)
     return _figures(corpora[False], done)
 
@@ -61,6 +73,7 @@ def _figures(corpus: Prompts, done: dict[str, list[Run]]) -> dict[str, Any]:
             "auc_soft": rounded(auc_interval(who, liked, soft[name])),
             "auc_hard": rounded(auc_interval(who, liked, (soft[name] >= 0.5).astype(float))),
             "minus_zero_shot": rounded(auc_difference(who, liked, soft["zero-shot"], soft[name])),
+            "minus_one_stage": _minus_one_stage(who, liked, soft, name),
             "auc_soft_by_prompts": rounded(auc_interval(np.arange(len(liked)), liked, soft[name])),
             "trained_tokens": [made.trained_tokens for made in runs],
             "train_seconds": [made.train_seconds for made in runs],
@@ -71,11 +84,23 @@ def _figures(corpus: Prompts, done: dict[str, list[Run]]) -> dict[str, Any]:
     return {
         "dataset": corpus.name,
         "pairs": {"shots_from": len(corpus.train), "test": len(corpus.test), "test_consumers": len(set(who))},
-        "lora": LORA.model_dump(),
+        "lora": LORA.model_dump(mode="json"),
+        "first_stage": {"dataset": SOURCE, "rows": N_ROWS, "lora": FIRST.lora.model_dump(mode="json")},
         "students": table,
         "liked_share_of_history": rounded(auc_interval(who, liked, own)),
         "reasons": _reasons(done.get("reasons-64", []), soft),
     }
+
+
+def _minus_one_stage(
+    who: NDArray[np.object_], liked: NDArray[np.bool_], soft: dict[str, NDArray[np.float64]], name: str
+) -> list[float] | None:
+    """What a first stage adds to as many shots, on the seeds of both."""
+    other = name.replace(TWO_STAGE, "tallrec-")
+    if other == name or other not in soft:
+        return None
+    seeds = min(len(soft[name]), len(soft[other]))
+    return rounded(auc_difference(who, liked, soft[other][:seeds], soft[name][:seeds]))
 
 
 def _reasons(runs: list[Run], soft: dict[str, Any]) -> dict[str, Any]:

@@ -1,8 +1,9 @@
-"""ExplainRec on real data: students on TALLRec's prompts, strangers and new products, and looks.
+"""ExplainRec on real data: students on TALLRec's prompts, strangers and new products, looks, and other domains.
 
     COUNTERPOINT_DATA=DIR COUNTERPOINT_BENCH=DIR python -m benchmarks.methods.explain_rec students --seeds 3
     ... python -m benchmarks.methods.explain_rec parts strangers --seeds 3
     ... python -m benchmarks.methods.explain_rec looks --seeds 3
+    ... python -m benchmarks.methods.explain_rec cross-domain --seeds 2
 
 Runs of students are kept under COUNTERPOINT_HOME, so that a stopped benchmark goes on. Epochs are chosen on valid
 rows; test rows are scored once per run. Intervals are 95 %, of a bootstrap over consumers. Writes
@@ -30,10 +31,13 @@ def students(
     seeds: Seeds = 3,
     most_seeds: Annotated[int, typer.Option(help="Seeds of 256 shots and of reasons, which take longest.")] = 3,
 ) -> None:
-    """TALLRec's mode on TALLRec's prompts, by shots, beside the student as it is and one that learns reasons."""
+    """TALLRec's mode on TALLRec's prompts, by shots, beside the student as it is, one that learns reasons, and one that
+    is tuned in two stages.
+    """
     from benchmarks.explain.students import measured
 
     wanted = {"zero-shot": 1, "tallrec-16": seeds, "tallrec-64": seeds}
+    wanted |= {"two-stage-16": seeds, "two-stage-64": seeds}
     wanted |= {name: most_seeds for name in ("reasons-64", "tallrec-256") if most_seeds}
     _write("students", lambda: measured(wanted))
 
@@ -54,6 +58,17 @@ def looks(seeds: Seeds = 3) -> None:
     from benchmarks.explain.looks import measured
 
     _write("looks", lambda: measured(seeds))
+
+
+@app.command()
+def cross_domain(
+    only: Annotated[list[str] | None, typer.Option(help="Cases to measure; all if not given.")] = None,
+    seeds: Seeds = 2,
+) -> None:
+    """Trained on some datasets and asked in another, of which no id is known: all parts, and TALLRec's mode."""
+    from benchmarks.explain.domains import CASES, measured
+
+    _write("cross-domain", lambda: measured(only or list(CASES), seeds))
 
 
 def _write(what: str, measure: Callable[[], dict[str, Any]]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import resource
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,8 @@ class Variant:
     """0: the student as it is."""
     prompt: PromptConfig = PROMPT
     facts: bool = False
+    lora: LoraConfig = field(default=LORA, repr=False)
+    """How it is tuned; names what is kept by what it holds, since it may begin with an adapter's folder."""
 
 
 def variants() -> list[Variant]:
@@ -96,12 +98,12 @@ def run(corpus: Corpus, variant: Variant, seed: int, base: Path, kept: Path, pro
 
 
 def _path(corpus: Corpus, variant: Variant, seed: int, kept: Path) -> Path:
-    key = content_hash(code_hash(), repr(variant), LORA.model_dump())[:12]
+    key = content_hash(code_hash(), repr(variant), variant.lora.identity)[:12]
     return kept / corpus.name / f"{variant.name}-{seed}-{key}.json"
 
 
 def _made(corpus: Corpus, variant: Variant, seed: int, base: Path, part: Path, progress: Progress) -> Run:
-    config = TutorConfig(prompt=variant.prompt, lora=LORA)
+    config = TutorConfig(prompt=variant.prompt, lora=variant.lora)
     test, n_shots = corpus.lesson(corpus.test, variant.facts), 0
     student: Tutored
     if variant.shots:

@@ -134,6 +134,16 @@ class Shelf(nn.Module):
         place = torch.searchsorted(held, codes).clamp(max=len(held) - 1)
         return (held[place] == codes) & asked
 
+    def beneath(self, longer: Shelf) -> Shelf:
+        """One of more products, whose first ones are these as they are here."""
+        n, width = self.attributes.shape
+        both = Shelf(len(longer.attributes), max(width, longer.attributes.shape[1]), longer.visual.shape[1])
+        for name in ("content", "has_text", "visual", "has_visual"):
+            getattr(both, name)[:] = torch.cat([getattr(self, name), getattr(longer, name)[n:]])
+        both.attributes[:n, :width] = self.attributes
+        both.attributes[n:, : longer.attributes.shape[1]] = longer.attributes[n:]
+        return both
+
     @classmethod
     def of(cls, preparation: Preparation, products: ProductBlock, visuals: VisualTable | None) -> Self:
         """From the targets of the training rows."""

@@ -4,7 +4,9 @@ Source: ExplainRec (Ma et al., arXiv 2511.14770), universal preference knowledge
 in words and a support count, built by clustering consumers' profiles, looked up by cosine. A profile is what a consumer
 is told to be (attributes that are not protected) beside their taste (mean text of what they rated above their own mean,
 less that of the rest); either half may be missing. A prototype knows how its members rate attributes of products,
-beyond what product and consumer explain.
+beyond what product and consumer explain, and from which domains they come: rows of several domains make one base,
+whose prototypes meet in texts and in what is told of consumers, since domains share no product and need share no
+attribute.
 """
 
 from __future__ import annotations
@@ -44,6 +46,18 @@ class KnowledgeConfig(BaseModel):
     """Ratings of an attribute that count as much as the belief that members do not differ."""
     min_support: int = 5
     """Members below which a prototype is left out: few people must not be recognised in it."""
+    domain_mark: str = ""
+    """What ends the name of a domain at the beginning of a product's id, as the slash of `films/1193`; empty where all
+    rows are of one domain without a name."""
+    left_out: tuple[str, ...] = ()
+    """Domains that no prototype may rest on, as one that strangers will be asked about."""
+
+    def domains(self, product_ids: Ids) -> Ids:
+        """(N,) the domain of each product, empty where its id names none."""
+        if not self.domain_mark:
+            return np.full(len(product_ids), "", object)
+        parts = (name.partition(self.domain_mark) for name in product_ids)
+        return np.array([*(before if mark else "" for before, mark, _ in parts), None], object)[:-1]
 
 
 class Found(NamedTuple):
@@ -64,6 +78,8 @@ class KnowledgeBase:
     support: NDArray[np.int64]  # (P,) members
     patterns: tuple[str, ...]
     top: int
+    domains: tuple[tuple[str, ...], ...] = ()
+    """Of each prototype, the named domains that its members' rows are of."""
 
     @classmethod
     def empty(cls) -> KnowledgeBase:
@@ -76,8 +92,12 @@ class KnowledgeBase:
     def build(cls, train: TrainingSet, config: KnowledgeConfig, seed: int) -> KnowledgeBase:
         """From training rows alone: whoever is not in them, and whatever is not rated in them, has no part in it.
 
-        `train` must not tell protected attributes (`models/explain_rec/privacy.py`).
+        `train` must not tell protected attributes (`models/explain_rec/privacy.py`). Rows of domains that are left out
+        are not looked at.
         """
+        domain = config.domains(train.batch.products.product_ids)
+        kept_rows = np.flatnonzero(~np.isin(domain, config.left_out))
+        train, domain = train.take(kept_rows), domain[kept_rows]
         who, what = train.batch.consumers, train.batch.products
         consumers = Vocabulary.build(who.consumer_ids)
         told, attributes = _values(who.attributes), _values(what.attributes)
@@ -97,9 +117,10 @@ class KnowledgeBase:
         renumbered[kept] = np.arange(len(kept))
         place = renumbered[place]
         keys = np.stack([profiles[place == n].mean(0) for n in range(len(kept))])
-        preferences = _preferences(train, place[number], len(kept), attributes, config.shrink)
+        preferences = _preferences(train, domain, place[number], len(kept), attributes, config.shrink)
         patterns = tuple(_pattern(row, attributes) for row in preferences)
-        return cls(told, attributes, unit(keys), preferences, support[kept], patterns, config.top)
+        domains = tuple(tuple(sorted({*domain[place[number] == n]} - {""})) for n in range(len(kept)))
+        return cls(told, attributes, unit(keys), preferences, support[kept], patterns, config.top, domains)
 
     def __len__(self) -> int:
         return len(self.support)
@@ -142,14 +163,15 @@ class KnowledgeBase:
     def to_json(self) -> str:
         """All that is no array."""
         words = {"told": self.told.ids, "attributes": self.attributes.ids, "patterns": self.patterns, "top": self.top}
-        return json.dumps(words, ensure_ascii=False)
+        return json.dumps({**words, "domains": self.domains}, ensure_ascii=False)
 
     @classmethod
     def from_parts(cls, arrays: dict[str, NDArray[np.generic]], text: str) -> KnowledgeBase:
         """What `arrays` and `to_json` gave. Raises ValueError, KeyError or TypeError if they are damaged."""
         words = json.loads(text)
         told, attributes = Vocabulary(tuple(words["told"])), Vocabulary(tuple(words["attributes"]))
-        return cls(told, attributes, **arrays, patterns=tuple(words["patterns"]), top=words["top"])  # type: ignore[arg-type]
+        patterns, domains = tuple(words["patterns"]), tuple(map(tuple, words["domains"]))
+        return cls(told, attributes, **arrays, patterns=patterns, top=words["top"], domains=domains)  # type: ignore[arg-type]
 
 
 def _values(attributes: Ids) -> Vocabulary:
@@ -188,17 +210,17 @@ def _profiles(tastes: Floats, told: Floats) -> Floats:
 
 
 def _preferences(
-    train: TrainingSet, prototype: NDArray[np.intp], n: int, attributes: Vocabulary, shrink: float
+    train: TrainingSet, domain: Ids, prototype: NDArray[np.intp], n: int, attributes: Vocabulary, shrink: float
 ) -> Floats:
-    """(P, A + 1): mean over the members' ratings of what product and consumer do not explain, shrunk towards 0."""
+    """(P, A + 1): mean over the members' ratings of what domain, product and consumer do not explain, shrunk to 0."""
     frame = pd.DataFrame(
         {"who": train.batch.consumers.consumer_ids, "what": train.batch.products.product_ids, "stars": train.rating}
     )
-    mean = frame["stars"].mean()
+    frame["rest"] = frame["stars"] - frame["stars"].groupby(domain).transform("mean")
     for side in ("what", "who"):
-        by = frame.groupby(side)["stars"]
-        frame["stars"] -= (by.transform("sum") - mean * by.transform("size")) / (by.transform("size") + shrink / 4)
-    rest = (frame["stars"] - mean).to_numpy()
+        by = frame.groupby(side)["rest"]
+        frame["rest"] -= by.transform("sum") / (by.transform("size") + shrink / 4)
+    rest = frame["rest"].to_numpy()
     numbers = _numbers(train.batch.products.attributes, attributes)
     row, column = np.nonzero((numbers != UNKNOWN) & (prototype >= 0)[:, None])
     at = prototype[row], numbers[row, column]

@@ -16,6 +16,7 @@ from typing import Any
 from torch import Tensor
 
 from features.errors import GenerationError
+from models.llm.network import LowRankChange
 
 SHIPPED = Path(__file__).parent / "adapter"
 """The adapter that comes with the package, if it does."""
@@ -32,7 +33,11 @@ def find_adapter(setting: str) -> Path | None:
     """
     if setting == "none" or not (setting or (SHIPPED / WEIGHTS).is_file()):
         return None
-    folder = Path(setting).expanduser() if setting else SHIPPED
+    return checked_adapter(Path(setting).expanduser() if setting else SHIPPED)
+
+
+def checked_adapter(folder: Path) -> Path:
+    """The same folder. Raises GenerationError if it holds no adapter."""
     missing = [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]
     if missing:
         raise GenerationError(
@@ -61,20 +66,40 @@ def merged(weights: Mapping[str, Tensor], folder: Path) -> dict[str, Tensor]:
     Raises:
         GenerationError: the adapter is of another kind or made for another network.
     """
+    changed = dict(weights)
+    for name, change in read_changes(folder).items():
+        target = f"{name}.weight"
+        if target not in weights or (change.up.shape[0], change.down.shape[1]) != tuple(weights[target].shape):
+            raise _foreign(folder, f"{_PREFIX}{name}{_DOWN} fits no tensor of the network")
+        changed[target] = weights[target].float() + change.up @ change.down
+    return changed
+
+
+def read_changes(folder: Path) -> dict[str, LowRankChange]:
+    """An adapter's changes in fp32, by the names of the layers that they change.
+
+    Raises:
+        GenerationError: the files are damaged, or merging them would take more than a scaled product.
+    """
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    config, parts = _config(folder), load_file(folder / WEIGHTS)
-    changed = dict(weights)
+    try:
+        config, parts = _config(folder), load_file(folder / WEIGHTS)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise _foreign(folder, f"its files cannot be read ({error})") from error
+    changes = {}
     for name, down in parts.items():
         if not name.endswith(_DOWN):
             continue
-        target, up = name.removeprefix(_PREFIX).removesuffix(_DOWN) + ".weight", parts.get(_up(name))
-        if up is None or target not in weights or (up.shape[0], down.shape[1]) != tuple(weights[target].shape):
-            raise _foreign(folder, f"{name} fits no tensor of the network")
-        changed[target] = weights[target].float() + _scale(config, down.shape[0]) * (up.float() @ down.float())
+        up = parts.get(_up(name))
+        if up is None or up.ndim != 2 or down.ndim != 2 or up.shape[1] != down.shape[0]:
+            raise _foreign(folder, f"{name} has no second part that it fits")
+        scaled = _scale(config, down.shape[0]) * up.float()
+        changes[name.removeprefix(_PREFIX).removesuffix(_DOWN)] = LowRankChange(down.float(), scaled)
     if unread := set(parts) - {name for down in parts if down.endswith(_DOWN) for name in (down, _up(down))}:
         raise _foreign(folder, f"{min(unread)} is not a part of a low-rank change")
-    return changed
+    return changes
 
 
 def _up(down: str) -> str:

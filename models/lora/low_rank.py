@@ -10,18 +10,17 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 from torch.nn import functional
 
-from features.errors import SettingError
-from models.llm.adapter import CONFIG, WEIGHTS
+from features.errors import GenerationError, SettingError
+from features.types import content_hash
+from models.llm.adapter import CONFIG, WEIGHTS, adapter_revision, checked_adapter
 from models.llm.network import LowRankChange
 
 
@@ -52,34 +51,89 @@ class LoraConfig(BaseModel):
     """How much of the loss is the decision's token where an answer has one; the rest is shared by its other tokens."""
     save_every: int = 10
     """Steps between two writings of the state."""
+    start: Path | None = None
+    """Folder of the adapter, in peft's format, that an earlier lesson left and this one begins with; None begins with
+    the network as it is."""
+    start_as: Literal["load", "chain"] = "load"
+    """`load` goes on learning the earlier adapter's own weights, which must be of this rank and of these layers;
+    `chain` leaves them as they are, whatever layers they change, and learns new ones beside them."""
+
+    @property
+    def earlier(self) -> Path | None:
+        """The adapter that is begun with, if there is one. Raises SettingError if the folder holds none."""
+        if self.start is None:
+            return None
+        try:
+            return checked_adapter(self.start.expanduser())
+        except GenerationError as error:
+            raise bad_start(error) from error
+
+    @property
+    def started_from(self) -> str:
+        """Revision of the adapter that is begun with, empty where there is none. Raises SettingError."""
+        return "" if self.earlier is None else adapter_revision(self.earlier)
+
+    @property
+    def identity(self) -> str:
+        """Hash of the settings, in which the earlier adapter counts by what it holds and not by where it lies."""
+        return content_hash(self.model_dump(exclude={"start"}), self.started_from)
+
+
+def bad_start(error: GenerationError) -> SettingError:
+    """What is wrong with an adapter, as a matter of the setting that names it."""
+    return SettingError(error.found, error.expected, "Correct `start` of the tuning's settings.")
 
 
 class LowRank(nn.Module):
-    """A frozen linear layer with a change of low rank."""
+    """A frozen linear layer with a change of low rank that learns, and one from before that does not, if it has one."""
+
+    earlier_down: Tensor | None  # (r', in)
+    earlier_up: Tensor | None  # (out, r')
 
     def __init__(self, base: nn.Linear, config: LoraConfig) -> None:
         super().__init__()
-        self.base, self.scale, self.dropout, self.active = base, config.alpha / config.rank, config.dropout, True
+        self.base, self.scale, self.dropout = base, config.alpha / config.rank, config.dropout
         self.down = nn.Parameter(torch.empty(config.rank, base.in_features))
         self.up = nn.Parameter(torch.zeros(base.out_features, config.rank))
         nn.init.kaiming_uniform_(self.down, a=math.sqrt(5))
+        # Not among the weights: a state or an artifact holds what is learned, and the earlier adapter is read again.
+        self.register_buffer("earlier_down", None, persistent=False)
+        self.register_buffer("earlier_up", None, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:  # (..., in) -> (..., out)
         y: Tensor = self.base(x)
-        if not self.active:
-            return y
+        if self.earlier_down is not None and self.earlier_up is not None:
+            y = y + functional.linear(functional.linear(x, self.earlier_down.to(x.dtype)), self.earlier_up.to(x.dtype))
         x = functional.dropout(x, self.dropout, self.training)
         change = functional.linear(functional.linear(x, self.down.to(x.dtype)), self.up.to(x.dtype))
         return torch.add(y, change, alpha=self.scale)
 
+    @torch.no_grad()
+    def load(self, change: LowRankChange) -> None:
+        """Goes on with a change of this rank."""
+        self.down.copy_(change.down)
+        self.up.copy_(change.up / self.scale)
+
+    def chain(self, change: LowRankChange) -> None:
+        """Puts a change beneath the one that learns."""
+        self.earlier_down, self.earlier_up = change.down, change.up
+
+    @property
+    def chained(self) -> bool:
+        """Whether there is a change from before."""
+        return self.earlier_down is not None
+
     @property
     def change(self) -> LowRankChange:
-        """The change by itself."""
-        return LowRankChange(self.down.detach(), self.scale * self.up.detach())
+        """All that is added to the layer, by itself; of two changes, one of their ranks' sum."""
+        down, up = self.down.detach(), self.scale * self.up.detach()
+        if self.earlier_down is None or self.earlier_up is None:
+            return LowRankChange(down, up)
+        return LowRankChange(torch.cat([self.earlier_down, down]), torch.cat([self.earlier_up, up], dim=1))
 
     def merged(self) -> Tensor:
-        """The weight with its change, in fp32."""
-        return self.base.weight.float() + self.scale * (self.up @ self.down)
+        """The weight with all changes, in fp32."""
+        return self.base.weight.float() + self.change.up @ self.change.down
 
 
 def attach(network: nn.Module, config: LoraConfig) -> dict[str, LowRank]:
@@ -113,18 +167,6 @@ def attach(network: nn.Module, config: LoraConfig) -> dict[str, LowRank]:
     return changed
 
 
-@contextmanager
-def untuned(changed: dict[str, LowRank]) -> Iterator[None]:
-    """The network as it was before any change, inside."""
-    for layer in changed.values():
-        layer.active = False
-    try:
-        yield
-    finally:
-        for layer in changed.values():
-            layer.active = True
-
-
 def base_weights(network: nn.Module, changed: dict[str, LowRank]) -> dict[str, Tensor]:
     """All weights by their names before `attach`, as they were."""
     parts = (".base.weight", ".base.bias", ".down", ".up")
@@ -145,6 +187,9 @@ def merged_weights(network: nn.Module, changed: dict[str, LowRank]) -> dict[str,
 def write_adapter(folder: Path, changed: dict[str, LowRank], config: LoraConfig, model: str) -> None:
     """Writes the changes as peft does, each file whole or not at all; equal changes give equal files.
 
+    What was begun with is in them: chained changes are one change of both ranks, whose scale is 1. So the files need
+    the network alone, whatever was learned in how many steps.
+
     Args:
         folder: made if it is not there.
         changed: as `attach` returned them.
@@ -154,25 +199,29 @@ def write_adapter(folder: Path, changed: dict[str, LowRank], config: LoraConfig,
     from safetensors.torch import save_file
 
     numbers = sorted({int(name.split(".")[2]) for name in changed})
+    changes = {name: layer.change for name, layer in changed.items()}
+    rank = max((change.down.shape[0] for change in changes.values()), default=config.rank)
+    chained = any(layer.chained for layer in changed.values())
+    alpha = rank if chained else config.alpha
     settings = {
         "base_model_name_or_path": model,
         "bias": "none",
         "fan_in_fan_out": False,
         "inference_mode": True,
         "layers_to_transform": numbers if config.layers else None,
-        "lora_alpha": config.alpha,
+        "lora_alpha": alpha,
         "lora_dropout": config.dropout,
         "peft_type": "LORA",
-        "r": config.rank,
-        "target_modules": sorted(config.modules),
+        "r": rank,
+        "target_modules": sorted({name.rpartition(".")[2] for name in changed}),
         "task_type": "CAUSAL_LM",
         "use_dora": False,
         "use_rslora": False,
     }
     tensors = {}
-    for name, layer in changed.items():
-        tensors[f"base_model.model.{name}.lora_A.weight"] = layer.down.detach().clone()
-        tensors[f"base_model.model.{name}.lora_B.weight"] = layer.up.detach().clone()
+    for name, change in changes.items():
+        tensors[f"base_model.model.{name}.lora_A.weight"] = change.down.clone()
+        tensors[f"base_model.model.{name}.lora_B.weight"] = change.up * rank / alpha
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{CONFIG}.half").write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     save_file(tensors, folder / f"{WEIGHTS}.half", metadata={"format": "pt"})

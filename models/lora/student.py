@@ -16,6 +16,7 @@ from models.lora.labels import Decisions, Labels, decisions
 from models.lora.low_rank import LoraConfig, LowRank, attach, base_weights, merged_weights, write_adapter
 from models.lora.rows import IGNORED, Row, padded
 from models.lora.scoring import LabelScorer, Writer
+from models.lora.start import begin
 
 KEPT_ROWS = 2048
 """Rows of which is kept what the frozen blocks below the changed ones make of them: about 1 kB a token."""
@@ -27,7 +28,7 @@ class Student:
     Args:
         base: folder with the network and its tokenizer, as `models/llm/weights.py` converts them.
         config: which weights are changed.
-        seed: of the changes' start.
+        seed: of new changes' first weights.
         dtype: what the frozen weights are held in; by default what the processor computes in.
     """
 
@@ -39,12 +40,13 @@ class Student:
         self.network: Any = AutoModelForCausalLM.from_pretrained(base, dtype=self.dtype)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            self.changed: dict[str, LowRank] = attach(self.network, config)
-        self._first = min((int(name.split(".")[2]) for name in self.changed), default=0)
+            self.changed: dict[str, LowRank] = begin(self.network, attach(self.network, config), config)
+        self.started_from, self.identity = config.started_from, config.identity
         self._kept: dict[tuple[int, ...], Tensor] = {}
         self.trained: dict[str, nn.Parameter] = {
             name: parameter for name, parameter in self.network.named_parameters() if parameter.requires_grad
         }
+        self._first = min((int(name.split(".")[2]) for name in self.trained), default=0)
 
     @property
     def end(self) -> int:
@@ -107,7 +109,7 @@ class Student:
         return self._norm(self._through(torch.nn.utils.rnn.pad_sequence(below, batch_first=True), self._first, None))
 
     def _below(self, tokens: tuple[int, ...]) -> Tensor:
-        """What the lowest changed block is given of one row, (L, d): no training changes it, so it is made once."""
+        """What the lowest block that learns is given of one row, (L, d): no training changes it, so it is made once."""
         if tokens not in self._kept:
             with torch.no_grad():
                 read = self.network.model.embed_tokens(torch.tensor([tokens]))

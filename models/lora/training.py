@@ -180,7 +180,7 @@ class Trainer:
 
     def _made_of(self) -> str:
         learned = [(row.n_answer, row.decision) for row in self.rows]
-        return content_hash(self.student.config.model_dump(), self.seed, self.fingerprint, learned)
+        return content_hash(self.student.identity, self.seed, self.fingerprint, learned)
 
 
 def schedule(done: float, warmup: float) -> float:

@@ -13,11 +13,11 @@ Deviations from the paper, all ours (no code and no equations of it are public):
   are what each piece of evidence added;
 - what prototypes and looks are worth is learned by hiding a block of consumers and one of products: the head sees
   their rows once more as those of strangers, with prototypes and beliefs that were made without them;
-- looks are vectors by product, kept in the artifact; products without them get a learned vector (the paper's image
-  encoder and soft tokens are not built);
+- looks are vectors by product, given by a reader or by `models/images.py`, and kept in the artifact; products without
+  them get a learned vector (the paper's soft tokens are not built);
 - attributes of consumers that are protected are never read unless the config allows it.
 
-Not covered: meta-learning of soft tokens, prototypes over several domains, tuning on general instructions first.
+Not covered: meta-learning of soft tokens.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from features.batch import FeatureBatch, ProductBlock, TrainingSet
 from features.errors import TrainingError
 from features.types import RatingScale
 from features.visuals import VisualTable
+from features.vocabulary import Vocabulary
 from models.backbones.collaborative import CollaborativeConfig
 from models.backbones.preparation import Preparation
 from models.base import FitReport, MethodConfig, Recommender, RunContext, Scores, register
@@ -106,6 +107,11 @@ class ExplainRecConfig(MethodConfig):
     batch_size: int = 1024
     epochs: int = 20
     patience: int = 3
+
+    @property
+    def rests_on(self) -> tuple[str, ...]:
+        """The adapter that the student begins with, if there is one."""
+        return self.student.rests_on
 
     def parts(self, has_visuals: bool) -> Parts:
         """The parts that are there: vision needs looks."""
@@ -182,6 +188,26 @@ class ExplainRec(Recommender):
             raise TrainingError("This model was fitted without looks.", remedy="Fit it with vision and a visual table.")
         other = ExplainRec(self.config, self.scale)
         other._fit = fit._replace(visuals=looks)
+        return other
+
+    def among(self, products: ProductBlock) -> ExplainRec:
+        """The same model, which also knows these products where histories name them, as in another domain's.
+
+        They are known by their texts, attributes and looks; what ratings alone say still knows none of them.
+        """
+        fit = self._fitted()
+        known = fit.preparation.products.ids
+        new = sorted({*products.product_ids} - {*known})
+        preparation = replace(fit.preparation, products=Vocabulary((*known, *new)))
+        block = products.take(np.flatnonzero(np.isin(products.product_ids, new)))
+        shelf = fit.network.shelf.beneath(Shelf.of(preparation, block, fit.visuals))
+        network = self._network(preparation, shelf)
+        network.load_state_dict(
+            {name: it for name, it in fit.network.state_dict().items() if not name.startswith("shelf.")}
+            | {f"shelf.{name}": it for name, it in shelf.state_dict().items()}
+        )
+        other = ExplainRec(self.config, self.scale)
+        other._fit = fit._replace(preparation=preparation, network=network.eval())
         return other
 
     @property

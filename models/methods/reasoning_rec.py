@@ -69,6 +69,11 @@ class ReasoningRecConfig(MethodConfig):
     epochs: int = 20
     patience: int = 3
 
+    @property
+    def rests_on(self) -> tuple[str, ...]:
+        """The adapter that the student begins with, if there is one."""
+        return self.student.rests_on
+
 
 class Fit(NamedTuple):
     """Everything that fitting made."""

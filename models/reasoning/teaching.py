@@ -37,6 +37,11 @@ class StudentConfig(TutorConfig):
     n_distil: int = 1000
     """Training pairs that the student scores for the fast head."""
 
+    @property
+    def rests_on(self) -> tuple[str, ...]:
+        """As `MethodConfig.rests_on`."""
+        return (self.lora.started_from,) if self.lora.start else ()
+
 
 @dataclass(frozen=True)
 class StudentRecord:
@@ -54,6 +59,8 @@ class StudentRecord:
     """Trained on and read."""
     seconds: float = 0.0
     """Of tuning."""
+    started_from: str = ""
+    """Revision of the earlier adapter that the tuning began with; empty where it began with the model as it is."""
 
 
 class Taught(NamedTuple):
@@ -157,4 +164,5 @@ def _record(student: Tutored, lesson: Lesson, n_distilled: int) -> StudentRecord
         valid_auc=max(scores, default=None),
         tokens=tokens + student.n_tokens,
         seconds=seconds,
+        started_from=student.student.started_from,
     )

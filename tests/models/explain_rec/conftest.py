@@ -85,6 +85,22 @@ def world() -> World:
     return make
 
 
+@pytest.fixture(scope="session")
+def domain(world: World) -> World:
+    """As `world`, of a domain that shares texts and what is told of consumers, but no id and no attribute with others:
+    (name, seed, whether anything is told of consumers).
+    """
+
+    def make(name: str, seed: int = 0, told: bool = True, **more: object) -> TrainingSet:
+        rows = world(seed, prefix=f"{name}/p", who=f"{name}/c", **more)
+        who, what = rows.batch.consumers, rows.batch.products
+        own = tuples([tuple(f"{name}-{value}" for value in listed) for listed in what.attributes])
+        who = who if told else replace(who, attributes=tuples([()] * len(rows)))
+        return replace(rows, batch=replace(rows.batch, consumers=who, products=replace(what, attributes=own)))
+
+    return make
+
+
 def told(consumer: int) -> tuple[str, ...]:
     """The job goes with the taste, the gender likewise."""
     return (f"job={'xy'[consumer % 2]}", f"gender={'FM'[consumer % 2]}")

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from features.batch import CONTENT_WIDTH, tuples
+from features.batch import CONTENT_WIDTH, TrainingSet, tuples
 from models.explain_rec.clusters import clusters, unit
 from models.explain_rec.knowledge import KnowledgeBase, KnowledgeConfig
 from models.explain_rec.privacy import without_protected
@@ -106,3 +106,60 @@ def test_a_base_is_what_was_written(base: KnowledgeBase, world) -> None:
         again.priors(batch.consumers, batch.products), base.priors(batch.consumers, batch.products)
     )
     assert again.patterns == base.patterns
+
+
+# Items 7 and 9: prototypes of several domains.
+
+ACROSS = CONFIG.model_copy(update={"domain_mark": "/"})
+
+
+@pytest.fixture(scope="module")
+def both(domain) -> TrainingSet:
+    """Films and books; whoever is told to be alike has a like taste in both."""
+    return TrainingSet.joined([domain("films", 0), domain("books", 1)])
+
+
+def test_item_9_prototypes_know_the_domains_of_their_members(both: TrainingSet, domain) -> None:
+    found = KnowledgeBase.build(both, ACROSS, seed=0)
+    assert {name for named in found.domains for name in named} == {"films", "books"}
+    assert any(len(named) == 2 for named in found.domains)  # taste and what is told are no matter of a domain
+    assert {*KnowledgeBase.build(domain("films", 0), ACROSS, seed=0).domains} == {("films",)}
+    unnamed = KnowledgeBase.build(both, CONFIG, seed=0)
+    assert {*unnamed.domains} == {()}
+    assert KnowledgeBase.from_parts(found.arrays, found.to_json()).domains == found.domains
+
+
+def test_item_9_ids_without_a_mark_are_of_no_domain() -> None:
+    named = ACROSS.domains(np.array(["films/1/2", "p3", ""], object))
+    assert named.tolist() == ["films", "", ""]
+
+
+def test_item_9_what_a_whole_domain_is_rated_higher_is_no_preference(both: TrainingSet) -> None:
+    """Books get a star less from everybody: nobody's taste, and no attribute's merit."""
+    books = ACROSS.domains(both.batch.products.product_ids) == "books"
+    harsh = replace(both, rating=both.rating - books.astype(np.float32))
+    one, other = (KnowledgeBase.build(rows, ACROSS, seed=0) for rows in (both, harsh))
+    np.testing.assert_allclose(one.preferences, other.preferences, atol=1e-5)
+
+
+def test_item_9_prototypes_of_one_domain_tell_strangers_of_another_apart(domain) -> None:
+    films, books = KnowledgeBase.build(domain("films", 0), ACROSS, seed=0), domain("books", 5, history=False)
+    priors = films.priors(books.batch.consumers, books.batch.products)
+    assert not priors[:, :2].any()  # no attribute is shared
+    assert auc(books.liked, priors[:, 2]) > 0.7  # texts are
+
+
+def test_item_7_a_domain_that_is_left_out_leaves_no_trace(both: TrainingSet, domain) -> None:
+    """Neither its outcomes, nor its consumers, nor the names of its attributes."""
+    config = ACROSS.model_copy(update={"left_out": ("books",)})
+    left = KnowledgeBase.build(both, config, seed=0)
+    alone = KnowledgeBase.build(domain("films", 0), ACROSS, seed=0)
+    assert {*left.domains} == {("films",)}
+    assert left.to_json() == alone.to_json()
+    assert not any("books" in value for value in left.attributes.ids)
+    for name, array in alone.arrays.items():
+        np.testing.assert_array_equal(left.arrays[name], array)
+
+
+def test_item_7_nothing_is_left_where_every_domain_is_left_out(both: TrainingSet) -> None:
+    assert len(KnowledgeBase.build(both, ACROSS.model_copy(update={"left_out": ("books", "films")}), seed=0)) == 0

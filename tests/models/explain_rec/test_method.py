@@ -262,6 +262,40 @@ def test_item_7_an_empty_base_scores_everybody(toy, world) -> None:
     assert np.isfinite(method.score(world(7, who="x", history=False).batch).click).all()
 
 
+# Item 9: another domain.
+
+
+def test_item_9_trained_on_films_it_reads_histories_of_books_and_beats_the_text_only_mode(toy, domain) -> None:
+    """No id and no attribute is shared, and nothing is told of consumers: what they liked speaks through texts."""
+    train, valid = domain("films", 0, told=False), domain("films", 1, told=False)
+    books = domain("books", 8, told=False)
+    ids = ((it.batch.consumers.consumer_ids, it.batch.products.product_ids) for it in (train, books))
+    known, asked = ({*who, *what} for who, what in ids)
+    assert not known & asked
+    config = toy.model_copy(update={"epochs": 20, "patience": 20})
+
+    def reached(method: ExplainRec) -> float:
+        return auc(books.liked, method.among(books.batch.products).score(books.batch).click)
+
+    full = fitted(config, train, valid)
+    text_only = fitted(config.model_copy(update=OFF), train, valid)
+    assert reached(full) > 0.65
+    assert reached(full) > reached(text_only) + 0.1
+
+
+def test_item_9_knowing_more_products_changes_nothing_of_known_ones(toy, world, domain, looks, tmp_path: Path) -> None:
+    method = fitted(toy.model_copy(update={"epochs": 2}), world(0), world(1), visuals=looks)
+    wider, batch, books = method.among(domain("books", 8).batch.products), world(2).batch, domain("books", 8).batch
+    np.testing.assert_array_equal(wider.score(batch).click, method.score(batch).click)
+    assert (wider.score(books).click != method.score(books).click).any()
+    cited = {it for made in wider.attribute(books) for it, _ in made.evidence}
+    assert cited
+    assert cited <= {*books.products.product_ids}
+    wider.save(tmp_path)
+    loaded = ExplainRec.load(tmp_path, method.config, SCALE)
+    np.testing.assert_array_equal(loaded.score(books).click, wider.score(books).click)
+
+
 def test_protected_attributes_change_nothing_unless_they_are_allowed(toy, world, taught: ExplainRec) -> None:
     train, valid, strangers = world(0), world(1), world(7, who="x", history=False)
     without_gender = replace(

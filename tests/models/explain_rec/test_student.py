@@ -12,9 +12,11 @@ from features.types import RatingScale
 from models.base import RunContext, TextGround
 from models.explain_rec.knowledge import KnowledgeBase, KnowledgeConfig
 from models.explain_rec.student import ReasonedQuestions, TallrecConfig, attributes_by_product, reference_reason
+from models.llm.adapter import adapter_revision
 from models.lora.low_rank import LoraConfig
 from models.lora.shots import balanced_shots
-from models.methods.explain_rec import ExplainRec
+from models.lora.student import Student
+from models.methods.explain_rec import ExplainRec, ExplainRecConfig
 from models.reasoning.cases import PromptConfig
 from models.reasoning.examples import cases_of, tellable
 from models.reasoning.teaching import teach
@@ -59,6 +61,21 @@ def test_too_few_words_tune_nothing_and_say_so(tiny_base: Path, world) -> None:
     assert not taught.record.tuned
     assert "too few" in taught.record.why_not
     assert np.isnan(taught.train).all()
+
+
+def test_item_1_a_student_begins_with_an_earlier_adapter_and_says_which(tiny_base: Path, tmp_path: Path, world) -> None:
+    """A stage is learned anew where the adapter that its settings name holds something else."""
+    earlier = Student(tiny_base, CONFIG.lora, seed=9)
+    earlier.write(tmp_path, "tiny")
+    lora = CONFIG.lora.model_copy(update={"start": tmp_path})
+    asked, run = ReasonedQuestions(TEXTS, SCALE, None, reasons=False), RunContext(seed=3, ground=ground(tiny_base))
+    taught = teach(world(0), world(1), asked, CONFIG.model_copy(update={"lora": lora}), run)
+    assert taught.record.started_from == adapter_revision(tmp_path)
+    config = ExplainRecConfig.model_validate({"student": {"lora": {"start": str(tmp_path), "rank": 2}}})
+    before = config.rests_on
+    next(iter(earlier.changed.values())).up.data.fill_(1)
+    earlier.write(tmp_path, "tiny")
+    assert (len(before), config.rests_on != before, ExplainRecConfig().rests_on) == (1, True, ())
 
 
 def test_patterns_of_prototypes_enter_the_prompt(world) -> None:

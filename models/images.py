@@ -1,0 +1,235 @@
+"""Images of products to vectors: a CLIP vision model from a host's own folder, each distinct image encoded once ever.
+
+For those who have images; none and no such model come with the platform. Source of the model: Radford et al., "Learning
+Transferable Visual Models From Natural Language Supervision", arXiv 2103.00020; ExplainRec (Ma et al.) sees products by
+its image vectors. Weights are read from safetensors files alone, no code of a model's folder is run, and no network
+is touched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from features.errors import InputError, SettingError
+from features.lake import Lake
+from features.types import VISUAL_COLUMNS, ModelIdentity, content_hash
+from models.base import Progress, silent
+from models.threads import free_cores, torch_threads
+from models.vectors import KeptVectors
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "WEBP")
+"""What is decoded, whatever a file is called: Pillow reads many more, some of them by outside programs."""
+IMAGE_VECTORS = "image_vectors"
+BATCH_SIZE = 16
+"""Images that are in memory at once, as large as they are."""
+SAVE_EVERY = 1024
+"""Images after which their vectors are kept, so that a stopped encoding goes on."""
+_SETTINGS, _PREPARATION = "config.json", "preprocessor_config.json"
+_KINDS = ("clip", "clip_vision_model")
+
+logger = logging.getLogger(__name__)
+
+
+class ImageEncoder:
+    """A CLIP vision model with its projection: vectors of length 1, in fp32. Weights are loaded at the first use.
+
+    Args:
+        folder: as `save_pretrained` writes a `CLIPModel` or `CLIPVisionModelWithProjection` and its image processor.
+        threads: of torch, for the whole process while images are encoded; by default as many cores as are free.
+
+    Raises:
+        SettingError: the folder lacks a file, or its model is of another kind.
+    """
+
+    def __init__(self, folder: Path, threads: int | None = None) -> None:
+        self.folder, self.threads = folder, threads
+        self._weights = sorted(folder.glob("*.safetensors"))
+        missing = [name for name in (_SETTINGS, _PREPARATION) if not (folder / name).is_file()]
+        missing += [] if self._weights else ["model.safetensors"]
+        if missing:
+            raise self._unfit(f"has no {' and no '.join(missing)}")
+        try:
+            kind = json.loads((folder / _SETTINGS).read_text(encoding="utf-8")).get("model_type")
+        except (OSError, ValueError, AttributeError) as error:
+            raise self._unfit(f"has a {_SETTINGS} that cannot be read ({error})") from error
+        if kind not in _KINDS:
+            raise self._unfit(f"holds a model of the kind {kind!r}")
+
+    @cached_property
+    def identity(self) -> ModelIdentity:
+        """Name, and a revision that changes with the weights and with how images are prepared."""
+        told = [(self.folder / name).read_text(encoding="utf-8") for name in (_SETTINGS, _PREPARATION)]
+        weights = []
+        for path in self._weights:
+            with path.open("rb") as stream:
+                weights.append(hashlib.file_digest(stream, "sha256").hexdigest())
+        return ModelIdentity(self.folder.name, content_hash(told, weights, "l2-fp32")[:16])
+
+    def encode(self, images: Sequence[Image]) -> NDArray[np.float32]:
+        """Vectors of images, in order: float32 (N, width)."""
+        import torch
+        from torch.nn import functional
+
+        prepare, model = self._loaded
+        vectors = []
+        with torch_threads(self.threads or free_cores()), torch.inference_mode():
+            for start in range(0, len(images), BATCH_SIZE):
+                pixels = prepare(list(images[start : start + BATCH_SIZE]), return_tensors="pt")["pixel_values"]
+                vectors.append(functional.normalize(model(pixel_values=pixels).image_embeds, dim=-1).numpy())
+        return np.concatenate(vectors) if vectors else np.zeros((0, int(model.config.projection_dim)), np.float32)
+
+    @cached_property
+    def _loaded(self) -> tuple[Any, Any]:
+        """What prepares images, and the model. Raises SettingError if weights are missing or damaged."""
+        import torch
+        from safetensors import SafetensorError
+        from transformers import CLIPImageProcessorPil, CLIPVisionModelWithProjection
+        from transformers.utils import logging as told
+
+        told.disable_progress_bar()  # type: ignore[no-untyped-call]
+        before = told.get_verbosity()
+        told.set_verbosity(logging.ERROR)  # a whole CLIP's weights of texts are left out on purpose
+        try:
+            prepare = CLIPImageProcessorPil.from_pretrained(self.folder, local_files_only=True)
+            loaded: Any = CLIPVisionModelWithProjection.from_pretrained(
+                self.folder, local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
+            )
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+            raise self._unfit(f"cannot be loaded ({error})") from error
+        finally:
+            told.set_verbosity(before)
+        model, found = loaded
+        if found["missing_keys"]:  # they would be drawn at random
+            raise self._unfit(f"lacks {len(found['missing_keys'])} weights, as {min(found['missing_keys'])}")
+        return prepare, model.eval()
+
+    def _unfit(self, found: str) -> SettingError:
+        return SettingError(
+            f"The image model {self.folder} {found}.",
+            f"It must be a CLIP model as transformers saves it: {_SETTINGS}, {_PREPARATION} and *.safetensors.",
+            "Correct COUNTERPOINT_IMAGE_MODEL.",
+        )
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What was seen of a catalog's products."""
+
+    visuals: pd.DataFrame
+    """`VISUAL_COLUMNS`."""
+    n_missing: int
+    """Products without an image file."""
+    n_unreadable: int
+    """Products whose image file could not be decoded."""
+    n_unknown: int
+    """Image files that are named after no product, or after one that has another file already."""
+
+
+def image_files(folder: Path) -> list[Path]:
+    """The images of a folder, by name. Raises InputError if it is none."""
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder.", "Images lie in one folder, each named by its product's id.")
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+
+
+def looks_of(
+    lake: Lake, encoder: ImageEncoder, folder: Path, product_ids: Iterable[str], progress: Progress = silent
+) -> Looks:
+    """What the products look like whose image lies in a folder; missing and unreadable ones are counted.
+
+    Args:
+        lake: keeps the vectors by the hash of the image's bytes.
+        encoder: used for new images only.
+        folder: of images named `<product id>.<suffix>`; what a file's name cannot hold is written as in a URL (`%2F`).
+        product_ids: the catalog's.
+        progress: called with ("looks", images done, images).
+    """
+    wanted = list(dict.fromkeys(product_ids))
+    files = image_files(folder)
+    known = set(wanted)
+    by_product: dict[str, Path] = {}
+    for path in files:
+        name = path.stem if path.stem in known else unquote(path.stem)
+        if name in known:
+            by_product.setdefault(name, path)
+    vectors = _encoded(KeptVectors(lake, IMAGE_VECTORS, "image_hash", encoder.identity), encoder, by_product, progress)
+    seen = [(product, vectors[product]) for product in wanted if product in vectors]
+    looks = Looks(
+        pd.DataFrame(seen, columns=list(VISUAL_COLUMNS)),
+        n_missing=len(wanted) - len(by_product),
+        n_unreadable=len(by_product) - len(vectors),
+        n_unknown=len(files) - len(by_product),
+    )
+    logger.info(
+        "Looks of %d products; %d have no image, %d an unreadable one; %d files are of no product.",
+        len(seen), looks.n_missing, looks.n_unreadable, looks.n_unknown,
+    )  # fmt: skip
+    return looks
+
+
+def _encoded(
+    kept: KeptVectors, encoder: ImageEncoder, files: dict[str, Path], progress: Progress
+) -> dict[str, NDArray[np.float32]]:
+    """Vectors by product, of those whose image can be decoded."""
+    digests = {product: hashlib.sha256(_bytes(path)).hexdigest() for product, path in files.items()}
+    known = kept.read()
+    new = [(it, files[product]) for product, it in digests.items() if it not in known]
+    progress("looks", 0, len(new))
+    for start in range(0, len(new), BATCH_SIZE):
+        made = {digest: image for digest, path in new[start : start + BATCH_SIZE] if (image := _image(path))}
+        if made:
+            known.update(zip(made, encoder.encode(list(made.values())), strict=True))
+        done = min(start + BATCH_SIZE, len(new))
+        if done % SAVE_EVERY == 0 or done == len(new):
+            kept.write(known)
+        progress("looks", done, len(new))
+    return {product: known[digest] for product, digest in digests.items() if digest in known}
+
+
+def _image(path: Path) -> Image | None:
+    """What a file shows; None, with a warning, where that cannot be seen."""
+    image = decoded(_bytes(path))
+    if image is None:
+        logger.warning("The image %s cannot be decoded.", path.name)
+    return image
+
+
+def _bytes(path: Path) -> bytes:
+    """Of a file; none where it cannot be read, which no decoder takes for an image."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def decoded(content: bytes) -> Image | None:
+    """An image as it is looked at, in RGB; None where it cannot be decoded, or is too large to be one of a product."""
+    from PIL import Image, ImageOps
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+                return ImageOps.exif_transpose(image).convert("RGB")
+    except (
+        OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError, Image.DecompressionBombWarning,
+    ):  # fmt: skip
+        return None

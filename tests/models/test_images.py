@@ -1,0 +1,168 @@
+"""Images to vectors: which product a file is of, what is counted, what is encoded only once, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from features.errors import InputError, SettingError
+from features.lake import Lake
+from features.visuals import VisualTable
+from models import images
+from models.images import ImageEncoder, Looks, decoded, looks_of
+
+
+@pytest.fixture(scope="module")
+def model(save_clip: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_clip(tmp_path_factory.mktemp("clip"))
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """A folder of images: two good ones, one that is none, one of no product."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    draw(folder / "p1.png", seed=1)
+    draw(folder / "a%2Fb.JPG", seed=2)
+    (folder / "p3.png").write_bytes(b"no image")
+    draw(folder / "stranger.png", seed=3)
+    (folder / "notes.txt").write_text("not looked at")
+    return folder
+
+
+def draw(path: Path, seed: int, mode: str = "RGB") -> None:
+    from PIL import Image
+
+    pixels = np.random.default_rng(seed).integers(0, 255, (40, 50, 3), np.uint8)
+    kind = "JPEG" if path.suffix.lower() == ".jpg" else None
+    Image.fromarray(pixels).convert(mode).save(path, format=kind)
+
+
+class Counting(ImageEncoder):
+    """Counts what it encodes."""
+
+    n_encoded = 0
+
+    def encode(self, images):
+        self.n_encoded += len(images)
+        return super().encode(images)
+
+
+PRODUCTS = ["p1", "a/b", "p3", "p4"]
+
+
+def test_products_are_seen_by_the_name_of_their_file_and_the_rest_is_counted(
+    model: Path, shop: Path, tmp_path: Path
+) -> None:
+    steps: list[tuple[str, int, int]] = []
+    found = looks_of(Lake(tmp_path), ImageEncoder(model), shop, PRODUCTS, lambda *step: steps.append(step))
+    assert (found.n_missing, found.n_unreadable, found.n_unknown) == (1, 1, 1)
+    table = VisualTable.of(found.visuals)
+    assert table is not None
+    assert table.product_ids == ("p1", "a/b")
+    assert table.width == 12
+    np.testing.assert_allclose(np.linalg.norm(table.values, axis=1), 1, atol=1e-5)
+    assert not np.allclose(table.values[0], table.values[1])
+    assert steps[0] == ("looks", 0, 3)
+    assert steps[-1] == ("looks", 3, 3)
+
+
+def test_vectors_are_those_of_the_model(model: Path, shop: Path, tmp_path: Path) -> None:
+    from PIL import Image
+    from transformers import CLIPImageProcessorPil, CLIPVisionModelWithProjection
+
+    found = looks_of(Lake(tmp_path), ImageEncoder(model), shop, ["p1"]).visuals["vector"][0]
+    pixels = CLIPImageProcessorPil.from_pretrained(model)(Image.open(shop / "p1.png"), return_tensors="pt")
+    with torch.inference_mode():
+        expected = CLIPVisionModelWithProjection.from_pretrained(model)(**pixels).image_embeds[0].numpy()
+    np.testing.assert_allclose(found, expected / np.linalg.norm(expected), atol=1e-5)
+
+
+def test_an_image_is_encoded_once_whatever_it_is_called(model: Path, shop: Path, tmp_path: Path) -> None:
+    lake, encoder = Lake(tmp_path), Counting(model)
+    first = looks_of(lake, encoder, shop, PRODUCTS)
+    assert encoder.n_encoded == 2
+    (shop / "p4.png").write_bytes((shop / "p1.png").read_bytes())
+    second = looks_of(lake, encoder, shop, PRODUCTS)
+    assert encoder.n_encoded == 2
+    np.testing.assert_array_equal(second.visuals["vector"].iloc[-1], first.visuals["vector"][0])
+    draw(shop / "p1.png", seed=9)
+    looks_of(lake, encoder, shop, PRODUCTS)
+    assert encoder.n_encoded == 3
+
+
+def test_a_stopped_encoding_goes_on(model: Path, shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "BATCH_SIZE", 1)
+    monkeypatch.setattr(images, "SAVE_EVERY", 1)
+
+    def stop_at_one(_: str, done: int, total: int) -> None:
+        if done == 1:
+            raise KeyboardInterrupt
+
+    lake, encoder = Lake(tmp_path), Counting(model)
+    with pytest.raises(KeyboardInterrupt):
+        looks_of(lake, encoder, shop, PRODUCTS, stop_at_one)
+    looks_of(lake, encoder, shop, PRODUCTS)
+    assert encoder.n_encoded == 2
+
+
+def test_another_model_is_another_encoder(
+    save_clip: Callable[..., Path], model: Path, shop: Path, tmp_path: Path
+) -> None:
+    other = save_clip(tmp_path / "clip", seed=1)
+    assert ImageEncoder(other).identity != ImageEncoder(model).identity
+    lake = Lake(tmp_path / "lake")
+    one, two = (looks_of(lake, ImageEncoder(it), shop, ["p1"]).visuals["vector"][0] for it in (model, other))
+    assert not np.allclose(one, two)
+
+
+def test_without_any_image_there_is_no_look(model: Path, tmp_path: Path) -> None:
+    found: Looks = looks_of(Lake(tmp_path / "lake"), ImageEncoder(model), tmp_path, ["p1"])
+    assert VisualTable.of(found.visuals) is None
+    with pytest.raises(InputError, match="is no folder"):
+        looks_of(Lake(tmp_path), ImageEncoder(model), tmp_path / "nowhere", ["p1"])
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "1"])
+def test_images_of_every_kind_are_read_in_colours(mode: str, tmp_path: Path) -> None:
+    draw(tmp_path / "p.png", 1, mode)
+    image = decoded((tmp_path / "p.png").read_bytes())
+    assert image is not None
+    assert (image.mode, image.size) == ("RGB", (50, 40))
+
+
+def test_what_is_cut_off_too_large_or_of_another_format_is_no_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from PIL import Image
+
+    draw(tmp_path / "p.png", 1)
+    content = (tmp_path / "p.png").read_bytes()
+    assert decoded(content) is not None
+    assert decoded(content[: len(content) // 2]) is None
+    Image.new("RGB", (4, 4)).save(tmp_path / "p.tga")
+    assert decoded((tmp_path / "p.tga").read_bytes()) is None
+    for most in (1500, 500):  # pixels from which Pillow warns; from twice as many it refuses
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", most)
+        assert decoded(content) is None
+
+
+def test_a_folder_that_holds_no_such_model_is_refused(save_clip: Callable[..., Path], tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match=r"has no config\.json and no preprocessor_config\.json and no model\.safe"):
+        ImageEncoder(tmp_path)
+    save_clip(tmp_path)
+    settings = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**settings, "model_type": "vit"}))
+    with pytest.raises(SettingError, match="of the kind 'vit'"):
+        ImageEncoder(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps({**settings, "num_hidden_layers": 2}))
+    with pytest.raises(SettingError, match=r"lacks \d+ weights"):
+        ImageEncoder(tmp_path).encode([])
+    (tmp_path / "model.safetensors").rename(tmp_path / "pytorch_model.bin")
+    with pytest.raises(SettingError, match=r"has no model\.safetensors"):
+        ImageEncoder(tmp_path)
