@@ -24,7 +24,7 @@ from flows.quality import enforce
 from flows.recipe import DataSection, Recipe, remembered_recipe
 from flows.stage import StageResult
 from flows.workspace import Workspace
-from models.images import ImageEncoder, image_files, looks_of
+from models.images import ImageEncoder, image_files, looks_of, stamps
 
 if TYPE_CHECKING:
     from features.readers.dataset import Dataset
@@ -87,9 +87,10 @@ def ingest_data(workspace: Workspace, recipe: Recipe) -> IngestResult:
     """The work of the flow, callable without Prefect."""
     tables = [workspace.lake.path(name) for name in TABLES]
     inbox = Inbox(workspace.settings.inbox)
-    inputs = [recipe.data.model_dump(), source_fingerprint(recipe.data), inbox.fingerprint()]
+    inputs: list[object] = [recipe.data.model_dump(), source_fingerprint(recipe.data), inbox.fingerprint()]
     encoder = _image_encoder(workspace.settings, recipe.data)
-    inputs += [] if encoder is None else [encoder.identity.revision]
+    if encoder is not None:
+        inputs += [stamps(encoder.files), stamps(image_files(Path(recipe.data.images)))]
     return workspace.stages.run(
         "ingest", inputs, IngestResult, lambda made_from: _read_and_store(workspace, recipe, encoder, made_from), tables
     )
@@ -119,13 +120,11 @@ def read_reading(lake: Lake) -> Reading:
 
 
 def source_fingerprint(data: DataSection) -> str:
-    """Hash of the files' contents; the built-in world is its own settings."""
+    """Hash of the files' contents, images aside; the built-in world is its own settings."""
     named = [data.interactions, data.catalog, data.mapping]
     files = [Path(name) for name in named if name]
     if data.folder and Path(data.folder).is_dir():
         files += sorted(path for path in Path(data.folder).iterdir() if path.is_file())
-    if data.images:
-        files += image_files(Path(data.images))
     digests = []
     for path in files:
         if path.is_file():

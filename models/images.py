@@ -1,4 +1,4 @@
-"""Images of products to vectors: a CLIP vision model from a host's own folder, each distinct image encoded once ever.
+"""Images of products to vectors: a CLIP vision model from a host's own folder, each distinct image encoded once.
 
 For those who have images; none and no such model come with the platform. Source of the model: Radford et al., "Learning
 Transferable Visual Models From Natural Language Supervision", arXiv 2103.00020; ExplainRec (Ma et al.) sees products by
@@ -12,6 +12,7 @@ import hashlib
 import io
 import json
 import logging
+import struct
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ FORMATS = ("BMP", "GIF", "JPEG", "PNG", "WEBP")
 """What is decoded, whatever a file is called: Pillow reads many more, some of them by outside programs."""
 IMAGE_VECTORS = "image_vectors"
 BATCH_SIZE = 16
-"""Images that are in memory at once, as large as they are."""
+"""Images that the model sees at once, each as small as it is prepared for it."""
 SAVE_EVERY = 1024
 """Images after which their vectors are kept, so that a stopped encoding goes on."""
 _SETTINGS, _PREPARATION = "config.json", "preprocessor_config.json"
@@ -81,18 +82,28 @@ class ImageEncoder:
         for path in self._weights:
             with path.open("rb") as stream:
                 weights.append(hashlib.file_digest(stream, "sha256").hexdigest())
-        return ModelIdentity(self.folder.name, content_hash(told, weights, "l2-fp32")[:16])
+        return ModelIdentity(self.folder.name, content_hash(told, weights, "l2-fp32-on-white")[:16])
 
-    def encode(self, images: Sequence[Image]) -> NDArray[np.float32]:
-        """Vectors of images, in order: float32 (N, width)."""
+    @property
+    def files(self) -> list[Path]:
+        """All that vectors depend on."""
+        return [self.folder / _SETTINGS, self.folder / _PREPARATION, *self._weights]
+
+    def prepared(self, image: Image) -> NDArray[np.float32]:
+        """What the model sees of an image: (3, height, width), a few hundred kB however large the image is."""
+        pixels: NDArray[np.float32] = self._loaded[0](image, return_tensors="np")["pixel_values"][0]
+        return pixels
+
+    def encode(self, prepared: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Vectors of prepared images, in order: float32 (N, width)."""
         import torch
         from torch.nn import functional
 
-        prepare, model = self._loaded
+        _, model = self._loaded
         vectors = []
         with torch_threads(self.threads or free_cores()), torch.inference_mode():
-            for start in range(0, len(images), BATCH_SIZE):
-                pixels = prepare(list(images[start : start + BATCH_SIZE]), return_tensors="pt")["pixel_values"]
+            for start in range(0, len(prepared), BATCH_SIZE):
+                pixels = torch.from_numpy(np.stack(prepared[start : start + BATCH_SIZE]))
                 vectors.append(functional.normalize(model(pixel_values=pixels).image_embeds, dim=-1).numpy())
         return np.concatenate(vectors) if vectors else np.zeros((0, int(model.config.projection_dim)), np.float32)
 
@@ -119,7 +130,16 @@ class ImageEncoder:
         model, found = loaded
         if found["missing_keys"]:  # they would be drawn at random
             raise self._unfit(f"lacks {len(found['missing_keys'])} weights, as {min(found['missing_keys'])}")
+        self._check_size(prepare, model.config.image_size)
         return prepare, model.eval()
+
+    def _check_size(self, prepare: Any, size: int) -> None:
+        """Raises SettingError if images are prepared for another model."""
+        from PIL import Image
+
+        height, width = prepare(Image.new("RGB", (2, 3)), return_tensors="np")["pixel_values"].shape[-2:]
+        if (height, width) != (size, size):
+            raise self._unfit(f"prepares images of {width} x {height} pixels and sees images of {size} x {size}")
 
     def _unfit(self, found: str) -> SettingError:
         return SettingError(
@@ -146,8 +166,17 @@ class Looks:
 def image_files(folder: Path) -> list[Path]:
     """The images of a folder, by name. Raises InputError if it is none."""
     if not folder.is_dir():
-        raise InputError(f"{folder} is no folder.", "Images lie in one folder, each named by its product's id.")
+        raise InputError(
+            f"The recipe's images are said to lie in {folder}, which is no folder.",
+            "Images lie in one folder, each named by its product's id.",
+            "Correct `images` in [data], or take it out.",
+        )
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+
+
+def stamps(files: Iterable[Path]) -> list[tuple[str, int, int]]:
+    """Name, size and time of change of files that are too large to be read only to see whether they are the same."""
+    return [(path.name, it.st_size, it.st_mtime_ns) for path in files for it in [path.stat()]]
 
 
 def looks_of(
@@ -191,10 +220,11 @@ def _encoded(
     """Vectors by product, of those whose image can be decoded."""
     digests = {product: hashlib.sha256(_bytes(path)).hexdigest() for product, path in files.items()}
     known = kept.read()
-    new = [(it, files[product]) for product, it in digests.items() if it not in known]
+    new = list({it: files[product] for product, it in digests.items() if it not in known}.items())
     progress("looks", 0, len(new))
     for start in range(0, len(new), BATCH_SIZE):
-        made = {digest: image for digest, path in new[start : start + BATCH_SIZE] if (image := _image(path))}
+        batch = new[start : start + BATCH_SIZE]
+        made = {digest: encoder.prepared(image) for digest, path in batch if (image := _image(path))}
         if made:
             known.update(zip(made, encoder.encode(list(made.values())), strict=True))
         done = min(start + BATCH_SIZE, len(new))
@@ -222,14 +252,38 @@ def _bytes(path: Path) -> bytes:
 
 def decoded(content: bytes) -> Image | None:
     """An image as it is looked at, in RGB; None where it cannot be decoded, or is too large to be one of a product."""
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd metadata
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-                return ImageOps.exif_transpose(image).convert("RGB")
+                image.load()
+                return _in_colours(_upright(image))
     except (
         OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError, Image.DecompressionBombWarning,
     ):  # fmt: skip
         return None
+
+
+def _upright(image: Image) -> Image:
+    """Turned as its metadata say; as it is, where they are damaged."""
+    from PIL import ImageOps
+
+    try:
+        return ImageOps.exif_transpose(image)
+    except (struct.error, TypeError, ValueError, SyntaxError):
+        return image
+
+
+def _in_colours(image: Image) -> Image:
+    """In RGB, on white where it is transparent: what lies there is not seen, and is mostly black."""
+    from PIL import Image
+
+    if image.mode.startswith("I"):  # 16 bits of grey, of which a conversion would take all but the darkest for white
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.has_transparency_data:
+        seen = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen)
+    return image.convert("RGB")

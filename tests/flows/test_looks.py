@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 import pytest
@@ -73,3 +74,22 @@ def test_other_images_or_another_model_are_other_data(
 def test_images_without_a_model_are_an_error(folder: Path) -> None:
     with pytest.raises(SettingError, match="COUNTERPOINT_IMAGE_MODEL"):
         ingest_data(workspace_with(None), recipe(str(folder)))
+
+
+def test_what_is_large_is_not_read_to_see_that_it_is_the_same(
+    folder: Path, save_clip: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every stage asks for what was ingested; gigabytes of images and weights count by name, size and time."""
+    workspace = workspace_with(save_clip(tmp_path / "clip"))
+    first = ingest_data(workspace, recipe(str(folder)))
+    (folder / f"{products()[0]}.png").touch()
+    assert ingest_data(workspace, recipe(str(folder))) == first  # read again, and the same
+    opened = Path.open
+
+    def small_alone(path: Path, *how: str, **more: str) -> IO[Any]:
+        assert path.suffix not in {".png", ".safetensors"}
+        return opened(path, *how, **more)
+
+    monkeypatch.setattr(Path, "open", small_alone)
+    monkeypatch.setattr(Path, "read_bytes", lambda path: small_alone(path, "rb").read())
+    assert ingest_data(workspace, recipe(str(folder))) == first

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -48,9 +49,9 @@ class Counting(ImageEncoder):
 
     n_encoded = 0
 
-    def encode(self, images):
-        self.n_encoded += len(images)
-        return super().encode(images)
+    def encode(self, prepared):
+        self.n_encoded += len(prepared)
+        return super().encode(prepared)
 
 
 PRODUCTS = ["p1", "a/b", "p3", "p4"]
@@ -96,6 +97,35 @@ def test_an_image_is_encoded_once_whatever_it_is_called(model: Path, shop: Path,
     assert encoder.n_encoded == 3
 
 
+def test_an_image_that_many_products_share_is_encoded_once(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the picture that says that there is none; also where the products are far apart."""
+    monkeypatch.setattr(images, "BATCH_SIZE", 1)
+    for name in "abc":
+        draw(tmp_path / f"{name}.png", seed=1)
+    steps: list[tuple[str, int, int]] = []
+    encoder = Counting(model)
+    found = looks_of(Lake(tmp_path / "lake"), encoder, tmp_path, "abc", lambda *step: steps.append(step))
+    assert list(found.visuals["product_id"]) == ["a", "b", "c"]
+    assert encoder.n_encoded == 1
+    assert steps == [("looks", 0, 1), ("looks", 1, 1)]
+
+
+def test_a_large_image_is_small_before_the_next_is_opened(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sixteen photographs of 80 megapixels would take 4 GB."""
+    for n in range(3):
+        draw(tmp_path / f"{n}.png", seed=n)
+    order, encoder, open_one = list[str](), ImageEncoder(model), images.decoded
+    prepare = encoder.prepared
+    monkeypatch.setattr(images, "decoded", lambda content: (order.append("opened"), open_one(content))[1])
+    monkeypatch.setattr(encoder, "prepared", lambda image: (order.append("prepared"), prepare(image))[1])
+    looks_of(Lake(tmp_path / "lake"), encoder, tmp_path, "012")
+    assert order == ["opened", "prepared"] * 3
+
+
 def test_a_stopped_encoding_goes_on(model: Path, shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "BATCH_SIZE", 1)
     monkeypatch.setattr(images, "SAVE_EVERY", 1)
@@ -124,7 +154,7 @@ def test_another_model_is_another_encoder(
 def test_without_any_image_there_is_no_look(model: Path, tmp_path: Path) -> None:
     found: Looks = looks_of(Lake(tmp_path / "lake"), ImageEncoder(model), tmp_path, ["p1"])
     assert VisualTable.of(found.visuals) is None
-    with pytest.raises(InputError, match="is no folder"):
+    with pytest.raises(InputError, match=r"nowhere, which is no folder.*\n.*\nCorrect `images` in \[data\]"):
         looks_of(Lake(tmp_path), ImageEncoder(model), tmp_path / "nowhere", ["p1"])
 
 
@@ -134,6 +164,44 @@ def test_images_of_every_kind_are_read_in_colours(mode: str, tmp_path: Path) -> 
     image = decoded((tmp_path / "p.png").read_bytes())
     assert image is not None
     assert (image.mode, image.size) == ("RGB", (50, 40))
+
+
+def test_what_is_transparent_is_seen_on_white(tmp_path: Path) -> None:
+    """As a shop's page shows it. What a file holds where nothing is seen does not count, and is mostly black."""
+    from PIL import Image
+
+    Image.new("RGBA", (2, 2), (0, 0, 0, 0)).save(tmp_path / "clear.png")
+    Image.new("RGB", (2, 2), (9, 9, 9)).save(tmp_path / "keyed.png", transparency=(9, 9, 9))
+    Image.new("RGBA", (2, 2), (255, 0, 0, 128)).save(tmp_path / "half.png")
+    colours = {name: decoded((tmp_path / f"{name}.png").read_bytes()) for name in ("clear", "keyed", "half")}
+    assert {name: image and image.getpixel((1, 1)) for name, image in colours.items()} == {
+        "clear": (255, 255, 255),
+        "keyed": (255, 255, 255),
+        "half": (255, 127, 127),
+    }
+
+
+def test_sixteen_bits_of_grey_keep_their_shades(tmp_path: Path) -> None:
+    from PIL import Image
+
+    Image.fromarray(np.array([[0, 0x4000], [0x8000, 0xFFFF]], np.uint16)).save(tmp_path / "p.png")
+    image = decoded((tmp_path / "p.png").read_bytes())
+    assert image is not None
+    assert np.asarray(image)[..., 0].tolist() == [[0, 0x40], [0x80, 0xFF]]
+
+
+def test_an_image_is_turned_as_its_metadata_say_and_seen_as_it_is_where_they_are_damaged() -> None:
+    """Shops pass photographs through many hands; a number that is stored as a text must not stop the others."""
+    from PIL import Image
+
+    noted, written = Image.Exif(), io.BytesIO()
+    noted[0x010E], noted[0x0112] = "a lamp", 6  # what it shows, and that it lies on its side
+    Image.new("RGB", (30, 20)).save(written, "JPEG", exif=noted)
+    content = written.getvalue()
+    turned, plain = decoded(content), decoded(content.replace(b"\x01\x0e\x00\x02", b"\x01\x00\x00\x02"))
+    assert turned is not None
+    assert plain is not None
+    assert (turned.size, plain.size) == ((20, 30), (30, 20))
 
 
 def test_what_is_cut_off_too_large_or_of_another_format_is_no_image(
@@ -162,6 +230,12 @@ def test_a_folder_that_holds_no_such_model_is_refused(save_clip: Callable[..., P
         ImageEncoder(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps({**settings, "num_hidden_layers": 2}))
     with pytest.raises(SettingError, match=r"lacks \d+ weights"):
+        ImageEncoder(tmp_path).encode([])
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    preparation = tmp_path / "preprocessor_config.json"
+    small = {**json.loads(preparation.read_text()), "crop_size": {"height": 16, "width": 16}}
+    preparation.write_text(json.dumps(small))
+    with pytest.raises(SettingError, match="prepares images of 16 x 16 pixels and sees images of 32 x 32"):
         ImageEncoder(tmp_path).encode([])
     (tmp_path / "model.safetensors").rename(tmp_path / "pytorch_model.bin")
     with pytest.raises(SettingError, match=r"has no model\.safetensors"):
