@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,14 @@ SHIPPED = Path(__file__).parent / "adapter"
 """The adapter that comes with the package, if it does."""
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 _PREFIX, _DOWN, _UP = "base_model.model.", ".lora_A.weight", ".lora_B.weight"
-_UNKNOWN = ("use_dora", "fan_in_fan_out", "modules_to_save", "alpha_pattern", "megatron_config")
+_UNKNOWN = (
+    "use_dora", "fan_in_fan_out", "modules_to_save", "alpha_pattern", "megatron_config", "alora_invocation_tokens",
+    "arrow_config", "kasa_config", "layer_replication", "lora_bias", "target_parameters", "trainable_token_indices",
+    "use_bdlora", "use_qalora",
+)  # fmt: skip
 """Options that would make the merge another one."""
+_REBASED = ("corda", "loftq", "lora_ga", "olora", "pissa")
+"""Beginnings of the ways to begin that change the network's own weights, so that the change is one of others."""
 
 
 def find_adapter(setting: str) -> Path | None:
@@ -85,7 +92,7 @@ def read_changes(folder: Path) -> dict[str, LowRankChange]:
     from safetensors.torch import load_file
 
     try:
-        config, parts = _config(folder), load_file(folder / WEIGHTS)
+        alpha, parts = _alpha(folder), load_file(folder / WEIGHTS)
     except (OSError, ValueError, SafetensorError) as error:
         raise _foreign(folder, f"its files cannot be read ({error})") from error
     changes = {}
@@ -93,12 +100,14 @@ def read_changes(folder: Path) -> dict[str, LowRankChange]:
         if not name.endswith(_DOWN):
             continue
         up = parts.get(_up(name))
-        if up is None or up.ndim != 2 or down.ndim != 2 or up.shape[1] != down.shape[0]:
+        if up is None or up.ndim != 2 or down.ndim != 2 or not up.shape[1] == down.shape[0] > 0:
             raise _foreign(folder, f"{name} has no second part that it fits")
-        scaled = _scale(config, down.shape[0]) * up.float()
+        scaled = alpha.scale(down.shape[0]) * up.float()
         changes[name.removeprefix(_PREFIX).removesuffix(_DOWN)] = LowRankChange(down.float(), scaled)
     if unread := set(parts) - {name for down in parts if down.endswith(_DOWN) for name in (down, _up(down))}:
         raise _foreign(folder, f"{min(unread)} is not a part of a low-rank change")
+    if not changes:
+        raise _foreign(folder, "it changes nothing")
     return changes
 
 
@@ -106,23 +115,39 @@ def _up(down: str) -> str:
     return down.removesuffix(_DOWN) + _UP
 
 
-def _config(folder: Path) -> dict[str, Any]:
-    """An adapter's settings. Raises GenerationError if merging would take more than a scaled product."""
-    config: dict[str, Any] = json.loads((folder / CONFIG).read_text())
-    used = [name for name in _UNKNOWN if config.get(name)]
-    if config.get("peft_type") != "LORA" or config.get("bias", "none") != "none" or used:
-        raise _foreign(folder, f"it is {config.get('peft_type')} with {', '.join(used) or 'a bias'}")
-    return config
+@dataclass(frozen=True)
+class _Alpha:
+    """How much a product counts."""
+
+    alpha: float
+    rank_stable: bool
+
+    def scale(self, rank: int) -> float:
+        """What a product of that rank is multiplied by."""
+        return self.alpha / (math.sqrt(rank) if self.rank_stable else rank)
 
 
-def _scale(config: Mapping[str, Any], rank: int) -> float:
-    """What a product of that rank is multiplied by."""
-    return float(config["lora_alpha"]) / (math.sqrt(rank) if config.get("use_rslora") else rank)
+def _alpha(folder: Path) -> _Alpha:
+    """From an adapter's settings. Raises GenerationError if merging would take more than a scaled product."""
+    config: Any = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    if not isinstance(config, dict):
+        raise _foreign(folder, f"its {CONFIG} holds a {type(config).__name__}")
+    kind, bias, begun = config.get("peft_type"), config.get("bias", "none"), config.get("init_lora_weights")
+    found = [name for name in _UNKNOWN if config.get(name)]
+    found += [] if kind == "LORA" else [f"peft_type {kind!r}"]
+    found += [] if bias == "none" else [f"bias {bias!r}"]
+    found += [f"init_lora_weights {begun!r}"] if isinstance(begun, str) and begun.startswith(_REBASED) else []
+    if found:
+        raise _foreign(folder, f"it has {', '.join(found)}")
+    alpha = config.get("lora_alpha")
+    if not isinstance(alpha, int | float):
+        raise _foreign(folder, f"its lora_alpha is {alpha!r}")
+    return _Alpha(float(alpha), bool(config.get("use_rslora")))
 
 
 def _foreign(folder: Path, found: str) -> GenerationError:
     return GenerationError(
         f"The adapter {folder} cannot be merged: {found}.",
-        "Only plain LoRA adapters of the embedded model can (no bias, no DoRA, no saved modules).",
+        "Only plain LoRA adapters of the network's own weights can (no bias, no DoRA, no saved modules, no PiSSA).",
         "Correct COUNTERPOINT_LLM_ADAPTER, or set it to `none` to use the model as it is.",
     )

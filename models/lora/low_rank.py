@@ -104,6 +104,10 @@ class LowRank(nn.Module):
         y: Tensor = self.base(x)
         if self.earlier_down is not None and self.earlier_up is not None:
             y = y + functional.linear(functional.linear(x, self.earlier_down.to(x.dtype)), self.earlier_up.to(x.dtype))
+        if (
+            not self.down.requires_grad
+        ):  # nothing was learned; and a draw of dropout would count in the layers that learn
+            return y
         x = functional.dropout(x, self.dropout, self.training)
         change = functional.linear(functional.linear(x, self.down.to(x.dtype)), self.up.to(x.dtype))
         return torch.add(y, change, alpha=self.scale)

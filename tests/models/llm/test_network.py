@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from features.errors import GenerationError
@@ -160,11 +160,46 @@ def test_another_adapter_is_another_model(tmp_path: Path) -> None:
     assert adapter_revision(tmp_path) != first
 
 
-@pytest.mark.parametrize("more", [{"use_dora": True}, {"bias": "all"}, {"peft_type": "IA3"}])
-def test_an_adapter_of_another_kind_is_refused(tmp_path: Path, more: dict[str, object]) -> None:
+@pytest.mark.parametrize(
+    ("more", "found"),
+    [
+        ({"use_dora": True}, "it has use_dora"),
+        ({"alora_invocation_tokens": [3, 4]}, "it has alora_invocation_tokens"),  # would be on only after these tokens
+        ({"bias": "all"}, "it has bias 'all'"),
+        ({"peft_type": "IA3"}, "it has peft_type 'IA3'"),
+        ({"init_lora_weights": "pissa_niter_16"}, "it has init_lora_weights 'pissa_niter_16'"),  # of other weights
+        ({"lora_alpha": None}, "its lora_alpha is None"),
+    ],
+)
+def test_an_adapter_of_another_kind_is_refused(tmp_path: Path, more: dict[str, object], found: str) -> None:
     adapter_in(tmp_path, **more)
-    with pytest.raises(GenerationError, match="cannot be merged"):
+    with pytest.raises(GenerationError, match=f"cannot be merged: {found}"):
         merged(random_weights(), tmp_path)
+
+
+def test_an_adapter_that_begins_otherwise_on_the_same_weights_is_merged(tmp_path: Path) -> None:
+    adapter_in(tmp_path, init_lora_weights="gaussian")
+    assert merged(random_weights(), tmp_path)
+
+
+def test_an_adapter_without_a_change_or_settings_is_refused(tmp_path: Path) -> None:
+    adapter_in(tmp_path)
+    save_file({}, tmp_path / WEIGHTS)
+    with pytest.raises(GenerationError, match="it changes nothing"):
+        merged(random_weights(), tmp_path)
+    (tmp_path / CONFIG).write_text("[]")
+    with pytest.raises(GenerationError, match=r"its adapter_config\.json holds a list"):
+        merged(random_weights(), tmp_path)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_an_adapter_is_added_in_fp32_whatever_it_is_kept_in(tmp_path: Path, dtype: torch.dtype) -> None:
+    down, up = (part.to(dtype) for part in adapter_in(tmp_path, alpha=8))
+    save_file({name: part.to(dtype) for name, part in load_file(tmp_path / WEIGHTS).items()}, tmp_path / WEIGHTS)
+    weights = random_weights()
+    changed = merged(weights, tmp_path)[f"{Q}.weight"]
+    assert changed.dtype == torch.float32
+    torch.testing.assert_close(changed, weights[f"{Q}.weight"] + 8 / 2 * up.float() @ down.float())
 
 
 def test_an_adapter_for_another_network_is_refused(tmp_path: Path) -> None:

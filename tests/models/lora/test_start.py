@@ -173,7 +173,7 @@ def test_an_adapter_of_another_network_is_an_error(tiny_base: Path, first: Path,
 def test_a_folder_without_an_adapter_is_an_error(tiny_base: Path, tmp_path: Path) -> None:
     with pytest.raises(SettingError, match=r"has no adapter_config\.json .*\n.*as peft saves it.*\n.*`start`"):
         Student(tiny_base, FIRST.model_copy(update={"start": tmp_path}))
-    (tmp_path / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+    (tmp_path / "adapter_config.json").write_text('{"peft_type": "LORA", "lora_alpha": 8}')
     (tmp_path / WEIGHTS).write_bytes(b"no tensors")
     with pytest.raises(SettingError, match="cannot be read"):
         Student(tiny_base, FIRST.model_copy(update={"start": tmp_path}))
@@ -207,6 +207,26 @@ def test_a_half_done_training_is_taken_up_only_from_the_same_start(
         with pytest.raises(KeyboardInterrupt):
             trainer(start).run(first_step)
     assert first_steps == [2, 0, 0]
+
+
+def test_a_stopped_training_above_a_chained_adapter_ends_in_the_same_one(
+    tiny_base: Path, first: Path, tmp_path: Path
+) -> None:
+    """What lies below the blocks that learn is made once and kept; a resumed training makes it later."""
+    config = LoraConfig(rank=2, layers=1, start=first, start_as="chain", dropout=0.3, epochs=3, batch_size=4, rate=1e-2)
+    config = config.model_copy(update={"save_every": 1})
+    whole, stopped = a_student(tiny_base, config), a_student(tiny_base, config)
+    Trainer(whole, rows(whole), 1).run()
+
+    def stop_at_five(_: str, done: int, total: int) -> None:
+        if done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Trainer(stopped, rows(stopped), 1, tmp_path).run(stop_at_five)
+    resumed = a_student(tiny_base, config)
+    Trainer(resumed, rows(resumed), 1, tmp_path).run()
+    assert all(torch.equal(it, resumed.trained[name]) for name, it in whole.trained.items())
 
 
 def rows(student: Student, n: int = 12) -> list[Row]:
