@@ -394,7 +394,9 @@ def propose_attributes(
 def tune_explainer(
     out: Annotated[Path, typer.Option(help="Folder the adapter goes to.")],
     seed: Annotated[int, typer.Option(help="Of the examples and of the training.")] = 0,
-    examples: Annotated[int, typer.Option(help="Sentences to learn from.")] = 1200,
+    examples: Annotated[
+        int, typer.Option(help="To learn from at most; 0 is 1200 sentences, or all instructions.", min=0)
+    ] = 0,
     instructions: Annotated[
         Path | None, typer.Option(help="JSON lines of instruction, input and output to learn from instead.")
     ] = None,
@@ -407,7 +409,7 @@ def tune_explainer(
     if instructions is None:
         tune_here(open_settings(), out, seed, examples)
     else:
-        instruct_here(open_settings(), out, seed, instructions)
+        instruct_here(open_settings(), out, seed, instructions, examples)
 
 
 @app.command()

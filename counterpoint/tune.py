@@ -17,12 +17,19 @@ if TYPE_CHECKING:
 
 
 def tune_here(settings: HostSettings, out: Path, seed: int, n_examples: int) -> None:
-    """Trains an adapter (or finishes one), tries it on unseen domains and writes its card."""
+    """Trains an adapter (or finishes one), tries it on unseen domains and writes its card.
+
+    Args:
+        settings: of this host.
+        out: folder of the adapter.
+        seed: of examples and training.
+        n_examples: sentences to learn from; 0 leaves the config's own.
+    """
     from models.llm.gguf import converted
     from models.llm.local import EmbeddedEngine
     from models.tuning import TuningConfig, tune, unseen_pass_rate, write_card
 
-    config = TuningConfig(seed=seed, n_examples=n_examples)
+    config = TuningConfig(seed=seed, n_examples=n_examples) if n_examples else TuningConfig(seed=seed)
     with _shown() as progress:
         report = tune(converted(settings.models), out, config, progress)
     passed = unseen_pass_rate(EmbeddedEngine(settings.models, adapter=out), seed)
@@ -33,13 +40,21 @@ def tune_here(settings: HostSettings, out: Path, seed: int, n_examples: int) -> 
     )
 
 
-def instruct_here(settings: HostSettings, out: Path, seed: int, instructions: Path) -> None:
-    """Trains an adapter on a file of instructions (or finishes one) and writes its card."""
+def instruct_here(settings: HostSettings, out: Path, seed: int, instructions: Path, n_rows: int) -> None:
+    """Trains an adapter on a file of instructions (or finishes one) and writes its card.
+
+    Args:
+        settings: of this host.
+        out: folder of the adapter.
+        seed: of the choice of instructions and of training.
+        instructions: the file.
+        n_rows: instructions to learn from at most; 0 is all.
+    """
     from models.llm.gguf import converted
     from models.lora.instructions import InstructionConfig, tune_on_instructions
 
     with _shown() as progress:
-        config = InstructionConfig(seed=seed)
+        config = InstructionConfig(seed=seed, n_rows=n_rows)
         report = tune_on_instructions(converted(settings.models), out, instructions, config, progress)
     Console().print(
         f"{report.steps} steps on {report.tokens:,} tokens; loss on unseen instructions {report.untuned_loss} -> "

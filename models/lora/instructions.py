@@ -31,7 +31,7 @@ Made by `counterpoint tune-explainer --instructions FILE`. A student's tuning be
 this folder (`start`).
 
 - **Data**: {n_rows} instructions of {file}, hash of the rows: {examples}; {n_long} were longer than {max_tokens} tokens
-  and left out.
+  and left out, and equal ones count once.
 - **Training**: {steps} steps, {tokens} tokens, last loss {loss} per answer token; on {n_valid} instructions that were
   not trained on {valid_loss}, before training {untuned_loss}.
 
@@ -71,7 +71,8 @@ def read_instructions(path: Path) -> list[Instruction]:
             what was found there and what was expected is said.
     """
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")  # not splitlines: texts may hold other line breaks
+        # Not splitlines: texts may hold other line breaks. Windows' editors put a mark before the first line.
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"The instructions {path} cannot be read: {error}.", EXPECTED) from error
     read = [_read(line, f"{path}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
@@ -97,6 +98,8 @@ def _text(record: dict[str, object], name: str, where: str) -> str:
     if not isinstance(text, str) or not (text.strip() or optional):
         found = f"`{name}` is {text!r}" if name in record else f"there is no `{name}`"
         raise InputError(f"{where}: {found}.", EXPECTED)
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise InputError(f"{where}: `{name}` holds half a character (an escape such as `\\ud83d` by itself).", EXPECTED)
     return text
 
 
@@ -122,12 +125,12 @@ def tune_on_instructions(
 
     Raises:
         InputError: the file cannot be read (`read_instructions`).
-        TrainingError: fewer than two instructions are short enough.
+        TrainingError: fewer than two different instructions are short enough.
     """
     config = config or InstructionConfig()
     told, student = read_instructions(file), Student(base, config, config.seed)
-    every = [instruction_row(student, it) for it in told]
-    short = [row for row in every if len(row.tokens) <= config.max_tokens]
+    every = {tuple(row.tokens): row for row in (instruction_row(student, it) for it in told)}
+    short = [row for row in every.values() if len(row.tokens) <= config.max_tokens]
     rows, valid = _parted(short, config)
     report = make_adapter(student, rows, valid, out, config.seed, progress)
     card = CARD.format(
@@ -148,7 +151,7 @@ def _parted(rows: Sequence[Row], config: InstructionConfig) -> tuple[list[Row], 
     """Rows to learn and rows to measure on, drawn by the seed."""
     if len(rows) < 2:
         raise TrainingError(
-            f"{len(rows)} instructions have at most {config.max_tokens} tokens.",
+            f"{len(rows)} different instructions have at most {config.max_tokens} tokens.",
             "At least two are needed: one to learn, and one to measure on.",
         )
     shuffled = Random(config.seed).sample(list(rows), len(rows))

@@ -39,9 +39,16 @@ def test_lines_are_read_in_order_and_an_input_may_be_left_out(tmp_path: Path) ->
     ]
 
 
+def test_a_file_of_windows_is_read(tmp_path: Path) -> None:
+    """With the mark that its editors begin with, and its ends of lines."""
+    (tmp_path / "told.jsonl").write_bytes(f"\ufeff{json.dumps(GOOD)}\r\n{json.dumps(GOOD)}\r\n".encode())
+    assert read_instructions(tmp_path / "told.jsonl") == [Instruction("Name the taste.", "honey", "sweet")] * 2
+
+
 @pytest.mark.parametrize(
     ("line", "found"),
     [
+        (r'{"instruction": "x", "output": "\ud83d"}', "`output` holds half a character"),
         ("{no json", "this is not JSON"),
         ('["a"]', "a list was found"),
         ('{"instruction": "x"}', "there is no `output`"),
@@ -94,13 +101,22 @@ def test_an_adapter_is_tuned_measured_and_described(tiny_base: Path, tmp_path: P
 
 def test_too_few_short_instructions_are_an_error(tiny_base: Path, tmp_path: Path) -> None:
     file = write(tmp_path, json.dumps(GOOD))
-    with pytest.raises(TrainingError, match="1 instructions have at most 512 tokens"):
+    with pytest.raises(TrainingError, match="1 different instructions have at most 512 tokens"):
         tune_on_instructions(tiny_base, tmp_path / "out", file)
+
+
+def test_what_is_measured_on_was_not_learned_under_another_number(tiny_base: Path, tmp_path: Path) -> None:
+    """Files of instructions repeat themselves: one that stands twice is either learned or measured on."""
+    file = write(tmp_path, *[json.dumps({**GOOD, "input": f"honey {n % 4}"}) for n in range(40)])
+    config = InstructionConfig(rank=2, layers=1, batch_size=1)
+    assert tune_on_instructions(tiny_base, tmp_path / "out", file, config).steps == 3
 
 
 def test_the_command_tunes_on_a_file(tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("models.llm.gguf.converted", lambda models: tiny_base)
     file = write(tmp_path, *[json.dumps({**GOOD, "input": f"honey {n}"}) for n in range(4)])
-    done = CliRunner().invoke(app, ["tune-explainer", "--out", str(tmp_path / "out"), "--instructions", str(file)])
+    command = ["tune-explainer", "--out", str(tmp_path / "out"), "--instructions", str(file), "--examples", "2"]
+    done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output
     assert read_changes(tmp_path / "out")
+    assert "2 instructions of told.jsonl" in (tmp_path / "out" / "README.md").read_text()
