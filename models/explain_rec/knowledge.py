@@ -14,12 +14,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from features.batch import CONTENT_WIDTH, ConsumerBlock, Floats, Ids, ProductBlock, TrainingSet
 from features.vocabulary import UNKNOWN, Vocabulary
@@ -52,12 +52,23 @@ class KnowledgeConfig(BaseModel):
     left_out: tuple[str, ...] = ()
     """Domains that no prototype may rest on, as one that strangers will be asked about."""
 
+    @model_validator(mode="after")
+    def _leaves_out_what_it_can_tell(self) -> Self:
+        """A domain that is not recognised would stay in without a word."""
+        if self.left_out and not self.domain_mark:
+            raise ValueError(f"left_out names {self.left_out[0]!r}, and no domain_mark says how ids name their domain")
+        if wrong := [name for name in self.left_out if not name or self.domain_mark in name]:
+            raise ValueError(
+                f"left_out names {wrong[0]!r}; a domain is what stands before the first {self.domain_mark!r} of an id"
+            )
+        return self
+
     def domains(self, product_ids: Ids) -> Ids:
         """(N,) the domain of each product, empty where its id names none."""
         if not self.domain_mark:
             return np.full(len(product_ids), "", object)
         parts = (name.partition(self.domain_mark) for name in product_ids)
-        return np.array([*(before if mark else "" for before, mark, _ in parts), None], object)[:-1]
+        return np.array([before if mark else "" for before, mark, _ in parts], object)
 
 
 class Found(NamedTuple):

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from features.batch import CONTENT_WIDTH, TrainingSet, tuples
 from models.explain_rec.clusters import clusters, unit
@@ -159,6 +160,19 @@ def test_item_7_a_domain_that_is_left_out_leaves_no_trace(both: TrainingSet, dom
     assert not any("books" in value for value in left.attributes.ids)
     for name, array in alone.arrays.items():
         np.testing.assert_array_equal(left.arrays[name], array)
+
+
+@pytest.mark.parametrize(
+    ("settings", "found"),
+    [
+        ({"left_out": ["books"]}, "left_out names 'books', and no domain_mark"),
+        ({"left_out": ["books/"], "domain_mark": "/"}, "left_out names 'books/'; a domain is what stands before"),
+        ({"left_out": [""], "domain_mark": "/"}, "left_out names ''"),
+    ],
+)
+def test_item_7_a_domain_that_no_id_can_name_is_not_taken_for_left_out(settings: dict[str, object], found: str) -> None:
+    with pytest.raises(ValidationError, match=found):
+        KnowledgeConfig.model_validate(settings)
 
 
 def test_item_7_nothing_is_left_where_every_domain_is_left_out(both: TrainingSet) -> None:
