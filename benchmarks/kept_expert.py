@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,7 +42,9 @@ class Kept(Expert):
                 self._fitted = self.make()
                 self._fitted.fit(self._learned_from)
             path.parent.mkdir(parents=True, exist_ok=True)
-            np.save(path, self._fitted.score(histories))
+            with path.with_suffix(".half").open("wb") as file:
+                np.save(file, self._fitted.score(histories))
+            os.replace(path.with_suffix(".half"), path)  # whole or not at all: a killed proof goes on
         scores: Scores = np.load(path)
         return scores
 

@@ -1,11 +1,12 @@
 """ExplainRec trained on some domains and asked in another: no consumer, no product and no event is shared.
 
-Ids begin with the name of their domain, so that none can be the same, and that none is is checked. What is left to
-carry over are texts of products, what is told of consumers, and how ratings of any domain behave. Test rows are asked
-as they are (`known`: consumers with a history in the target, which the method reads by the texts of the target's
-catalog) and as those of consumers of whom there is no history, number or id (`strangers`). Prototypes are those of the
-sources; the target is left out of them by name. No student takes part: heads are compared, with all parts and in
-TALLRec's mode, beside the target's own popularity, which a method that never saw the target does not have.
+Ids begin with the name of their domain, so that none can be the same, and that none is is checked; from films to films
+the same film stands under two ids, with the same title. What is left to carry over are texts of products, what is told
+of consumers, and how ratings of any domain behave. Test rows are asked as they are (`known`: consumers with a history
+in the target, which the method reads by the texts of the target's catalog) and as those of consumers of whom there is
+no history, number or id (`strangers`). Prototypes are those of the sources; the target is left out of them by name. No
+student takes part: heads are compared, with all parts and in TALLRec's mode, beside the target's own popularity, which
+a method that never saw the target does not have.
 """
 
 from __future__ import annotations

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import IO
 
 import numpy as np
+import pytest
 
 from benchmarks.kept_expert import Kept
 from models.backbones.experts import Expert, Popularity
@@ -44,3 +46,19 @@ def test_scores_are_those_of_the_expert_and_made_once(tmp_path: Path) -> None:
     other.fit(whole)
     other.score(whole)
     assert Counted.fits == fits + 3
+
+
+def test_what_was_written_in_half_counts_for_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Histories.of(np.repeat(np.arange(6), 4), np.arange(24) % 9, np.arange(24.0), 6, 9)
+    kept = Kept(tmp_path, "settings", Popularity)
+    kept.fit(whole)
+
+    def killed(file: IO[bytes], _: Scores) -> None:
+        file.write(b"half")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            kept.score(whole)
+    assert kept.score(whole).shape == (6, 9)
