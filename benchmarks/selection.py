@@ -22,7 +22,7 @@ from benchmarks.record import write_result
 from features.evidence import EvidenceWindow
 from features.facts import consumer_facts, product_facts
 from features.readers.world import World, WorldConfig, generate_world
-from features.readers.world_texts import aspects_named
+from features.readers.world_aspects import aspects_named
 from features.types import STANCES, EntityKind, Fact, Snapshot, Stance
 from features.wording import Wording
 from models.evaluate import mean_with_interval

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from features.errors import SettingError
 from features.readers.dataset import Dataset, RawTables, finish
+from features.readers.world_aspects import ASPECTS
 from features.readers.world_reviews import Mention, write_reviews
 from features.readers.world_shop import Shop, stock_shop
-from features.readers.world_texts import ASPECTS
 from features.types import INTERACTION_COLUMNS
 
 START = np.datetime64("2023-01-01", "us")

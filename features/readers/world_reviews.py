@@ -7,13 +7,81 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from features.readers.world_texts import ASPECTS, DISLIKED, INDIFFERENT, LIKED, NOTHING, OPENINGS
+from features.readers.world_aspects import ASPECTS
 
 SILENT = 0.1
 """Share of ratings that come without a review."""
 _MENTIONED = 2
 """At most so many aspects of a kind are named in one review."""
 _SHRUG = 0.25
+
+LIKED = (
+    "{Clause}.",
+    "What sold me: {clause}.",
+    "{Clause}, and that is exactly what I look for.",
+    "I care a lot about {aspect}, and here {clause}.",
+    "Best of all, {clause}.",
+    "{Aspect} matters to me, and {clause}.",
+)
+DISLIKED = (
+    "Sadly, {clause}.",
+    "{Clause}, which I cannot forgive.",
+    "I am picky about {aspect}, and {clause}.",
+    "What spoils it for me: {clause}.",
+    "The let-down is that {clause}.",
+    "{Clause}, reason enough for me to send them back.",
+)
+INDIFFERENT = (
+    "The {aspect} is fine, not that it matters to me.",
+    "Others may enjoy the {aspect}, I hardly notice it.",
+    "I have no opinion on the {aspect}.",
+)
+NOTHING = (
+    "Nothing about them stood out for me, good or bad.",
+    "They do what headphones do.",
+    "What others rave about leaves me rather cold.",
+    "I have little to add to the other reviews.",
+    "Perhaps I am just not the audience for these.",
+    "They arrived on time and work as described.",
+)
+OPENINGS = (
+    (
+        "A bad buy.",
+        "These went straight back.",
+        "I regret this purchase.",
+        "One star, and that is generous.",
+        "Not for me at all.",
+    ),
+    (
+        "I expected more.",
+        "Rather disappointing.",
+        "These and I did not become friends.",
+        "Hard to recommend from where I sit.",
+        "Below what I am used to.",
+    ),
+    (
+        "Mixed feelings.",
+        "They are all right.",
+        "Middle of the road.",
+        "Decent, no more.",
+        "I have been using them for a month and I am undecided.",
+    ),
+    (
+        "A good pair.",
+        "I am happy with these.",
+        "Pleasantly surprised.",
+        "Solid choice for my commute.",
+        "Nearly everything I wanted.",
+    ),
+    (
+        "Exactly what I hoped for.",
+        "I could hardly be happier.",
+        "These are keepers.",
+        "I would buy them again tomorrow.",
+        "The best pair I have owned.",
+    ),
+)
+"""By stars, lowest first."""
 
 Texts = NDArray[np.object_]
 

@@ -10,7 +10,33 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.readers.files import attribute_rows, price_band
-from features.readers.world_texts import ASPECTS, BRANDS, CATEGORIES, DOWNSIDES, LEADS, MODELS, Aspect
+from features.readers.world_aspects import ASPECTS, Aspect
+
+CATEGORIES = {
+    "Over-Ear Headphones": "a pair of over-ear headphones",
+    "On-Ear Headphones": "a pair of on-ear headphones",
+    "In-Ear Monitors": "a pair of in-ear monitors",
+    "Wireless Earbuds": "a pair of wireless earbuds",
+    "Gaming Headset": "a gaming headset",
+    "Studio Headphones": "a pair of studio headphones",
+}
+BRANDS = (
+    "Aurelo", "Brantvik", "Calyxon", "Dunmora", "Elvane", "Fjordale", "Grindel", "Harmonel", "Isarno", "Jorvik Audio",
+    "Kolmar", "Lindqvist & Rowe", "Montrave", "Nordlys Sound",
+)  # fmt: skip
+MODELS = [
+    "Drift", "Ember", "Harbour", "Lumen", "Meadow", "Nimbus", "Orbit", "Prairie", "Quartz", "Ridge", "Solace", "Tundra",
+    "Umbra", "Vista", "Willow", "Zephyr", "Arc", "Beacon", "Cinder", "Delta", "Echo", "Fable", "Grove", "Haven",
+    "Inlet", "Juniper", "Kite", "Lagoon", "Mirth", "North", "Opal", "Pulse", "Quill", "River", "Summit", "Thistle",
+    "Unity", "Velvet", "Wave", "Yonder",
+]  # fmt: skip
+"""Invented, as the brands are."""
+LEADS = (
+    "The {model} is {kind} by {brand} with {listed}.",
+    "{brand} presents the {model}, {kind} with {listed}.",
+    "With the {model}, {brand} makes {kind} with {listed}.",
+)
+DOWNSIDES = ("On the downside, {clause}.", "Less convincing: {clause}.", "Testers note that {clause}.")
 
 
 @dataclass(frozen=True, eq=False)

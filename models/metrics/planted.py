@@ -16,7 +16,8 @@ import pandas as pd
 
 from features.evidence import EvidenceWindow
 from features.readers.world import WorldTruth
-from features.readers.world_texts import ASPECTS, INDIFFERENT
+from features.readers.world_aspects import ASPECTS
+from features.readers.world_reviews import INDIFFERENT
 from features.types import Snapshot, Stance
 from models.metrics.explanation import statements, words
 from models.metrics.world_record import WorldRecord

@@ -6,7 +6,7 @@ import numpy as np
 
 from features.facts import EvidenceWindow, consumer_facts
 from features.readers.world import World, WorldConfig, generate_world
-from features.readers.world_texts import aspects_named
+from features.readers.world_aspects import aspects_named
 from features.types import Fact, Interactions, Snapshot
 
 

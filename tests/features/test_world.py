@@ -10,7 +10,7 @@ import pytest
 from features.errors import SettingError
 from features.readers.registry import read_dataset
 from features.readers.world import World, WorldConfig, generate_world, iter_interactions, write_world
-from features.readers.world_texts import ASPECTS
+from features.readers.world_aspects import ASPECTS
 
 NAMES = [aspect.name for aspect in ASPECTS]
 
