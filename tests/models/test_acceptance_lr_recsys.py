@@ -2,7 +2,7 @@
 
 The other items of the method's acceptance list are specified where their parts are: reconstruction and retrieval of
 codes in `test_autoencoder.py`, exported attention in `test_conformance.py`, gains and their absence on planted reasons
-in `test_lr_recsys.py`, a rerun without a language model in `tests/benchmarks/test_lr.py`.
+in `test_lr_recsys.py`, a rerun without a language model in `tests/benchmarks/test_lr_runs.py`.
 """
 
 from __future__ import annotations
