@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+from pydantic import Field
+
 from features.errors import InputError, TrainingError
 from models.base import Progress, silent
 from models.lora.low_rank import LoraConfig
@@ -55,9 +57,9 @@ class InstructionConfig(LoraConfig):
 
     seed: int = 0
     """Of the choice of instructions, and of the training."""
-    n_rows: int = 0
+    n_rows: int = Field(default=0, ge=0)
     """Instructions that are learned at most; 0 is all."""
-    n_valid: int = 64
+    n_valid: int = Field(default=64, ge=1)
     """Instructions whose loss is reported and that are not learned; a tenth where there are not so many."""
     max_tokens: int = 512
     """Of an instruction with its answer; longer ones are left out, since half an answer would be learned as one."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -29,17 +29,17 @@ class LoraConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    rank: int = 8
+    rank: int = Field(default=8, ge=1)
     """r."""
-    alpha: int = 16
+    alpha: int = Field(default=16, ge=1)
     """The change is multiplied by alpha / r."""
-    dropout: float = 0.05
+    dropout: float = Field(default=0.05, ge=0, lt=1)
     """Of what a change is computed from."""
     modules: tuple[str, ...] = ("q_proj", "v_proj")
     """The linear layers of a block that are changed."""
     layers: int = 0
     """Blocks that are changed, counted from the top; 0 is all. What lies below the lowest needs no gradient."""
-    batch_size: int = 8
+    batch_size: int = Field(default=8, ge=1)
     rate: float = 1e-3
     """Highest learning rate."""
     warmup: float = 0.05

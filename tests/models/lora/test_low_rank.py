@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from pydantic import ValidationError
 from safetensors.torch import load_file
 
 from features.errors import SettingError
@@ -77,3 +78,9 @@ def test_the_files_are_read_by_the_embedded_engine(tiny_base: Path, tmp_path: Pa
 def test_a_layer_that_is_not_there_is_an_error(tiny_base: Path) -> None:
     with pytest.raises(SettingError, match="no linear layer 'query'"):
         Student(tiny_base, CONFIG.model_copy(update={"modules": ("query",)}))
+
+
+@pytest.mark.parametrize("settings", [{"rank": 0}, {"alpha": 0}, {"dropout": 1.0}, {"batch_size": 0}])
+def test_sizes_that_nothing_could_be_learned_with_are_refused(settings: dict[str, float]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(settings))):
+        LoraConfig.model_validate(settings)
