@@ -10,7 +10,7 @@ from flows.ingest import ingest
 from flows.materialize import materialize
 from flows.recipe import Recipe, remembered_recipe
 from flows.release import ReleaseResult, release
-from flows.train import train
+from flows.train import named_files, train
 from flows.workspace import Workspace
 
 
@@ -20,10 +20,14 @@ def run(recipe: Recipe | None = None) -> ReleaseResult:
 
     Args:
         recipe: by default the one this home was last run with.
+
+    Raises:
+        SettingError: the method's settings do not fit, or a file that they name is not there; nothing is done then.
     """
     workspace = Workspace.open()
     recipe = recipe or remembered_recipe(workspace.settings.home)
     with workspace.alone():
+        named_files(recipe)  # settings that do not fit stop the run before a language model is paid
         ingest(recipe)
         explain(recipe)
         materialize(recipe)

@@ -60,14 +60,18 @@ def train(recipe: Recipe) -> TrainResult:
 def train_models(workspace: Workspace, recipe: Recipe) -> TrainResult:
     """The work of the flow, callable without Prefect."""
     ingested, made = ingest_data(workspace, recipe), materialize_features(workspace, recipe)
-    files = [it for _, config in variants(recipe).values() for it in config.rests_on]
     return workspace.stages.run(
         "train",
-        [ingested.data_hash, made.features_hash, recipe.method.learns(), *files],
+        [ingested.data_hash, made.features_hash, recipe.method.learns(), *named_files(recipe)],
         TrainResult,
         lambda made_from: _train(workspace, recipe, ingested, made_from),
         [model_folder(workspace, name) / FIT for name in variants(recipe)],
     )
+
+
+def named_files(recipe: Recipe) -> list[str]:
+    """Hashes of the files that the models' settings name. Raises SettingError if settings or files do not fit."""
+    return [it for _, config in variants(recipe).values() for it in config.rests_on]
 
 
 def config_of(method: type[Recommender], given: dict[str, Any], section: str) -> MethodConfig:

@@ -8,6 +8,7 @@ import pytest
 
 from features.errors import SettingError
 from flows.recipe import RECIPES, choose_recipe, read_recipe
+from flows.run import run
 from flows.train import config_of
 from models.base import find_method
 
@@ -30,6 +31,20 @@ def test_recipes_of_guided_refinement_name_a_domain_and_hold_its_list(dataset: s
     section = read_recipe(f"{dataset}/guided").method
     config = config_of(find_method(section.name), section.config, "config")
     assert len(config.model_dump()["attributes"]) >= 8
+
+
+@pytest.mark.parametrize(
+    ("config", "found"),
+    [({"depth": 3}, "depth: Extra inputs"), ({"student": {"lora": {"start": "/nowhere"}}}, "/nowhere has no adapter_")],
+)
+def test_settings_that_do_not_fit_stop_a_run_before_anything_is_paid(
+    config: dict[str, object], found: str, own_home: Path
+) -> None:
+    given = read_recipe("world/explain_rec")
+    section = given.method.model_copy(update={"config": config})
+    with pytest.raises(SettingError, match=found):
+        run.fn(given.model_copy(update={"method": section}))
+    assert not (own_home / "lake").exists()
 
 
 def test_an_unknown_recipe_names_those_there_are() -> None:
