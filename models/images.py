@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import numpy as np
 import pandas as pd
@@ -190,6 +190,9 @@ def looks_of(
         folder: of images named `<product id>.<suffix>`; what a file's name cannot hold is written as in a URL (`%2F`).
         product_ids: the catalog's.
         progress: called with ("looks", images done, images).
+
+    Raises:
+        InputError: there is no such folder, or it holds images and not one of a product.
     """
     wanted = list(dict.fromkeys(product_ids))
     files = image_files(folder)
@@ -199,8 +202,14 @@ def looks_of(
         name = path.stem if path.stem in known else unquote(path.stem)
         if name in known:
             by_product.setdefault(name, path)
+    if files and wanted and not by_product:
+        raise InputError(
+            f"None of the {len(files)} images in {folder} is named after a product; the first is {files[0].name}.",
+            f"The catalog's first product is {wanted[0]!r}, its image {quote(wanted[0], safe=' ')}.jpg or the like.",
+            "Name images by the ids of the products, or correct `images` in [data].",
+        )
     vectors = _encoded(KeptVectors(lake, IMAGE_VECTORS, "image_hash", encoder.identity), encoder, by_product, progress)
-    seen = [(product, vectors[product]) for product in wanted if product in vectors]
+    seen = sorted(vectors.items())  # by id: the order of a catalog's rows is not what it says
     looks = Looks(
         pd.DataFrame(seen, columns=list(VISUAL_COLUMNS)),
         n_missing=len(wanted) - len(by_product),

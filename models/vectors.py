@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -25,7 +26,7 @@ class KeptVectors:
     """Name of the column of hashes."""
     encoder: ModelIdentity
 
-    @property
+    @cached_property
     def made_from(self) -> str:
         """Hash of the encoder."""
         return content_hash(self.encoder.name, self.encoder.revision)

@@ -65,7 +65,7 @@ def test_products_are_seen_by_the_name_of_their_file_and_the_rest_is_counted(
     assert (found.n_missing, found.n_unreadable, found.n_unknown) == (1, 1, 1)
     table = VisualTable.of(found.visuals)
     assert table is not None
-    assert table.product_ids == ("p1", "a/b")
+    assert table.product_ids == ("a/b", "p1")
     assert table.width == 12
     np.testing.assert_allclose(np.linalg.norm(table.values, axis=1), 1, atol=1e-5)
     assert not np.allclose(table.values[0], table.values[1])
@@ -91,7 +91,7 @@ def test_an_image_is_encoded_once_whatever_it_is_called(model: Path, shop: Path,
     (shop / "p4.png").write_bytes((shop / "p1.png").read_bytes())
     second = looks_of(lake, encoder, shop, PRODUCTS)
     assert encoder.n_encoded == 2
-    np.testing.assert_array_equal(second.visuals["vector"].iloc[-1], first.visuals["vector"][0])
+    np.testing.assert_array_equal(second.visuals["vector"].iloc[-1], first.visuals["vector"].iloc[-1])
     draw(shop / "p1.png", seed=9)
     looks_of(lake, encoder, shop, PRODUCTS)
     assert encoder.n_encoded == 3
@@ -156,6 +156,25 @@ def test_without_any_image_there_is_no_look(model: Path, tmp_path: Path) -> None
     assert VisualTable.of(found.visuals) is None
     with pytest.raises(InputError, match=r"nowhere, which is no folder.*\n.*\nCorrect `images` in \[data\]"):
         looks_of(Lake(tmp_path), ImageEncoder(model), tmp_path / "nowhere", ["p1"])
+
+
+def test_the_order_of_a_catalogs_rows_is_not_seen(model: Path, shop: Path, tmp_path: Path) -> None:
+    tables = [
+        VisualTable.of(looks_of(Lake(tmp_path), ImageEncoder(model), shop, order).visuals)
+        for order in (PRODUCTS, PRODUCTS[::-1])
+    ]
+    assert tables[0] is not None
+    assert tables[1] is not None
+    assert tables[0].content_hash == tables[1].content_hash
+
+
+def test_images_that_are_all_named_otherwise_are_an_error(model: Path, shop: Path, tmp_path: Path) -> None:
+    """Of some images without a product it is said how many there are; all of them are a mistake."""
+    with pytest.raises(
+        InputError, match=r"None of the 4 images .* first is a%2Fb\.JPG\.\n.*'x/1', its image x%2F1\.jpg"
+    ):
+        looks_of(Lake(tmp_path), ImageEncoder(model), shop, ["x/1"])
+    assert looks_of(Lake(tmp_path), ImageEncoder(model), shop, []).n_unknown == 4
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "1"])
