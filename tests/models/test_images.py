@@ -84,6 +84,26 @@ def test_vectors_are_those_of_the_model(model: Path, shop: Path, tmp_path: Path)
     np.testing.assert_allclose(found, expected / np.linalg.norm(expected), atol=1e-5)
 
 
+def test_a_whole_clip_will_do_with_the_preparation_of_older_versions(shop: Path, tmp_path: Path) -> None:
+    """As the published models lie on disk; the half that reads texts is left out."""
+    from PIL import Image
+    from transformers import CLIPConfig, CLIPModel
+
+    narrow = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    texts = {**narrow, "vocab_size": 50, "projection_dim": 12, "bos_token_id": 0, "eos_token_id": 1}
+    looks = {**narrow, "image_size": 32, "patch_size": 8, "projection_dim": 12}
+    whole = CLIPModel(CLIPConfig(text_config=texts, vision_config=looks, projection_dim=12)).eval()
+    whole.save_pretrained(tmp_path)
+    old = {"feature_extractor_type": "CLIPFeatureExtractor", "size": 32, "crop_size": 32, "resample": 3}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(old))
+    encoder, image = ImageEncoder(tmp_path), Image.open(shop / "p1.png").convert("RGB")
+    with torch.inference_mode():
+        seen = whole.vision_model(pixel_values=torch.from_numpy(encoder.prepared(image))[None]).pooler_output
+        expected = whole.visual_projection(seen)[0].numpy()
+    found = encoder.encode([encoder.prepared(image)])[0]
+    np.testing.assert_allclose(found, expected / np.linalg.norm(expected), atol=1e-5)
+
+
 def test_an_image_is_encoded_once_whatever_it_is_called(model: Path, shop: Path, tmp_path: Path) -> None:
     lake, encoder = Lake(tmp_path), Counting(model)
     first = looks_of(lake, encoder, shop, PRODUCTS)
