@@ -62,14 +62,19 @@ def _chain(
     network: nn.Module, changed: dict[str, LowRank], earlier: Mapping[str, LowRankChange], config: LoraConfig
 ) -> dict[str, LowRank]:
     """All changes get the earlier one's rank, so that what is written later has one rank throughout."""
-    linear = {name: part for name, part in network.named_modules() if isinstance(part, nn.Linear | LowRank)}
+    # Of the blocks alone: the head and the table of words are read as they are by all that decides and writes.
+    linear = {
+        name: part
+        for name, part in network.named_modules()
+        if name.startswith("model.layers.") and isinstance(part, nn.Linear | LowRank)
+    }
     rank = max((change.down.shape[0] for change in earlier.values()), default=0)
     layers = dict(changed)
     for name, change in earlier.items():
         part = linear.get(name)
         base = part.base if isinstance(part, LowRank) else part
         if base is None:
-            raise _misfit(config, f"changes {name}", "The network has no such linear layer.")
+            raise _misfit(config, f"changes {name}", "There is no such linear layer in any of the network's blocks.")
         if (change.up.shape[0], change.down.shape[1]) != tuple(base.weight.shape):
             raise _misfit(config, f"has {_sizes(change.down, change.up)} in {name}",
                           f"The network's layer has the shape {tuple(base.weight.shape)}.")  # fmt: skip

@@ -136,6 +136,30 @@ def test_the_scorer_sees_both_lessons(tiny_base: Path, first: Path) -> None:
     assert student.decide([row], labels).soft[0] == pytest.approx(scored, abs=1e-3)
 
 
+def test_the_scorer_sees_an_earlier_lesson_in_every_layer_of_a_block(tiny_base: Path, tmp_path: Path) -> None:
+    from models.lora.labels import Labels, Prompt
+
+    every = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+    changed(a_student(tiny_base, FIRST.model_copy(update={"modules": every})), seed=3).write(tmp_path, "tiny")
+    student = a_student(tiny_base, LoraConfig(rank=2, start=tmp_path, start_as="chain", dropout=0.0))
+    labels, prompt = Labels.find(student.encode), Prompt((5, 6), (7, 8))
+    row = Row([*prompt.tokens, *labels.lead, labels.yes], 1, decision=len(prompt.tokens) + len(labels.lead))
+    scored = student.scorer(labels).score([prompt]).soft[0]
+    assert student.decide([row], labels).soft[0] == pytest.approx(scored, abs=1e-3)
+
+
+def test_an_adapter_of_more_than_the_blocks_is_an_error(tiny_base: Path, first: Path, tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    shutil.copytree(first, tmp_path, dirs_exist_ok=True)
+    n_words = a_student(tiny_base, FIRST).network.lm_head.weight.shape[0]
+    head = {"lora_A": torch.ones(4, 48), "lora_B": torch.ones(n_words, 4)}
+    parts = {f"base_model.model.lm_head.{name}.weight": part for name, part in head.items()}
+    save_file(load_file(first / WEIGHTS) | parts, tmp_path / WEIGHTS)
+    with pytest.raises(SettingError, match=r"changes lm_head\.\n.*of the network's blocks"):
+        Student(tiny_base, FIRST.model_copy(update={"start": tmp_path, "start_as": "chain"}))
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [
