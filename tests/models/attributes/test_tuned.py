@@ -30,7 +30,7 @@ ATTRIBUTES = (Attribute(name="heat", description="how warm"), Attribute(name="no
 LORA = LoraConfig(
     rank=8, dropout=0.0, modules=("q_proj", "k_proj", "v_proj", "o_proj"), batch_size=8, rate=1e-2, epochs=40
 )
-BRIEF = ScoreTuningConfig(lora=LORA.model_copy(update={"epochs": 2, "dropout": 0.1, "save_every": 1}))
+BRIEF = ScoreTuningConfig(lora=LORA.model_copy(update={"epochs": 2, "dropout": 0.1, "save_every": 1}), gain=1.0)
 
 
 def a_form(base: Path, config: ScoreTuningConfig = BRIEF) -> ListForm:
@@ -47,7 +47,7 @@ def by_losses(tiny_base: Path, world):
 
     @cache
     def outcome(recommendation: float, form: float) -> tuple[TunedScores, float, float]:
-        config = ScoreTuningConfig(lora=LORA, recommendation=recommendation, form=form)
+        config = ScoreTuningConfig(lora=LORA, gain=1.0, recommendation=recommendation, form=form)
         own = a_form(tiny_base, config)
         scores = tuned(own, world, config)
         return scores, ranking_loss(world, scores, scores.tuned), own.parse_rate(world.texts)
