@@ -49,7 +49,7 @@ LEAST_SPREAD = 0.05
 class ScoreTuningConfig(MethodConfig):
     """How a language model's scores are tuned."""
 
-    lora: LoraConfig = LoraConfig(layers=6, epochs=2, rate=5e-4)
+    lora: LoraConfig = LoraConfig(layers=6, epochs=2, rate=2e-3)
     """Which weights; an epoch goes through all products once, `batch_size` at a time."""
     recommendation: float = Field(default=1.0, ge=0)
     """Weight of L_rec; 0 leaves it out."""
