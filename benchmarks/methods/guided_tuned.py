@@ -1,7 +1,7 @@
 """Scores of the list answer by the embedded model as it is, and tuned by one loss or both; all of it is kept on disk.
 
-A tuning belongs to a base model, whose scores its ranking loss adds to. What was made with other settings or events is
-not taken for it. Numbers are written freely by products that were drawn once.
+A tuning with a ranking loss belongs to a base model, whose scores that adds to. What was made with other settings or
+events is not taken for it. The parse rate is that of lists the model freely writes of products that were drawn once.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def listed_columns(
         known: training events.
         base: the trained base model.
         source: how the language model was tuned.
-        whose: name of the base model.
+        whose: name of the base model: its encoder and seed.
         seed: of the tuning.
     """
     folder, having = folder_of(bench, known, source, whose), np.flatnonzero(known.counts > 0)
@@ -61,11 +61,19 @@ def listed_columns(
 
 
 def folder_of(bench: Bench, known: Histories, source: Source, whose: str) -> Path:
-    """Where scores and facts of a source lie; without a tuning they are the same for all base models."""
+    """Where scores and facts of a source lie."""
     config = TUNINGS[source]
     settings = config.model_dump() if config else {}
     made_of = content_hash(known.product.tolist(), known.start.tolist(), settings)[:8]
-    return bench.folder / "listed" / f"{f'{whose}.' if config else ''}{source}-{made_of}"
+    return bench.folder / "listed" / f"{name_of(source, whose)}-{made_of}"
+
+
+def name_of(source: Source, whose: str) -> str:
+    """A source by what its scores depend on: without a ranking loss no base model, without a tuning no seed."""
+    config = TUNINGS[source]
+    if config is None:
+        return source
+    return f"{whose if config.recommendation else whose.rpartition('.')[2]}.{source}"
 
 
 def _make(folder: Path, bench: Bench, known: Histories, base: SequenceNetwork, source: Source, seed: int) -> None:
@@ -100,6 +108,5 @@ def made(bench: Bench, known: Histories, lists: Iterable[str]) -> dict[str, tupl
         whose, _, variant = name.rpartition(".")
         if variant in VARIANTS and (source := VARIANTS[variant].source) in TUNINGS:
             folder = folder_of(bench, known, source, whose)
-            key = f"{whose}.{source}" if TUNINGS[source] else source
-            found[key] = (json.loads((folder / FACTS).read_text()), np.load(folder / SCORES))
+            found[name_of(source, whose)] = (json.loads((folder / FACTS).read_text()), np.load(folder / SCORES))
     return found

@@ -144,6 +144,7 @@ class ScoreTraining(Training[Batch]):
     ) -> None:
         super().__init__(form.student, len(ranking.choices.known), seed, part)
         self.form, self.rows, self.ranking, self.config = form, rows, ranking, config
+        self._made_of = self._hash()
 
     def batches(self, epoch: int) -> list[Batch]:
         """As `Training`: all known products in a random order, each with some random choices of it."""
@@ -173,6 +174,9 @@ class ScoreTraining(Training[Batch]):
 
     def made_of(self) -> str:
         """As `Training`."""
+        return self._made_of
+
+    def _hash(self) -> str:
         ranking = self.ranking
         sums = [it.double().sum().item() for it in (*ranking.choices.base, ranking.levels)]
         events = [ranking.choices.taken.tolist(), ranking.choices.history.tolist()]

@@ -62,7 +62,7 @@ def test_a_language_model_is_tuned_once_for_a_base_model_and_its_scores_take_a_v
     fitted(bench, known, "gru4rec", 0, names, keep)
     assert list(networks) == names
     found = made(bench, known, [f"gru4rec.0.{name}" for name in names])
-    assert list(found) == ["untuned", "gru4rec.0.tuned", "gru4rec.0.tuned_rec", "gru4rec.0.tuned_format"]
+    assert list(found) == ["untuned", "gru4rec.0.tuned", "gru4rec.0.tuned_rec", "0.tuned_format"]
     for facts, scores in found.values():
         assert 0 <= facts["parse_rate"] <= 1
         assert scores.shape == (30, 2)
