@@ -87,7 +87,7 @@ def _make(folder: Path, bench: Bench, known: Histories, base: SequenceNetwork, s
     else:
         choices = Choices.of(known, bench.setting.widths.length, base)
         found = tune_scores(form, catalogue.texts, numbers, choices, tuning, seed, folder / PART, _tell)
-        scores, facts = found.tuned, {"config": tuning.model_dump(), "report": asdict(found.report)}
+        scores, facts = found.tuned, {"config": tuning.model_dump(mode="json"), "report": asdict(found.report)}
     drawn = np.random.default_rng(0).permutation(np.flatnonzero(known.counts > 0))[:WRITTEN]
     facts |= {"parse_rate": form.parse_rate([catalogue.texts[it] for it in drawn]), "written": len(drawn)}
     facts["spread"] = scores.std(0).round(3).tolist()
