@@ -8,6 +8,9 @@ COUNTERPOINT_BENCH and COUNTERPOINT_DATA name the benchmark's and the data's fol
 after train and valid; with `--valid` it tells the quality on valid and writes nothing. Cold products have no history to
 choose an epoch by: there all epochs are trained, on train and valid. `report` has the lists scored by the benchmark's
 own script, once, and writes benchmarks/results/methods/guided-DATASET.json, or guided-cold-DATASET.json.
+
+The variants guided_untuned, guided_tuned, guided_tuned_rec and guided_tuned_format are trained where `--variant` names
+them; the language model behind them is tuned first (`guided_tuned`), and a stopped tuning goes on.
 """
 
 from __future__ import annotations
@@ -25,7 +28,8 @@ from safetensors.torch import load_file, save_file
 
 from benchmarks.methods.guided_bench import BASE, LONGER, VARIANTS, Bench, Setting, Variant
 from benchmarks.methods.guided_report import report
-from benchmarks.methods.guided_scores import scores_of
+from benchmarks.methods.guided_scores import Floats, scores_of
+from benchmarks.methods.guided_tuned import TUNINGS, listed_columns
 from benchmarks.ranking import ndcg, ranks, write_lists
 from models.backbones.histories import Histories, Scores
 from models.backbones.refined import RefinedNetwork
@@ -50,10 +54,11 @@ def fitted(
     for name in names:
         if name == BASE:
             continue
+        columns = None if name == LONGER else columns_of(bench, known, base, VARIANTS[name], encoder, seed)
         started, fresh = time.process_time(), base_network(known.n_products, encoder, setting, seed)
         fresh.load_state_dict(state)
         with seeded(seed):
-            network = fresh if name == LONGER else refined_network(bench, known, fresh, VARIANTS[name], setting, seed)
+            network = fresh if columns is None else refined_network(fresh, columns, VARIANTS[name], setting)
         length = setting.widths.length
         train(network, known, length, setting.refined, run, bench.judge(network, length))
         if bench.task == "cold" and isinstance(network, RefinedNetwork):
@@ -84,11 +89,17 @@ def base_network(n_products: int, encoder: Kind, setting: Setting, seed: int) ->
         return SequenceNetwork(table, make_encoder(encoder, setting.widths))
 
 
-def refined_network(
-    bench: Bench, known: Histories, base: SequenceNetwork, variant: Variant, setting: Setting, seed: int
-) -> RefinedNetwork:
-    """The base model with the variant's columns; their statistics are those of products with an event."""
-    columns = scores_of(variant.source, bench.catalogue, np.flatnonzero(known.counts > 0), seed)
+def columns_of(
+    bench: Bench, known: Histories, base: SequenceNetwork, variant: Variant, encoder: Kind, seed: int
+) -> Floats:
+    """(P, m) the variant's columns, whose statistics are those of products with an event."""
+    if variant.source in TUNINGS:
+        return listed_columns(bench, known, base, variant.source, f"{encoder}.{seed}", seed)
+    return scores_of(variant.source, bench.catalogue, np.flatnonzero(known.counts > 0), seed)
+
+
+def refined_network(base: SequenceNetwork, columns: Floats, variant: Variant, setting: Setting) -> RefinedNetwork:
+    """The base model with the variant's columns."""
     config = setting.refinement.model_copy(update=variant.config)
     return RefinedNetwork(base, torch.from_numpy(columns), config)
 

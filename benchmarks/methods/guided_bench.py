@@ -68,10 +68,18 @@ VARIANTS = {
     "products_trained": Variant("facts", {"products": "trained"}),
     "consumers_fixed": Variant("facts", {"consumers": "frozen"}),
     "linear_reduction": Variant("facts", {"reduction": "linear"}),
+    "guided_untuned": Variant("untuned", {}),
+    "guided_tuned": Variant("tuned", {}),
+    "guided_tuned_rec": Variant("tuned_rec", {}),
+    "guided_tuned_format": Variant("tuned_format", {}),
 }
 """All go on from the same base model; `base_longer` is the base itself, trained on as long as they are."""
 BASE, LONGER, POPULARITY = "base", "base_longer", "popularity"
-CONTRASTS = (("guided", BASE), ("guided", LONGER), ("guided", "random_columns"), ("guided", "text_columns"))
+CONTRASTS = (
+    ("guided", BASE), ("guided", LONGER), ("guided", "random_columns"), ("guided", "text_columns"),
+    ("guided_tuned", "guided_untuned"), ("guided_tuned", "random_columns"), ("guided_tuned", "guided"),
+    ("guided_tuned_rec", "guided_untuned"), ("guided_tuned_format", "guided_untuned"),
+)  # fmt: skip
 METRICS = ("mrr", "hr@10", "ndcg@10")
 
 

@@ -21,6 +21,7 @@ from benchmarks.methods.guided_bench import (
     Setting,
 )
 from benchmarks.methods.guided_scores import audit
+from benchmarks.methods.guided_tuned import made
 from benchmarks.methods.script import Script
 from benchmarks.ranking import SPLITS, write_lists
 from benchmarks.record import write_result
@@ -55,8 +56,11 @@ def report(
         "differences": {encoder: _differences(script, encoder, lists) for encoder in _encoders(files)},
     }
     if task == "ranking":
-        known = np.flatnonzero(opened.events.histories("train").counts > 0)
-        figures["audit"] = audit(opened.catalogue, known, asked)
+        known = opened.events.histories("train")
+        listed = made(opened, known, files)
+        figures["listed"] = {name: facts for name, (facts, _) in listed.items()}
+        by_name = {name: scores for name, (_, scores) in listed.items()}
+        figures["audit"] = audit(opened.catalogue, np.flatnonzero(known.counts > 0), asked, by_name)
     name = "guided" if task == "ranking" else f"guided-{task}"
     typer.echo(write_result(f"methods/{name}-{dataset}", figures).read_text())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +21,10 @@ from models.attributes.listed import Attribute, read_list
 from models.attributes.scorer import ProductScorer, ScorerConfig
 from models.text import TextEncoder
 
-Source = Literal["facts", "language_model", "random", "text"]
+Source = Literal[
+    "facts", "language_model", "random", "text", "untuned", "tuned", "tuned_rec", "tuned_format"
+]  # fmt: skip
+"""The last four are scores of a list answer, by a language model as it is or tuned (`guided_tuned`)."""
 DOMAINS = {
     "ml-100k": "movies",
     "ml-latest-small": "movies",
@@ -30,7 +34,16 @@ DOMAINS = {
 """The list of attributes of each dataset."""
 ASKED = 400
 """Products that the language model scores; the others are scored like them."""
+AT_ONCE = 100
+"""Products whose scores are asked for, and kept, together."""
 Floats = NDArray[np.float32]
+
+
+def embedded() -> Path:
+    """The embedded language model's folder."""
+    from models.llm.gguf import converted
+
+    return converted(HostSettings.from_environment().models)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +56,8 @@ class Catalogue:
     """Title and description, without the catalog's values."""
     folder: Path
     """Where what takes long is kept."""
+    language_model: Callable[[], Path] = embedded
+    """Names the folder of the network that scores them."""
 
 
 def read_catalogue(dataset: str, data: Path, product_ids: list[str], folder: Path) -> Catalogue:
@@ -84,7 +99,7 @@ def scores_of(source: Source, catalogue: Catalogue, known: NDArray[np.intp], see
 
     Args:
         source: attribute scores from facts or from a language model; random numbers; or the m directions of largest
-            variance of the text vectors.
+            variance of the text vectors. Not those of a list answer, which take a base model.
         catalogue: all products.
         known: those with an event, whose statistics count.
         seed: of the random numbers.
@@ -97,10 +112,12 @@ def scores_of(source: Source, catalogue: Catalogue, known: NDArray[np.intp], see
     m = len(scorer.attributes)
     if source == "random":
         columns = np.random.default_rng(seed).normal(size=(len(catalogue.products), m))
-    else:
+    elif source == "text":
         vectors = catalogue.products.content.table - catalogue.products.content.table[known].mean(0)
         _, _, directions = np.linalg.svd(vectors[known], full_matrices=False)
         columns = vectors @ directions[:m].T
+    else:
+        raise ValueError(f"Columns of {source!r} take a base model.")
     return ((columns - columns[known].mean(0)) / columns[known].std(0)).astype(np.float32)
 
 
@@ -112,8 +129,13 @@ def facts_scorer(catalogue: Catalogue, known: NDArray[np.intp]) -> ProductScorer
 
 
 def language_model_scorer(catalogue: Catalogue, known: NDArray[np.intp]) -> ProductScorer:
-    """The embedded model's expected scores of some known products, repeated by a ridge regression for all."""
-    chosen, scores = asked_scores(catalogue, known)
+    """The language model's expected scores of some known products, repeated by a ridge regression for all."""
+    chosen = sample(known)
+    return repeated(catalogue, chosen, expected_scores(catalogue, chosen))
+
+
+def repeated(catalogue: Catalogue, chosen: NDArray[np.intp], scores: Floats) -> ProductScorer:
+    """A scorer that repeats the scores (n, m) of the chosen products for all, as a model in service does."""
     return ProductScorer.from_scores(catalogue.products.take(chosen), scores, catalogue.attributes, ScorerConfig())
 
 
@@ -122,25 +144,30 @@ def sample(known: NDArray[np.intp]) -> NDArray[np.intp]:
     return np.sort(np.random.default_rng(0).permutation(np.sort(known))[:ASKED])
 
 
-def asked_scores(catalogue: Catalogue, known: NDArray[np.intp]) -> tuple[NDArray[np.intp], Floats]:
-    """A sample of the known products, and their expected scores by the embedded model, made once."""
+def expected_scores(catalogue: Catalogue, chosen: NDArray[np.intp]) -> Floats:
+    """(n, m) expected scores of the chosen products by the language model, made once."""
     from models.attributes.expected import ExpectedScores
-    from models.llm.gguf import converted
 
-    chosen = sample(known)
     path = catalogue.folder / f"expected-{content_hash(chosen.tolist())[:12]}.npy"
     if not path.exists():
         subjects = [Subject(str(catalogue.products.product_ids[it]), catalogue.texts[it]) for it in chosen]
-        model = ExpectedScores(converted(HostSettings.from_environment().models))
-        np.save(path, model.score(subjects, catalogue.attributes))
-    return chosen, np.load(path).astype(np.float32)
+        np.save(path, ExpectedScores(catalogue.language_model()).score(subjects, catalogue.attributes))
+    return np.load(path).astype(np.float32)
 
 
-def audit(catalogue: Catalogue, known: NDArray[np.intp], asked: bool) -> dict[str, Any]:
+def every_expected_score(catalogue: Catalogue) -> Floats:
+    """(P, m) the same of all products; what was asked before a stop is kept."""
+    every = np.arange(len(catalogue.products))
+    return np.concatenate([expected_scores(catalogue, it) for it in np.split(every, every[AT_ONCE::AT_ONCE])])
+
+
+def audit(
+    catalogue: Catalogue, known: NDArray[np.intp], asked: bool, others: Mapping[str, Floats] | None = None
+) -> dict[str, Any]:
     """Spearman's rho of each attribute with the catalog's values that tell of it, where no score has seen them.
 
     Scores are read from title and description alone: the facts' semantic axes, and, if `asked`, the language model's,
-    which takes long.
+    which takes long; and other scores (P, m) by name.
     """
     known = sample(known)
     texts = TextEncoder().encode([catalogue.texts[it] for it in known])
@@ -151,7 +178,8 @@ def audit(catalogue: Catalogue, known: NDArray[np.intp], asked: bool) -> dict[st
     axes = ProductScorer.from_facts(bare, blind, lambda it: TextEncoder().encode(it), ScorerConfig(most_alike=1.1))
     read = {"axes": axes.score(bare)}
     if asked:
-        read["language_model"] = asked_scores(catalogue, known)[1]
+        read["language_model"] = expected_scores(catalogue, known)
+    read |= {name: scores[known] for name, scores in (others or {}).items()}
     values = catalogue.products.take(known).attributes
     found: dict[str, Any] = {}
     for n, attribute in enumerate(catalogue.attributes):

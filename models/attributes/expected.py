@@ -8,7 +8,7 @@ depends on the order of the questions and there is nothing to average.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +57,7 @@ class ExpectedScores:
         from safetensors.torch import load_file
 
         self.tokens, shape = Tokens(folder, latin_only=True), Shape.read(folder)
-        self._digits = [_digit(self.tokens, n) for n in range(10)]
+        self._digits = digit_tokens(self.tokens.of, self.tokens.pieces.__getitem__)
         choices = torch.tensor([*self._digits[1:], self._digits[0], self.tokens.separator[0]])
         where = torch.device(device)
         self.network = Network(shape, load_file(folder / "model.safetensors"), where, best_dtype(device), choices)
@@ -95,11 +95,17 @@ class ExpectedScores:
         return torch.stack(columns, 1).cpu().numpy()
 
 
-def _digit(tokens: Tokens, number: int) -> int:
-    """The token of a digit after a space. Raises GenerationError if the tokenizer joins it with something."""
-    *_, last = tokens.of(f": {number}")
-    if tokens.pieces[last].strip() != str(number):
-        raise GenerationError(
-            f"The tokenizer writes {number} as part of {tokens.pieces[last]!r}.", "Digits must be tokens of their own."
-        )
-    return last
+def digit_tokens(encode: Callable[[str], list[int]], piece: Callable[[int], str]) -> list[int]:
+    """The tokens of 0 to 9 after a colon. Raises GenerationError if the tokenizer joins one with something.
+
+    Args:
+        encode: a text's tokens.
+        piece: a token's text.
+    """
+    tokens = [encode(f": {number}")[-1] for number in range(10)]
+    for number, token in enumerate(tokens):
+        if piece(token).strip() != str(number):
+            raise GenerationError(
+                f"The tokenizer writes {number} as part of {piece(token)!r}.", "Digits must be tokens of their own."
+            )
+    return tokens

@@ -166,12 +166,7 @@ class RefinedNetwork(SequenceNetwork):
 
     def history_means(self, history: Tensor) -> Tensor:
         """(B, T, m): weighted means of the attribute scores of the products up to each place; 0 before the first."""
-        known = (history > 0).to(self.scores.dtype)
-        places = torch.arange(history.shape[1], device=history.device)
-        back = (places[:, None] - places[None, :]).to(self.scores.dtype)
-        weight = torch.where(back >= 0, self.config.recency ** back.clamp(min=0), 0.0) * known.unsqueeze(1)
-        total: Tensor = weight @ self.scores[history.clamp(min=0)]
-        return total / weight.sum(-1, keepdim=True).clamp(min=1e-6)
+        return recent_means(history, self.scores, self.config.recency)
 
     def joined(self, reduced: Tensor, levels: Tensor) -> Tensor:
         """(..., d): the state of those parts, in the base model's coordinates; gains included."""
@@ -187,6 +182,22 @@ class RefinedNetwork(SequenceNetwork):
         taste = self.taste(asked)
         drift = taste.shift[wanted].square().sum(-1).mean()
         return self.joined(taste.reduced, taste.levels)[wanted], self.config.beta * drift
+
+
+def recent_means(history: Tensor, scores: Tensor, recency: float) -> Tensor:
+    """(B, T, m): weighted means of the scores of the products up to each place; 0 before the first.
+
+    Args:
+        history: (B, T) product numbers + 1, 0 where there is none.
+        scores: (P + 1, m) the first row is of no product.
+        recency: weight of an event's scores relative to that of the next one.
+    """
+    known = (history > 0).to(scores.dtype)
+    places = torch.arange(history.shape[1], device=history.device)
+    back = (places[:, None] - places[None, :]).to(scores.dtype)
+    weight = torch.where(back >= 0, recency ** back.clamp(min=0), 0.0) * known.unsqueeze(1)
+    total: Tensor = weight @ scores[history.clamp(min=0)]
+    return total / weight.sum(-1, keepdim=True).clamp(min=1e-6)
 
 
 def _directions(base: Tensor) -> Tensor:

@@ -74,6 +74,11 @@ class LoraConfig(BaseModel):
         return "" if self.earlier is None else adapter_revision(self.earlier)
 
     @property
+    def rests_on(self) -> tuple[str, ...]:
+        """As `MethodConfig.rests_on`."""
+        return (self.started_from,) if self.start else ()
+
+    @property
     def identity(self) -> str:
         """Hash of the settings, in which the earlier adapter counts by what it holds and not by where it lies."""
         return content_hash(self.model_dump(exclude={"start"}), self.started_from)

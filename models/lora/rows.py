@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,6 +13,13 @@ from torch import Tensor
 IGNORED = -100
 _POOL = 20
 """Batches of similar length are made within so many batches' rows."""
+
+
+class Aside(NamedTuple):
+    """A token that is tried at a place, beside the one that stands there; no other token sees it."""
+
+    place: int
+    token: int
 
 
 @dataclass(frozen=True)
@@ -22,6 +30,13 @@ class Row:
     n_answer: int
     decision: int = -1
     """Place of the token that decides, within `tokens`; -1 if there is none."""
+    asides: tuple[Aside, ...] = ()
+    """Read after `tokens`, so that one pass answers what would come after other beginnings too."""
+
+    @property
+    def read(self) -> tuple[int, ...]:
+        """All tokens in the order in which they are read."""
+        return (*self.tokens, *(aside.token for aside in self.asides))
 
 
 @dataclass(frozen=True)
@@ -43,6 +58,28 @@ def padded(rows: Sequence[Row]) -> Padded:
         if row.decision >= 0:
             decides[n, row.decision] = True
     return Padded(labels, decides)
+
+
+class Sight(NamedTuple):
+    """Where the tokens of B rows stand, filled up at their ends, and what each sees."""
+
+    places: Tensor  # (B or 1, L)
+    mask: Tensor | None  # (B, 1, L, L) bool; None where each sees all before it, which is quicker
+
+
+def sight(rows: Sequence[Row]) -> Sight:
+    """An aside sees what stands before its place, and itself."""
+    longest = max(len(row.read) for row in rows)
+    every = torch.arange(longest)
+    if not any(row.asides for row in rows):
+        return Sight(every.unsqueeze(0), None)
+    places, mask = every.repeat(len(rows), 1), (every <= every[:, None]).repeat(len(rows), 1, 1)
+    for n, row in enumerate(rows):
+        mask[n, len(row.tokens) :] = False
+        for at, aside in enumerate(row.asides, len(row.tokens)):
+            places[n, at] = aside.place
+            mask[n, at, : aside.place] = True
+    return Sight(places, (mask | torch.eye(longest, dtype=torch.bool)).unsqueeze(1))
 
 
 def batches(rows: Sequence[Row], size: int, seed: int) -> list[list[Row]]:

@@ -14,7 +14,7 @@ from models.llm.network import LowRankChange, Shape, best_dtype
 from models.llm.tokens import harmless
 from models.lora.labels import Decisions, Labels, decisions
 from models.lora.low_rank import LoraConfig, LowRank, attach, base_weights, merged_weights, write_adapter
-from models.lora.rows import IGNORED, Row, padded
+from models.lora.rows import IGNORED, Aside, Row, Sight, padded, sight
 from models.lora.scoring import LabelScorer, Writer
 from models.lora.start import begin
 
@@ -42,7 +42,7 @@ class Student:
             torch.manual_seed(seed)
             self.changed: dict[str, LowRank] = begin(self.network, attach(self.network, config), config)
         self.started_from, self.identity = config.started_from, config.identity
-        self._kept: dict[tuple[int, ...], Tensor] = {}
+        self._kept: dict[tuple[tuple[int, ...], tuple[Aside, ...]], Tensor] = {}
         self.trained: dict[str, nn.Parameter] = {
             name: parameter for name, parameter in self.network.named_parameters() if parameter.requires_grad
         }
@@ -76,21 +76,28 @@ class Student:
         return list(self.tokenizer.encode(text, add_special_tokens=False))
 
     def loss(self, rows: Sequence[Row]) -> tuple[Tensor, int]:
-        """Loss of the answers' tokens, and how many there are; prompts have no part in it.
+        """Loss of the answers' tokens, and how many there are; prompts have no part in it."""
+        return self.loss_of(rows, self.hidden(rows))
+
+    def loss_of(self, rows: Sequence[Row], hidden: Tensor) -> tuple[Tensor, int]:
+        """The same of rows whose `hidden` is known.
 
         Mean cross-entropy per token, or where rows have a decision, its token's by itself and that of the others,
         weighted by `decision_share`. The head, a fifth of the work, sees only what is learned.
         """
         batch = padded(rows)
-        hidden = self._hidden(rows)[:, :-1]
         learned = batch.labels[:, 1:] != IGNORED
-        logits = self.network.lm_head(hidden[learned]).float()
+        logits = self.network.lm_head(hidden[:, : learned.shape[1]][learned]).float()
         each = functional.cross_entropy(logits, batch.labels[:, 1:][learned], reduction="none")
         decides = batch.decides[:, 1:][learned]
         if not decides.any() or decides.all():
             return each.mean(), len(each)
         share = self.config.decision_share
         return share * each[decides].mean() + (1 - share) * each[~decides].mean(), len(each)
+
+    def logits(self, hidden: Tensor, tokens: Sequence[int]) -> Tensor:
+        """(..., K) scores of some tokens to come next, in fp32: in bf16 they would fall on steps of a tenth."""
+        return functional.linear(hidden.float(), self.network.lm_head.weight[list(tokens)].float())
 
     @torch.no_grad()
     def decide(self, rows: Sequence[Row], labels: Labels) -> Decisions:
@@ -99,32 +106,33 @@ class Student:
         logits, head = torch.zeros(len(rows), 2), self.network.lm_head.weight[[labels.yes, labels.no]]
         for start in range(0, len(rows), self.config.batch_size):
             chunk = rows[start : start + self.config.batch_size]
-            before = self._hidden(chunk)[range(len(chunk)), [row.decision - 1 for row in chunk]]
+            before = self.hidden(chunk)[range(len(chunk)), [row.decision - 1 for row in chunk]]
             logits[start : start + len(chunk)] = functional.linear(before, head).float()
         return decisions(logits.numpy())
 
-    def _hidden(self, rows: Sequence[Row]) -> Tensor:
-        """What the head is given, (B, L, d): rows of one length, filled up with zeros that nothing looks at."""
-        below = [self._below(tuple(row.tokens)) for row in rows]
-        return self._norm(self._through(torch.nn.utils.rnn.pad_sequence(below, batch_first=True), self._first, None))
+    def hidden(self, rows: Sequence[Row]) -> Tensor:
+        """What the head is given, (B, L, d): of rows' tokens, then of their asides, filled up to one length."""
+        below = torch.nn.utils.rnn.pad_sequence([self._below(row) for row in rows], batch_first=True)
+        return self._norm(self._through(below, sight(rows), self._first, None))
 
-    def _below(self, tokens: tuple[int, ...]) -> Tensor:
+    def _below(self, row: Row) -> Tensor:
         """What the lowest block that learns is given of one row, (L, d): no training changes it, so it is made once."""
-        if tokens not in self._kept:
+        key = (tuple(row.tokens), row.asides)
+        if key not in self._kept:
             with torch.no_grad():
-                read = self.network.model.embed_tokens(torch.tensor([tokens]))
-                made = self._through(read, 0, self._first)[0]
+                read = self.network.model.embed_tokens(torch.tensor([row.read]))
+                made = self._through(read, sight([row]), 0, self._first)[0]
             if len(self._kept) >= KEPT_ROWS or not self._first:
                 return made
-            self._kept[tokens] = made
-        return self._kept[tokens]
+            self._kept[key] = made
+        return self._kept[key]
 
-    def _through(self, x: Tensor, first: int, end: int | None) -> Tensor:
+    def _through(self, x: Tensor, seen: Sight, first: int, end: int | None) -> Tensor:
         """Some blocks, (B, L, d) to (B, L, d). Without a mask attention is causal."""
-        model, places = self.network.model, torch.arange(x.shape[1]).unsqueeze(0)
+        model, places = self.network.model, seen.places
         turned = model.rotary_emb(x, position_ids=places)
         for block in model.layers[first:end]:
-            x = block(x, attention_mask=None, position_ids=places, position_embeddings=turned)
+            x = block(x, attention_mask=seen.mask, position_ids=places, position_embeddings=turned)
         return x
 
     def _norm(self, x: Tensor) -> Tensor:

@@ -10,9 +10,11 @@ import json
 import math
 import os
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -27,6 +29,7 @@ STATE = "training.safetensors"
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 Validate = Callable[[], float]
 """Called after an epoch; more is better."""
+Batch = TypeVar("Batch")
 
 
 @dataclass(frozen=True)
@@ -46,40 +49,50 @@ class TrainingReport:
     """The epoch whose adapter was kept, from 1."""
 
 
-class Trainer:
-    """One training.
+class Training(ABC, Generic[Batch]):
+    """One training: steps over the batches that a subclass makes, by the loss that it gives them.
 
     Args:
         student: what is trained; holds the best epoch's adapter afterwards, the last one's without `validate`.
-        rows: what is learned.
+        n_rows: what an epoch goes through; `LoraConfig.batch_size` of them make a batch.
         seed: of order and dropout.
         part: folder of the half-done state; None keeps none.
     """
 
-    def __init__(self, student: Student, rows: Sequence[Row], seed: int = 0, part: Path | None = None) -> None:
-        if not rows:
+    def __init__(self, student: Student, n_rows: int, seed: int = 0, part: Path | None = None) -> None:
+        if not n_rows:
             raise TrainingError("There is no row to tune on.")
-        self.student, self.rows, self.seed, self.part = student, rows, seed, part
+        self.student, self.n_rows, self.seed, self.part = student, n_rows, seed, part
         self.optimizer = torch.optim.AdamW(student.trained.values(), lr=student.config.rate, weight_decay=0.0)
         self.losses, self.scores, self.tokens = list[float](), list[float](), 0
         self._best: dict[str, Tensor] = {}
 
-    @property
-    def fingerprint(self) -> str:
-        """Hash of everything that is learned from."""
-        return content_hash([list(row.tokens) for row in self.rows])[:12]
+    @abstractmethod
+    def batches(self, epoch: int) -> Sequence[Batch]:
+        """The batches of an epoch, always the same for its number."""
+
+    @abstractmethod
+    def loss(self, batch: Batch) -> Tensor:
+        """What a step lowers."""
+
+    @abstractmethod
+    def n_tokens(self, batch: Batch) -> int:
+        """Tokens of a batch."""
+
+    @abstractmethod
+    def made_of(self) -> str:
+        """Hash of everything that is learned from and how: a state of something else is not taken up."""
 
     def run(self, progress: Progress = silent, validate: Validate | None = None) -> TrainingReport:
         """All steps that are left. Raises TrainingError if the loss is not finite."""
         started, config = time.perf_counter(), self.student.config
         self._resume()
-        each = math.ceil(len(self.rows) / config.batch_size)
+        each = math.ceil(self.n_rows / config.batch_size)
         total = each * config.epochs
         while len(self.losses) < total and not self._stopped(validate):
             done = len(self.losses)
             progress("tuning", done, total)
-            epoch = done // each
-            self._step(batches(self.rows, config.batch_size, self.seed + epoch)[done % each], done / total)
+            self._step(self.batches(done // each)[done % each], done / total)
             ended = len(self.losses) % each == 0
             if ended and validate is not None:
                 self._see(validate())
@@ -90,30 +103,21 @@ class Trainer:
             self._restore_best()
         return self._report(time.perf_counter() - started, each)
 
-    def mean_loss(self, rows: Sequence[Row]) -> float:
-        """Mean loss per answer token of some rows, nothing learned."""
-        network, size = self.student.network, self.student.config.batch_size
-        network.eval()
-        with torch.no_grad():  # what is kept of rows below the changed blocks may be trained on later
-            parts = [self.student.loss(rows[n : n + size]) for n in range(0, len(rows), size)]
-        network.train()
-        return sum(float(loss) * count for loss, count in parts) / sum(count for _, count in parts)
-
-    def _step(self, rows: Sequence[Row], done: float) -> None:
+    def _step(self, batch: Batch, done: float) -> None:
         config, step = self.student.config, len(self.losses)
         for group in self.optimizer.param_groups:
             group["lr"] = config.rate * schedule(done, config.warmup)
         self.student.network.train()
         with torch.random.fork_rng():
             torch.manual_seed(1_000_003 * self.seed + step)
-            loss, _ = self.student.loss(rows)
+            loss = self.loss(batch)
         if not bool(loss.isfinite()):
             raise TrainingError(f"The loss became {float(loss.detach())} in step {step}.", remedy="Lower the rate.")
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.student.trained.values(), 1.0)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        self.tokens += sum(len(row.tokens) for row in rows)
+        self.tokens += self.n_tokens(batch)
         self.losses.append(float(loss.detach()))
 
     def _see(self, score: float) -> None:
@@ -154,7 +158,7 @@ class Trainer:
             tensors |= {f"{moment}.{name}": self.optimizer.state[p][moment].detach() for moment in _MOMENTS}
         tensors |= {f"best.{name}": value for name, value in self._best.items()}
         tensors["losses"] = torch.tensor(self.losses, dtype=torch.float64)
-        notes = {"of": self._made_of(), "tokens": str(self.tokens), "scores": json.dumps(self.scores)}
+        notes = {"of": self.made_of(), "tokens": str(self.tokens), "scores": json.dumps(self.scores)}
         self.part.mkdir(parents=True, exist_ok=True)
         save_file(tensors, self.part / "half", metadata=notes)
         os.replace(self.part / "half", self.part / STATE)
@@ -167,7 +171,7 @@ class Trainer:
             return
         with safe_open(self.part / STATE, framework="pt") as file:
             notes = file.metadata()
-            if notes["of"] != self._made_of():
+            if notes["of"] != self.made_of():
                 return
             names = set(file.keys())
             for name, p in self.student.trained.items():
@@ -178,9 +182,49 @@ class Trainer:
             self.losses = file.get_tensor("losses").tolist()
         self.tokens, self.scores = int(notes["tokens"]), json.loads(notes["scores"])
 
-    def _made_of(self) -> str:
+
+class Trainer(Training[list[Row]]):
+    """A training on the answers of rows.
+
+    Args:
+        student, seed, part: as for `Training`.
+        rows: what is learned.
+    """
+
+    def __init__(self, student: Student, rows: Sequence[Row], seed: int = 0, part: Path | None = None) -> None:
+        super().__init__(student, len(rows), seed, part)
+        self.rows = rows
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of everything that is learned from."""
+        return content_hash([list(row.tokens) for row in self.rows])[:12]
+
+    def batches(self, epoch: int) -> list[list[Row]]:
+        """As `Training`: rows of like length together."""
+        return batches(self.rows, self.student.config.batch_size, self.seed + epoch)
+
+    def loss(self, batch: list[Row]) -> Tensor:
+        """As `Training`."""
+        return self.student.loss(batch)[0]
+
+    def n_tokens(self, batch: list[Row]) -> int:
+        """As `Training`."""
+        return sum(len(row.tokens) for row in batch)
+
+    def made_of(self) -> str:
+        """As `Training`."""
         learned = [(row.n_answer, row.decision) for row in self.rows]
         return content_hash(self.student.identity, self.seed, self.fingerprint, learned)
+
+    def mean_loss(self, rows: Sequence[Row]) -> float:
+        """Mean loss per answer token of some rows, nothing learned."""
+        network, size = self.student.network, self.student.config.batch_size
+        network.eval()
+        with torch.no_grad():  # what is kept of rows below the changed blocks may be trained on later
+            parts = [self.student.loss(rows[n : n + size]) for n in range(0, len(rows), size)]
+        network.train()
+        return sum(float(loss) * count for loss, count in parts) / sum(count for _, count in parts)
 
 
 def schedule(done: float, warmup: float) -> float:

@@ -13,7 +13,7 @@ Deviations from the paper:
 - histories are of what was liked, and stars and liking are read off the preference by two small regressions
   (`backbones/outcome.py`), since the platform asks both of every method. The next-product benchmarks use all events.
 
-Not covered: tuning the language model by the recommendation loss.
+A language model is tuned by the recommendation loss where `scores` is "tuned" (`models/attributes/tuned.py`).
 """
 
 from __future__ import annotations
@@ -37,8 +37,10 @@ from features.batch import HISTORY_LENGTH, ConsumerBlock, FeatureBatch, Floats, 
 from features.errors import InputError, ReleaseError, TrainingError
 from features.types import RatingScale
 from features.vocabulary import Vocabulary
+from models.attributes.answered import ScoreSource, answered_scores, tuned_scores
 from models.attributes.listed import HIGH, LOW, Attributes
 from models.attributes.scorer import ProductScorer, ScorerConfig
+from models.attributes.tuned import ScoreTuningConfig
 from models.backbones.histories import Histories
 from models.backbones.outcome import Design, Outcome, means_at_rest
 from models.backbones.refined import RefinedConfig, RefinedNetwork
@@ -46,7 +48,7 @@ from models.backbones.sequences.batches import liked_events, liked_histories, ne
 from models.backbones.sequences.encoders import EncoderConfig
 from models.backbones.sequences.network import Kind, ProductTable, SequenceNetwork, make_encoder
 from models.backbones.sequences.ranking import HeldOut
-from models.backbones.sequences.training import Judge, TrainingConfig, train
+from models.backbones.sequences.training import TrainingConfig, train
 from models.backbones.sequences.windows import Asked
 from models.base import AttributeLevel, FitReport, MethodConfig, Recommender, RunContext, Scores, register
 from models.held import Rows
@@ -65,6 +67,11 @@ class GuidedConfig(MethodConfig):
 
     attributes: Attributes = ()
     """m attributes, or the name of a domain that has a list."""
+    scores: ScoreSource = "facts"
+    """What product scores are learned from: facts of the catalog and the ends' texts, or scores that the embedded
+    language model gives while the method is fitted, as it is or tuned. Both take minutes for a thousand products."""
+    tuning: ScoreTuningConfig = ScoreTuningConfig()
+    """How the language model is tuned, if it is."""
     scorer: ScorerConfig = ScorerConfig()
     encoder: Kind = "sasrec"
     widths: EncoderConfig = EncoderConfig(length=HISTORY_LENGTH, dropout=0.3)
@@ -73,6 +80,11 @@ class GuidedConfig(MethodConfig):
     refined: TrainingConfig = TrainingConfig(epochs=8, patience=8, batch_size=128, learning_rate=3e-3)
     """How the refined model goes on."""
     refinement: RefinedConfig = RefinedConfig()
+
+    @property
+    def rests_on(self) -> tuple[str, ...]:
+        """The adapter that the language model's tuning begins with, if there is one."""
+        return self.tuning.lora.rests_on
 
 
 class Fit(NamedTuple):
@@ -131,12 +143,12 @@ class Guided(Recommender):
         started, means = time.monotonic(), Bias(BiasConfig(), self.scale)
         means.fit(train, valid, run)
         vocabulary = Vocabulary.build(train.batch.products.product_ids.tolist())
-        scorer = self._scorer(train.batch.products, vocabulary, run)
-        guided = torch.from_numpy(scorer.standard(_one_each(train.batch.products, vocabulary)))
         consumers = Vocabulary.build(train.batch.consumers.consumer_ids.tolist())
         events = liked_events(train, consumers, vocabulary)
         held_out = HeldOut(events.histories, next_liked(valid, events, consumers, vocabulary))
-        network, report = self._refine(events.histories, held_out, guided, run)
+        base, each = self._base(events.histories, held_out, run), _one_each(train.batch.products, vocabulary)
+        scorer = self._scorer(each, events.histories, base, run)
+        network, report = self._refine(base, torch.from_numpy(scorer.standard(each)), events.histories, held_out, run)
         nothing = Outcome(np.zeros(3), np.zeros(3))
         self._fit = Fit(vocabulary, scorer, network.cpu().eval(), means, nothing)
         design = Design.beside_means(means.score(valid.batch), self.terms(valid.batch).preference)
@@ -147,28 +159,47 @@ class Guided(Recommender):
             report = replace(report, valid_loss=(loss,), train_loss=())
         return replace(report, seconds=time.monotonic() - started)
 
-    def _scorer(self, products: ProductBlock, vocabulary: Vocabulary, run: RunContext) -> ProductScorer:
+    def _base(self, histories: Histories, held_out: HeldOut, run: RunContext) -> SequenceNetwork:
+        """The base model of the epoch with the best NDCG@10."""
+        widths = self.config.widths
+        with seeded(run.seed):
+            table = ProductTable(histories.n_products, widths.embedding_size)
+            base = SequenceNetwork(table, make_encoder(self.config.encoder, widths)).to(run.device)
+            self._train(base, histories, held_out, self.config.base, run)
+        return base
+
+    def _scorer(
+        self, each: ProductBlock, histories: Histories, base: SequenceNetwork, run: RunContext
+    ) -> ProductScorer:
+        """Learned from the training products, one row each."""
         from models.text import TextEncoder
 
-        each = _one_each(products, vocabulary)
-        attributes, config = self.config.attributes, self.config.scorer
-        return ProductScorer.from_facts(each, attributes, lambda texts: TextEncoder(run.device).encode(texts), config)
+        attributes, config, ids = self.config.attributes, self.config.scorer, each.product_ids.tolist()
+        if self.config.scores == "facts":
+            return ProductScorer.from_facts(
+                each, attributes, lambda texts: TextEncoder(run.device).encode(texts), config
+            )
+        if self.config.scores == "language_model":
+            scores = answered_scores(ids, attributes, run)
+        else:
+            still, length = copy.deepcopy(base).cpu(), self.config.widths.length
+            scores = tuned_scores(ids, attributes, histories, still, length, self.config.tuning, run)
+        return ProductScorer.from_scores(each, scores, attributes, config)
 
     def _refine(
-        self, histories: Histories, held_out: HeldOut, guided: Tensor, run: RunContext
+        self, base: SequenceNetwork, guided: Tensor, histories: Histories, held_out: HeldOut, run: RunContext
     ) -> tuple[RefinedNetwork, FitReport]:
-        """The base model, then the refined one that goes on from it; of each the epoch with the best NDCG@10."""
-        config, length = self.config, self.config.widths.length
-
-        def judge(network: SequenceNetwork) -> Judge | None:
-            return (lambda: held_out.ndcg(network, length, run.device)) if len(held_out) else None
-
+        """What goes on from the base model."""
         with seeded(run.seed):
-            table = ProductTable(histories.n_products, config.widths.embedding_size)
-            base = SequenceNetwork(table, make_encoder(config.encoder, config.widths)).to(run.device)
-            train(base, histories, length, config.base, run, judge(base))
-            refined = RefinedNetwork(base, guided.to(run.device), config.refinement).to(run.device)
-        return refined, train(refined, histories, length, config.refined, run, judge(refined))
+            refined = RefinedNetwork(base, guided.to(run.device), self.config.refinement).to(run.device)
+        return refined, self._train(refined, histories, held_out, self.config.refined, run)
+
+    def _train(
+        self, network: SequenceNetwork, histories: Histories, held_out: HeldOut, how: TrainingConfig, run: RunContext
+    ) -> FitReport:
+        length = self.config.widths.length
+        judge = (lambda: held_out.ndcg(network, length, run.device)) if len(held_out) else None
+        return train(network, histories, length, how, run, judge)
 
     def score(self, batch: FeatureBatch) -> Scores:
         """Stars and the probability of liking."""

@@ -40,7 +40,7 @@ class StudentConfig(TutorConfig):
     @property
     def rests_on(self) -> tuple[str, ...]:
         """As `MethodConfig.rests_on`."""
-        return (self.lora.started_from,) if self.lora.start else ()
+        return self.lora.rests_on
 
 
 @dataclass(frozen=True)

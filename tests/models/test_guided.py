@@ -9,16 +9,20 @@ import numpy as np
 import pytest
 
 from features.batch import FeatureBatch, tuples
-from features.errors import InputError
+from features.errors import InputError, TrainingError
+from features.prompt_texts import DatedText, PromptTexts
 from models.artifact import Provenance, load_artifact, save_artifact
+from models.attributes.answered import answered_scores
 from models.attributes.listed import Attribute
 from models.attributes.scorer import ScorerConfig
+from models.attributes.tuned import ScoreTuningConfig
 from models.backbones.sequences.encoders import EncoderConfig
 from models.backbones.sequences.training import TrainingConfig
-from models.base import Recommender
+from models.base import Recommender, RunContext, TextGround
 from models.contributions import contributions
+from models.lora.low_rank import LoraConfig
 from models.methods.guided import Guided, GuidedConfig
-from models.testing import Conformance, rich_batch
+from models.testing import SCALE, Conformance, rich_batch, rich_training_set
 
 ATTRIBUTES = (
     Attribute(name="two", description="how much of genre 2", told_by=("genre=2",)),
@@ -151,3 +155,49 @@ def test_an_empty_history_has_no_taste(guided: Recommender, batch: FeatureBatch)
     parts = guided.additive(nobody)
     assert not any(parts[it.name].any() for it in ATTRIBUTES)
     assert not parts["base"].any()
+
+
+def texts(reviews: dict[str, DatedText] | None = None) -> PromptTexts:
+    ids = sorted(set(rich_training_set(128).batch.products.product_ids))
+    return PromptTexts(
+        {it: f"{('warm', 'cold')[n % 2]} product {n}" for n, it in enumerate(ids)}, {}, {}, reviews or {}
+    )
+
+
+def test_a_language_model_may_score_the_products_as_it_is_or_tuned(tiny_base: Path, tmp_path: Path) -> None:
+    lora = LoraConfig(rank=4, epochs=1, rate=1e-2)
+    config = TOY.model_copy(
+        update={
+            "scorer": ScorerConfig(least_products=1, least_spread=0.0, most_alike=1.1),
+            "tuning": ScoreTuningConfig(lora=lora, gain=1.0),
+            "base": TOY.base.model_copy(update={"epochs": 2}),
+        }
+    )
+    ground, found = TextGround(texts(), base=lambda: tiny_base), {}
+    for scores in ("facts", "language_model", "tuned"):
+        method = Guided(config.model_copy(update={"scores": scores}), SCALE)
+        method.fit(rich_training_set(128), rich_training_set(64, 5), RunContext(seed=3, ground=ground))
+        method.save(tmp_path)
+        alone = Guided.load(tmp_path, method.config, SCALE)
+        np.testing.assert_array_equal(alone.score(rich_batch(40, 9)).click, method.score(rich_batch(40, 9)).click)
+        found[scores] = method._fitted().scorer.weights
+    assert all(it.shape == found["facts"].shape for it in found.values())
+    assert not np.allclose(found["language_model"], found["facts"])
+    assert not np.allclose(found["language_model"], found["tuned"])
+
+
+def test_without_texts_a_language_model_cannot_score_products() -> None:
+    method = Guided(TOY.model_copy(update={"scores": "language_model"}), SCALE)
+    with pytest.raises(TrainingError, match="no texts were given"):
+        method.fit(rich_training_set(128), rich_training_set(64, 5), RunContext(seed=3))
+
+
+def test_what_was_made_from_interactions_does_not_reach_the_language_model(tiny_base: Path) -> None:
+    """A product has one score, whenever it is asked for; a review's text is as old as the review."""
+    ids = list(texts().titles)
+    reviewed = texts({it: DatedText("Loud and bitter.", np.datetime64("2020-01-01")) for it in ids})
+    bare, told = (
+        answered_scores(ids, ATTRIBUTES, RunContext(ground=TextGround(it, base=lambda: tiny_base)))
+        for it in (texts(), reviewed)
+    )
+    np.testing.assert_array_equal(bare, told)

@@ -51,6 +51,13 @@ def asked(histories: Histories, length: int) -> Asked:
     return Asked(*map(torch.from_numpy, (histories.padded(length), histories.who, sizes)))
 
 
+def before(histories: Histories, consumer: Numbers, end: Numbers, length: int) -> Numbers:
+    """(N, length): the last events of consumers (N,) before the events numbered `end` (N,), as `Asked.history`."""
+    event = end[:, None] + np.arange(-length, 0)
+    inside = event >= histories.start[consumer][:, None]
+    return np.where(inside, np.append(histories.product, 0)[np.maximum(event, 0)] + 1, 0)
+
+
 @dataclass(frozen=True, eq=False)
 class Windows:
     """W stretches of histories, each of at least two events."""
@@ -77,10 +84,8 @@ class Windows:
             consumers.append(open_)
             end = end - length
         end, consumer = np.concatenate(ends), np.concatenate(consumers)
-        event = end[:, None] + np.arange(-length - 1, 0)
-        inside = event >= first[consumer][:, None]
-        rows = np.where(inside, np.append(histories.product, 0)[np.maximum(event, 0)] + 1, 0)
-        kept = inside.sum(1) > 1
+        rows = before(histories, consumer, end, length + 1)
+        kept = (rows > 0).sum(1) > 1
         return cls(rows[kept], consumer[kept], (end - first[consumer])[kept])
 
     def batches(self, size: int) -> Iterator[Asked]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 
 from features.errors import TrainingError
 from models.lora.low_rank import LoraConfig
-from models.lora.rows import Row
+from models.lora.rows import Aside, Row
 from models.lora.student import Student
 from models.lora.training import STATE, Trainer
 
@@ -67,9 +68,25 @@ def test_what_lies_below_the_changed_blocks_is_made_once_and_changes_nothing(tin
         longest = max(len(row.tokens) for row in made)
         ids = torch.tensor([[*row.tokens, *[0] * (longest - len(row.tokens))] for row in made])
         whole = top.network.model(input_ids=ids, use_cache=False).last_hidden_state
-        kept = top._hidden(made)
+        kept = top.hidden(made)
     for row, expected, found in zip(made, whole, kept, strict=True):
         torch.testing.assert_close(found[: len(row.tokens)], expected[: len(row.tokens)], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("layers", [0, 1])
+def test_an_aside_reads_as_if_the_text_went_on_with_it_and_nothing_else_sees_it(tiny_base: Path, layers: int) -> None:
+    student = a_student(tiny_base, CONFIG.model_copy(update={"layers": layers, "dropout": 0.0}))
+    plain = rows(student, 3)
+    tried = [replace(row, asides=(Aside(3, 40 + n), Aside(len(row.tokens) - 1, 50 + n))) for n, row in enumerate(plain)]
+    with torch.no_grad():
+        alone, beside = student.hidden(plain), student.hidden(tried)
+        for n, row in enumerate(tried):
+            length = len(row.tokens)
+            torch.testing.assert_close(beside[n, :length], alone[n, :length], rtol=1e-4, atol=1e-4)
+            for at, aside in enumerate(row.asides):
+                other = student.hidden([Row([*row.tokens[: aside.place], aside.token], 1)])[0, -1]
+                torch.testing.assert_close(beside[n, length + at], other, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(student.loss(tried)[0], student.loss(plain)[0])
 
 
 def test_a_stopped_training_ends_in_the_same_adapter(tiny_base: Path, tmp_path: Path) -> None:
