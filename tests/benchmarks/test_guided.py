@@ -52,6 +52,7 @@ def bench(catalogue: Catalogue, tiny_base: Path, tmp_path: Path) -> Bench:
     return Bench("amazon-musical-instruments", "ranking", tmp_path, tmp_path, events, known, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_language_model_is_tuned_once_for_a_base_model_and_its_scores_take_a_variants_columns(bench: Bench) -> None:
     names = [BASE, "guided_untuned", "guided_tuned", "guided_tuned_rec", "guided_tuned_format"]
     known, networks = bench.events.histories("train"), {}

@@ -151,6 +151,7 @@ def test_kept_preferences_are_those_that_were_made(
     assert np.array_equal(fresh.latest, read.latest)
 
 
+@pytest.mark.slow
 def test_every_variant_is_fitted_and_the_method_is_explained(
     split: tuple[BenchSplit, Events], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -164,6 +164,7 @@ def texts(reviews: dict[str, DatedText] | None = None) -> PromptTexts:
     )
 
 
+@pytest.mark.slow
 def test_a_language_model_may_score_the_products_as_it_is_or_tuned(tiny_base: Path, tmp_path: Path) -> None:
     lora = LoraConfig(rank=4, epochs=1, rate=1e-2)
     config = TOY.model_copy(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -90,6 +91,7 @@ def led_back(weight: float) -> float:
     return float(missed)
 
 
+@pytest.mark.slow
 def test_what_is_moved_can_be_led_back() -> None:
     kept, unguarded = led_back(1.0), led_back(1e-9)
     assert kept < 0.05

@@ -37,6 +37,7 @@ class Store:
         return self.live
 
 
+@pytest.mark.slow
 def test_no_answer_mixes_two_releases(features: Any, model: Any, texts: Any, make_runtime: Any, inbox: Any) -> None:
     """The model's score, the text and the id of each release bear the same number; readers ask while it changes."""
     store, stop, mixed, seen = Store(), threading.Event(), list[Any](), set[int]()

@@ -66,17 +66,20 @@ def gap(world, values: np.ndarray) -> float:
     return float(np.abs(values[world.warm].mean(0) - values[~world.warm].mean(0)).max())
 
 
+@pytest.mark.slow
 def test_the_recommendation_loss_alone_makes_scores_tell_what_consumers_take(by_losses, world) -> None:
     scores, loss, _ = by_losses(1.0, 0.0)
     assert gap(world, scores.tuned) > 2 * gap(world, scores.untuned)
     assert loss < ranking_loss(world, scores, scores.untuned) - 0.15
 
 
+@pytest.mark.slow
 def test_the_format_loss_has_the_list_written_back_and_without_it_the_form_is_not_learned(by_losses) -> None:
     assert by_losses(0.0, 0.5)[2] >= 0.99
     assert by_losses(1.0, 0.0)[2] < 0.5
 
 
+@pytest.mark.slow
 def test_both_losses_together_keep_the_form_and_rank_better_than_the_form_alone(by_losses, world) -> None:
     scores, loss, parse_rate = by_losses(1.0, 0.5)
     assert parse_rate >= 0.99

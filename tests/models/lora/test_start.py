@@ -82,6 +82,7 @@ def reached(tiny_base: Path, first: Path) -> torch.Tensor:
     ],
     ids=["load", "load-other-alpha", "chain", "chain-other-layers"],
 )
+@pytest.mark.slow
 def test_item_1_the_second_lesson_begins_where_the_first_ended(
     tiny_base: Path, first: Path, reached: torch.Tensor, config: LoraConfig
 ) -> None:
@@ -262,6 +263,7 @@ def rows(student: Student, n: int = 12) -> list[Row]:
     return made
 
 
+@pytest.mark.slow
 def test_item_1_the_second_lesson_learns_more_from_few_pairs_after_a_related_first(
     tiny_base: Path, tmp_path: Path
 ) -> None:
