@@ -127,9 +127,9 @@ def _ground(results: Path) -> str:
 
 
 def _variants(splits: Mapping[str, Splits]) -> str:
-    """Test RMSE of every variant on all rows: the mean over those splits of a dataset on which all are run."""
+    """Test RMSE of every variant on all rows: the mean over those splits of a dataset on which most were run."""
     whole = {
-        dataset: [found[split] for split in PLANS[dataset].whole if split in found]
+        dataset: _most_run([found[split] for split in PLANS[dataset].whole if split in found])
         for dataset, found in splits.items()
         if PLANS[dataset].whole
     }
@@ -141,6 +141,12 @@ def _variants(splits: Mapping[str, Splits]) -> str:
             full = zip(found, whole.values(), strict=True)
             rows.append([f"`{name}`", *(f"{mean(it):.4f}" if it and len(it) == len(runs) else "" for it, runs in full)])
     return as_table(["variant", *(f"{dataset} ({len(runs)})" for dataset, runs in whole.items())], rows)
+
+
+def _most_run(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those with the most variants of all rows."""
+    counts = [sum(VARIANTS[name].fraction == 1 for name in it["variants"]) for it in found]
+    return [it for it, count in zip(found, counts, strict=True) if count == max(counts)]
 
 
 def _curves(splits: Mapping[str, Splits]) -> str:
