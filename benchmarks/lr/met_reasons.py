@@ -51,10 +51,11 @@ class _Side:
 
     @classmethod
     def read(cls, table: pd.DataFrame, key: str, ids: Sequence[str]) -> _Side:
-        """Rows of a table of facets, by id."""
+        """Rows of a table of facets, by id; of products that no split has, nothing is kept."""
         side = cls.nothing(len(ids))
         place = {entity: n for n, entity in enumerate(ids)}
-        for entity, codes, weights in table[[key, "codes", "weights"]].itertuples(index=False):
+        wanted = table[table[key].isin(place)]
+        for entity, codes, weights in wanted[[key, "codes", "weights"]].itertuples(index=False):
             side.codes[place[entity]] = np.reshape(codes, side.codes.shape[1:])
             side.weights[place[entity]] = np.reshape(weights, side.weights.shape[1:])
         return side

@@ -60,7 +60,8 @@ def told(tmp_path, monkeypatch) -> Told:
     consumers, products = (sorted(frame[f"{kind}_id"].unique()) for kind in ("consumer", "product"))
     who = facets("consumer_id", {consumers[0]: {(0, 0): 3}, consumers[1]: {(1, 2): 5}, last: {(0, 0): 3}})
     shared: dict[str, dict[tuple[int, int], int]] = {
-        products[0]: {(0, 1): 3}, products[1]: {(0, 0): 3, (0, 1): 3}, products[2]: {(1, 0): 5, (0, 0): 5}
+        products[0]: {(0, 1): 3}, products[1]: {(0, 0): 3, (0, 1): 3}, products[2]: {(1, 0): 5, (0, 0): 5},
+        "of the catalog alone": {(0, 0): 3},
     }  # fmt: skip
     own = {product: {(side, 0): 10 + n for side in (0, 1)} for n, product in enumerate(products)}
 
