@@ -165,6 +165,8 @@ def _reasoning_rec(study: Study, content: Content, results: Path) -> list[Row]:
 def _explain_rec(study: Study, content: Content, results: Path) -> list[Row]:
     """A file of `benchmarks.methods.explain_rec`: parts left out, or looks taken away."""
     metric, setting = study.metrics[0], Path(study.file).stem.partition("-")[2]
+    if setting == "students":
+        return [_two_stages(study, content)]
     own = content["all_new_films"]["vision"] if setting == "looks" else content["auc"]["full"]
     value, *_ = own["auc"]
     less = {name.removeprefix("minus_").replace("_", "-"): it for name, it in own.items() if name.startswith("minus_")}
@@ -175,6 +177,22 @@ def _explain_rec(study: Study, content: Content, results: Path) -> list[Row]:
         content.get("seeds"), commit=content["commit"],
     )  # fmt: skip
     return [_compared(row, gaps)]
+
+
+def _two_stages(study: Study, content: Content) -> Row:
+    """The student of two stages with most shots, against the untuned one and one of as many shots alone."""
+    tuned = {int(name.rpartition("-")[2]): it for name, it in content["students"].items() if it["minus_one_stage"]}
+    shots = max(tuned)
+    own = tuned[shots]
+    value = own[study.metrics[0]][0]
+    less = {"zero-shot": own["minus_zero_shot"], "tallrec": own["minus_one_stage"]}
+    gaps = {over: Gap.of(over, study.metrics[0], value, gap, interval) for over, (gap, *interval) in less.items()}
+    split, seconds = f"{content['pairs']['test']} prompts", own["train_seconds"][0] + own["score_seconds"][0]
+    row = Row(
+        study, content["dataset"], split, f"students, two stages, {shots} shots", study.metrics[0], value,
+        own["seeds"], cost=Cost(seconds=seconds), commit=content["commit"],
+    )  # fmt: skip
+    return _compared(row, gaps)
 
 
 def _combined(study: Study, content: Content, results: Path) -> list[Row]:

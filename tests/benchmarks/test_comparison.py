@@ -162,6 +162,10 @@ def test_figures_are_those_of_the_files() -> None:
     students = content("methods/reasoning_rec-ml-1m.json")["students"]
     told = next(it for key, it in rows.items() if key[1] == "methods/reasoning_rec-ml-1m.json")["backbone"]
     assert [told["value"], *told["interval95"]] == students["full-64"]["minus_zero_shot"]
+    stages = content("methods/explain_rec-students.json")["students"]["two-stage-64"]
+    told = next(it for key, it in rows.items() if key[1] == "methods/explain_rec-students.json")
+    assert [told["backbone"]["value"], *told["backbone"]["interval95"]] == stages["minus_zero_shot"]
+    assert told["controls"][0]["interval95"] == stages["minus_one_stage"][1:]
     none = content("methods/explain_rec-everybody.json")["auc"]["none"]["minus_full"]
     told = rows["explain_rec", "methods/explain_rec-everybody.json", "everybody", "auc"]["backbone"]
     assert [told["value"], *told["interval95"]] == [-none[0], -none[2], -none[1]]
