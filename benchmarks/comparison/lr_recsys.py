@@ -9,6 +9,7 @@ from statistics import mean
 from typing import Any
 
 from benchmarks.comparison.markdown import as_table, signed
+from benchmarks.comparison.readers import most_compared
 from benchmarks.lr.settings import AT_RANDOM, PLANS
 from benchmarks.lr.variants import QUICK, SHARES, VARIANTS
 from benchmarks.lr.world import WORLD
@@ -84,12 +85,10 @@ def _peers(splits: Mapping[str, Splits]) -> str:
 
 
 def _peer_cells(dataset: str, split: str, found: dict[str, Any]) -> list[str]:
-    name, gaps = hardest(found["against_peers"])
-    told = [_gap({name: gaps}, name, metric) for metric in ("rmse", "auc")] if name else ["", ""]
     full = found["variants"]["full"]
     ece = f"{full['mean']['ece']:.3f} ({full['ece_by_chance']:.3f})"
     own = [_metric(found, *it) for it in (("full", "rmse"), ("no_expl", "rmse"), ("full", "auc"))]
-    return [_linked(dataset, split), *own, name or "none was run", *told, ece]
+    return [_linked(dataset, split), *own, *_hardest_cells(found["against_peers"]), ece]
 
 
 def _mean_cells(dataset: str, at_random: Sequence[dict[str, Any]]) -> list[str]:
@@ -102,6 +101,12 @@ def _mean_cells(dataset: str, at_random: Sequence[dict[str, Any]]) -> list[str]:
     by_peer = {peer: mean(it["against_peers"][peer]["rmse"]["a"] for it in at_random) for peer in everywhere}
     best = min(by_peer, key=by_peer.__getitem__, default="")
     return [f"{dataset}, mean at random", *own, f"{best} {by_peer[best]:.4f}" if best else "", "", "", ""]
+
+
+def _hardest_cells(against: Mapping[str, Any]) -> list[str]:
+    """The hardest peer, and the differences to it in RMSE and AUC."""
+    name, gaps = hardest(against)
+    return [name, *(_told(gaps[metric]) for metric in ("rmse", "auc"))] if name else ["none was run", "", ""]
 
 
 def hardest(against: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -117,10 +122,9 @@ def _ground(results: Path) -> str:
         for split, found in _splits(results / "lr_recsys" / "ground", dataset).items():
             fitted = [f"{found['fitted'][it]['test']['rmse']:.4f}" for it in ("bias", "ground", "network")]
             minus = found["network_minus"]
-            peer, gaps = hardest({name: it for name, it in minus.items() if name not in found["fitted"]})
-            told = [_gap({peer: gaps}, peer, metric) for metric in ("rmse", "auc")] if peer else ["", ""]
+            peers = {name: it for name, it in minus.items() if name not in found["fitted"]}
             over = [_gap(minus, "bias", metric) for metric in ("rmse", "auc")]
-            rows.append([f"{dataset}, `{split}`", *fitted, *over, peer or "none was run", *told])
+            rows.append([f"{dataset}, `{split}`", *fitted, *over, *_hardest_cells(peers)])
     head = ["split", "biases", "belief alone", "network", "network less biases, RMSE", "AUC", "hardest peer",
             "network less it, RMSE", "AUC"]  # fmt: skip
     return as_table(head, rows)
@@ -129,7 +133,7 @@ def _ground(results: Path) -> str:
 def _variants(splits: Mapping[str, Splits]) -> str:
     """Test RMSE of every variant on all rows: the mean over those splits of a dataset on which most were run."""
     whole = {
-        dataset: _most_run([found[split] for split in PLANS[dataset].whole if split in found])
+        dataset: most_compared([found[split] for split in PLANS[dataset].whole if split in found])
         for dataset, found in splits.items()
         if PLANS[dataset].whole
     }
@@ -141,12 +145,6 @@ def _variants(splits: Mapping[str, Splits]) -> str:
             full = zip(found, whole.values(), strict=True)
             rows.append([f"`{name}`", *(f"{mean(it):.4f}" if it and len(it) == len(runs) else "" for it, runs in full)])
     return as_table(["variant", *(f"{dataset} ({len(runs)})" for dataset, runs in whole.items())], rows)
-
-
-def _most_run(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Those with the most variants of all rows."""
-    counts = [sum(VARIANTS[name].fraction == 1 for name in it["variants"]) for it in found]
-    return [it for it, count in zip(found, counts, strict=True) if count == max(counts)]
 
 
 def _curves(splits: Mapping[str, Splits]) -> str:

@@ -46,7 +46,7 @@ def _lr_recsys(study: Study, content: Content, results: Path) -> list[Row]:
 
     Of a dataset's splits those with the most controls.
     """
-    run = _most_compared([split for split in content["splits"] if "full" in split["variants"]])
+    run = most_compared([split for split in content["splits"] if "full" in split["variants"]])
     if not run:
         return [Row(study, Path(study.file).name, "", "", study.metrics[0])]
     own = [content["variants"]["full"] for content in run]
@@ -76,7 +76,7 @@ def _lr_recsys(study: Study, content: Content, results: Path) -> list[Row]:
     return rows
 
 
-def _most_compared(splits: Sequence[Content]) -> list[Content]:
+def most_compared(splits: Sequence[Content]) -> list[Content]:
     """Those with the most controls: on further splits only few are run."""
     most = max((len(split["against_controls"]) for split in splits), default=0)
     return [split for split in splits if len(split["against_controls"]) == most]
