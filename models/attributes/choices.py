@@ -80,8 +80,7 @@ class Choices:
 def _base_scores(base: SequenceNetwork, asked: Asked) -> BaseScores:
     base.eval()
     parts = [
-        base.last(Asked(*(part[start : start + CHUNK] for part in asked)).trimmed())
-        for start in range(0, len(asked.history), CHUNK)
+        base.last(asked.rows(slice(start, start + CHUNK)).trimmed()) for start in range(0, len(asked.history), CHUNK)
     ]
     every = torch.arange(1, base.table.n_products + 1)
     return BaseScores(torch.cat(parts), base.table(every).clone(), base.bias.detach().clone())

@@ -151,7 +151,7 @@ class RefinedNetwork(SequenceNetwork):
 
     def taste(self, asked: Asked) -> Taste:
         """The consumers' parts at each place of their histories."""
-        turned = self.features(asked.history) @ self.table.basis
+        turned = self.features(asked) @ self.table.basis
         narrow = turned.shape[-1] - self.table.m
         reduced, free = turned[..., :narrow], turned[..., narrow:]
         history = self.history_means(asked.history)

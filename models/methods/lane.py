@@ -20,8 +20,8 @@ Deviations from the paper, all ours:
   ridge and a logistic regression on the validation rows.
 
 Explanations in four steps are in `models/explanations/steps.py`, preferences worded from titles as published in
-`models/explanations/preferences.py`. Not covered: DiffuRec; products that no training row has (they are scored by the
-numbers alone).
+`models/explanations/preferences.py`. Not covered: products that no training row has (they are scored by the numbers
+alone).
 """
 
 from __future__ import annotations

@@ -50,6 +50,10 @@ class TestGuidedBERT4Rec(Conformance):
     method, config = Guided, TOY.model_copy(update={"encoder": "bert4rec"})
 
 
+class TestGuidedDiffuRec(Conformance):
+    method, config = Guided, TOY.model_copy(update={"encoder": "diffurec"})
+
+
 @pytest.fixture(scope="module")
 def guided() -> Recommender:
     return TestGuided.fitted()

@@ -235,8 +235,13 @@ def test_weights_of_another_config_are_refused(tmp_path: Path) -> None:
         Lane.load(tmp_path, TOY.model_copy(update={"embedding_size": 32}), SCALE)
 
 
-@pytest.mark.parametrize("backbone", ["gru4rec", "bert4rec"])
-def test_the_other_backbones_fit_and_score_too(backbone: str) -> None:
-    method = Lane(TOY.model_copy(update={"backbone": backbone, "epochs": 1}), SCALE)
+@pytest.mark.parametrize("backbone", ["gru4rec", "bert4rec", "diffurec"])
+def test_the_other_backbones_fit_and_score_too_and_after_saving_alike(backbone: str, tmp_path: Path) -> None:
+    config = TOY.model_copy(update={"backbone": backbone, "epochs": 1})
+    method, batch = Lane(config, SCALE), rich_batch(10, 9)
     method.fit(rich_training_set(64), rich_training_set(64, 5), RunContext())
-    assert np.isfinite(method.score(rich_batch(10, 9)).click).all()
+    method.save(tmp_path)
+    scores, again = method.score(batch), Lane.load(tmp_path, config, SCALE).score(batch)
+    assert np.isfinite(scores.click).all()
+    assert np.array_equal(scores.click, again.click)
+    assert np.array_equal(scores.attention, again.attention)

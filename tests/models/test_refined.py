@@ -15,7 +15,7 @@ from models.backbones.sequences.windows import asked
 from models.base import RunContext
 from models.training import seeded
 
-KINDS: tuple[Kind, ...] = ("sasrec", "gru4rec", "bert4rec")
+KINDS: tuple[Kind, ...] = ("sasrec", "gru4rec", "bert4rec", "diffurec")
 WIDTHS = EncoderConfig(embedding_size=16, n_layers=1, n_heads=2, length=6, dropout=0.1)
 SHORT = TrainingConfig(epochs=3, batch_size=16, learning_rate=1e-2)
 N_PRODUCTS, M = 20, 4

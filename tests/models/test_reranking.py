@@ -58,7 +58,7 @@ def lists(network: AlignedNetwork, events: Histories) -> torch.Tensor:
         return network(asked(events, LENGTH))
 
 
-@pytest.mark.parametrize("kind", ["sasrec", "gru4rec", "bert4rec"])
+@pytest.mark.parametrize("kind", ["sasrec", "gru4rec", "bert4rec", "diffurec"])
 def test_the_first_products_share_what_they_had_and_the_others_stay(kind: Kind) -> None:
     network, events = made(kind), histories()
     anew = lists(network, events)
@@ -100,6 +100,19 @@ def test_asked_by_number_or_with_texts_the_lists_are_the_same() -> None:
     with torch.no_grad():
         given = network.last_reranked(asked(events, LENGTH), network.known_texts.sets, place).log_chance
     torch.testing.assert_close(given, lists(network, events))
+
+
+def test_what_came_is_not_known_to_the_list_that_is_ordered_anew() -> None:
+    """DiffuRec learns from what came, noised; nobody knows it when a list is shown."""
+    network, question = made("diffurec"), asked(histories(), LENGTH)
+    last = torch.zeros_like(question.history, dtype=torch.bool)
+    last[:, -1] = True
+    came = torch.arange(CONSUMERS) % PRODUCTS
+    with torch.no_grad():
+        told, _ = network.compared(question._replace(came=came + 1), last, came)
+        untold, _ = network.compared(question, last, came)
+    assert len(told)
+    assert torch.equal(told, untold)
 
 
 def test_only_events_whose_product_is_among_the_first_are_compared() -> None:

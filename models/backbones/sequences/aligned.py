@@ -14,7 +14,7 @@ from torch import Tensor
 from features.errors import TrainingError
 from models.backbones.attention import Alignment, Attended, TextSets
 from models.backbones.histories import Histories, Numbers
-from models.backbones.sequences.encoders import Encoder
+from models.backbones.sequences.encoders import Asks, Encoder
 from models.backbones.sequences.network import ProductTable, SequenceNetwork
 from models.backbones.sequences.windows import Asked
 
@@ -67,7 +67,7 @@ class AlignedNetwork(SequenceNetwork):
     def attended(self, asked: Asked) -> Attended:
         """The same with their weights."""
         known = self.known_texts
-        return self.aligned(self.features(asked.history), known.sets, known.place(asked.consumer, self.event(asked)))
+        return self.aligned(self.features(asked), known.sets, known.place(asked.consumer, self.event(asked)))
 
     @property
     def known_texts(self) -> KnownTexts:
@@ -78,11 +78,11 @@ class AlignedNetwork(SequenceNetwork):
 
     def event(self, asked: Asked) -> Tensor:
         """(B, T): the event that each place asks for; a masked place is counted, and is what is asked for."""
-        return asked.known_events - int(self.encoder.masked)
+        return asked.known_events - int(self.encoder.asks is Asks.MASKED)
 
     def last_with(self, asked: Asked, sets: TextSets, place: Tensor) -> Attended:
         """The states (B, 1, d) from which the next product is chosen, for anybody with the sets at places (B,)."""
-        features = self.features(self.question(asked).history)[:, -1:]
+        features = self.features(self.question(asked))[:, -1:]
         return self.aligned(features, sets, place.unsqueeze(1))
 
     def aligned(self, features: Tensor, sets: TextSets, place: Tensor) -> Attended:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from models.backbones.sequences.encoders import Encoder, EncoderConfig, Transformer
+from models.backbones.sequences.encoders import Asks, Encoder, EncoderConfig, Transformer
 from models.backbones.sequences.windows import MASK
 
 
 class BERT4Rec(Encoder):
     """What stands at each masked place, from all other places."""
 
-    masked = True
+    asks = Asks.MASKED
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__(config)

@@ -1,8 +1,9 @@
-"""What every encoder of histories is, and the transformer block that two of them share."""
+"""What every encoder of histories is, and the transformer block that three of them share."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from enum import Enum
 from typing import ClassVar
 
 import torch
@@ -25,11 +26,21 @@ class EncoderConfig(MethodConfig):
     dropout: float = 0.2
 
 
+class Asks(Enum):
+    """Which product the feature of a place stands for."""
+
+    NEXT = "next"
+    """The one that comes after it, at every place: it sees none later."""
+    MASKED = "masked"
+    """The one that stands there, at masked places."""
+    LAST = "last"
+    """The one that comes after it, at the last place alone: all places see all."""
+
+
 class Encoder(nn.Module, ABC):
     """Product vectors of histories to what is known at each place."""
 
-    masked: ClassVar[bool] = False
-    """Whether it says which product stands at a masked place, instead of which comes after one that is there."""
+    asks: ClassVar[Asks] = Asks.NEXT
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
@@ -42,8 +53,16 @@ class Encoder(nn.Module, ABC):
         Args:
             vectors: (B, T, d) of the products; zero where there is none or a mask.
             history: (B, T) their numbers + 1, latest at the right, 0 where there is none, MASK where it is asked for;
-                T is at most the config's length. Features of empty places mean nothing.
+                T is at most the config's length. Features of places that stand for no product mean nothing.
         """
+
+    def taught(self, vectors: Tensor, history: Tensor, came: Tensor) -> Tensor:
+        """The same to learn from, where the vectors (B, d) of what came after the last places are known.
+
+        Here they are not looked at.
+        """
+        result: Tensor = self(vectors, history)
+        return result
 
 
 class Block(nn.Module):

@@ -6,6 +6,7 @@ know more of products give it a table of their own.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -13,17 +14,23 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.backbones.sequences.bert4rec import BERT4Rec
-from models.backbones.sequences.encoders import Encoder, EncoderConfig
+from models.backbones.sequences.diffurec import DiffuRec
+from models.backbones.sequences.encoders import Asks, Encoder, EncoderConfig
 from models.backbones.sequences.gru4rec import GRU4Rec
 from models.backbones.sequences.sasrec import SASRec
 from models.backbones.sequences.windows import MASK, Asked
 
-Kind = Literal["sasrec", "gru4rec", "bert4rec"]
+Kind = Literal["sasrec", "gru4rec", "bert4rec", "diffurec"]
 
 
 def make_encoder(kind: Kind, config: EncoderConfig) -> Encoder:
     """The encoder of that kind."""
-    kinds: dict[Kind, type[Encoder]] = {"sasrec": SASRec, "gru4rec": GRU4Rec, "bert4rec": BERT4Rec}
+    kinds: dict[Kind, Callable[[EncoderConfig], Encoder]] = {
+        "sasrec": SASRec,
+        "gru4rec": GRU4Rec,
+        "bert4rec": BERT4Rec,
+        "diffurec": DiffuRec,
+    }
     return kinds[kind](config)
 
 
@@ -59,14 +66,17 @@ class SequenceNetwork(nn.Module):
         self.table, self.encoder = table, encoder
         self.bias = nn.Parameter(torch.zeros(table.n_products))
 
-    def features(self, history: Tensor) -> Tensor:
-        """(B, T, d) from (B, T): what is known after each event, or, of a masked encoder, at each masked place."""
-        result: Tensor = self.encoder(self.table(history.clamp(min=0)), history)
+    def features(self, asked: Asked) -> Tensor:
+        """(B, T, d): what is known at each place, of the product that the encoder's `asks` says."""
+        vectors = self.table(asked.history.clamp(min=0))
+        if asked.came is not None:
+            return self.encoder.taught(vectors, asked.history, self.table(asked.came))
+        result: Tensor = self.encoder(vectors, asked.history)
         return result
 
     def states(self, asked: Asked) -> Tensor:
         """(B, T, d): what products are compared with. Here the features alone."""
-        return self.features(asked.history)
+        return self.features(asked)
 
     def lesson(self, asked: Asked, wanted: Tensor) -> tuple[Tensor, Tensor]:
         """States (N, d) at the places wanted (B, T) to learn from, and what is added to their loss: here nothing."""
@@ -86,7 +96,7 @@ class SequenceNetwork(nn.Module):
 
         The earliest event makes room for it where the history is as long as the encoder can read.
         """
-        if not self.encoder.masked:
+        if self.encoder.asks is not Asks.MASKED:
             return asked
         mask = asked.history.new_full((len(asked.history), 1), MASK)
         history = torch.cat([asked.history, mask], dim=1)[:, -self.encoder.length :]

@@ -30,7 +30,7 @@ def _chunks(histories: Histories, rows: NDArray[np.intp], length: int) -> Iterat
     ordered = rows[np.argsort(np.diff(histories.start)[rows], kind="stable")]
     for start in range(0, len(ordered), CHUNK):
         some = ordered[start : start + CHUNK]
-        yield some, Asked(*(part[torch.from_numpy(some)] for part in questions)).trimmed()
+        yield some, questions.rows(torch.from_numpy(some)).trimmed()
 
 
 class HeldOut:

@@ -94,14 +94,14 @@ class RerankedNetwork(AlignedNetwork):
     def forward(self, asked: Asked) -> Tensor:
         """(B, P): log chance of each product to come next."""
         question = self.question(asked)
-        features, event = self.features(question.history)[:, -1], self.event(question)[:, -1:]
+        features, event = self.features(question)[:, -1], self.event(question)[:, -1:]
         own, others = (_Placed.of(it, asked.consumer, event) for it in self._texts)
         return self._reranked(features, asked.history, own, others).log_chance
 
     def last_reranked(self, asked: Asked, sets: TextSets, place: Tensor) -> Reranked:
         """The lists of anybody with the sets at places (B,)."""
         texts = _Placed(sets, place)
-        return self._reranked(self.features(self.question(asked).history)[:, -1], asked.history, texts, texts)
+        return self._reranked(self.features(self.question(asked))[:, -1], asked.history, texts, texts)
 
     def compared(self, asked: Asked, wanted: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Scores (E, N) of the first products, and the place (E,) among them of the one that came.
@@ -116,7 +116,7 @@ class RerankedNetwork(AlignedNetwork):
         consumer, event = asked.consumer.unsqueeze(1).expand_as(wanted)[wanted], self.event(asked)[wanted].unsqueeze(1)
         own, others = (_Placed.of(it, consumer, event) for it in self._texts)
         with torch.no_grad():
-            features = self.features(asked.history)[wanted]
+            features = self.features(asked._replace(came=None))[wanted]  # a list that is shown knows nothing of it
             best, first = self._first(self._scores(features, own), _before(asked.history, wanted))
         came = first == target.unsqueeze(1)
         there = came.any(1)
@@ -175,7 +175,7 @@ def train_reranking(
         parameter.requires_grad_(name.startswith("aware."))
 
     def lesson(window: Asked) -> Tensor:
-        question, answer = places(window, network.encoder.masked, config.masked_share)
+        question, answer = places(window, network.encoder.asks, config.masked_share)
         wanted = _some(answer > 0)
         scores, came = network.compared(question, wanted, answer[wanted] - 1)
         return functional.cross_entropy(scores, came, reduction="sum") / max(1, len(came))

@@ -13,15 +13,19 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from features.errors import TrainingError
 from models.backbones.histories import Histories
+from models.backbones.sequences.encoders import Asks
 from models.backbones.sequences.losses import LossKind, make_loss
 from models.backbones.sequences.network import SequenceNetwork
 from models.backbones.sequences.windows import MASK, Asked, Windows
 from models.base import FitReport, MethodConfig, RunContext
 from models.training import n_parameters, seeded
 
+_CUTS = 8
+"""Places of a window that an encoder which answers at the last one learns from in a step: each is a row of its own."""
 Judge = Callable[[], float]
 """NDCG@10 of the network as it is, in evaluation mode and without gradients."""
 Lesson = Callable[[Asked], Tensor]
@@ -134,7 +138,7 @@ def _next_product(network: SequenceNetwork, histories: Histories, config: Traini
     loss_of = make_loss(config.loss, histories, config.max_candidates)
 
     def lesson(window: Asked) -> Tensor:
-        question, answer = places(window, network.encoder.masked, config.masked_share)
+        question, answer = places(window, network.encoder.asks, config.masked_share)
         wanted = answer > 0
         consumer = question.consumer.unsqueeze(1).expand_as(answer)[wanted]
         states, penalty = network.lesson(question, wanted)
@@ -143,9 +147,11 @@ def _next_product(network: SequenceNetwork, histories: Histories, config: Traini
     return lesson
 
 
-def places(window: Asked, masked: bool, share: float) -> tuple[Asked, Tensor]:
+def places(window: Asked, asks: Asks, share: float) -> tuple[Asked, Tensor]:
     """What is asked of windows (B, T + 1), and the number + 1 that each place should say, 0 where it is not asked."""
-    return masked_places(window, share) if masked else next_places(window)
+    if asks is Asks.MASKED:
+        return masked_places(window, share)
+    return next_places(window) if asks is Asks.NEXT else cut_places(window)
 
 
 def next_places(window: Asked) -> tuple[Asked, Tensor]:
@@ -167,6 +173,24 @@ def masked_places(window: Asked, share: float) -> tuple[Asked, Tensor]:
     alone = torch.rand(len(history), 1, device=history.device) < 1 / 4
     hidden = torch.where(alone | ~hidden.any(1, keepdim=True), last, hidden)
     return Asked(history.masked_fill(hidden, MASK), window.consumer, window.events), history * hidden
+
+
+def cut_places(window: Asked) -> tuple[Asked, Tensor]:
+    """Windows (B, T + 1) cut at some places: C histories (C, T') with what came, and its number + 1, 0 but at the end.
+
+    Up to `_CUTS` places of each window are drawn, among those that have an event at and after them.
+    """
+    history, following = window.history[:, :-1], window.history[:, 1:]
+    length = history.shape[1]
+    chance = torch.rand(history.shape, device=history.device).masked_fill((history == 0) | (following == 0), -1)
+    drawn, place = chance.topk(min(_CUTS, length))
+    row, which = torch.nonzero(drawn >= 0, as_tuple=True)
+    end = place[row, which]
+    column = torch.arange(length, device=end.device) + (end - length + 1).unsqueeze(1)
+    cut = history[row].gather(1, column.clamp(min=0)).masked_fill(column < 0, 0)
+    came, events = following[row, end], window.events[row] - (length - end)
+    question = Asked(cut, window.consumer[row], events, came).trimmed()
+    return question, functional.pad(came.unsqueeze(1), (question.history.shape[1] - 1, 0))
 
 
 def _best(judged: list[float]) -> int:

@@ -5,7 +5,7 @@ Product numbers are shifted by 1, so that 0 is "nothing"; the latest event is at
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
@@ -28,10 +28,15 @@ class Asked(NamedTuple):
     history: Tensor  # (B, T) product numbers + 1; 0 where there is none, MASK where it is asked for
     consumer: Tensor  # (B,) whose
     events: Tensor  # (B,) how many events of the consumer are in or before the last column
+    came: Tensor | None = None  # (B,) number + 1 of what came after the last column, to learn from; None to be asked
 
     def to(self, device: str) -> Asked:
         """The same on a device."""
-        return Asked(*(part.to(device) for part in self))
+        return self._each(lambda part: part.to(device))
+
+    def rows(self, chosen: Tensor | slice) -> Asked:
+        """Some of them."""
+        return self._each(lambda part: part[chosen])
 
     def trimmed(self) -> Asked:
         """Without the columns that all rows lack, but for one: empty places cost time and change nothing."""
@@ -43,6 +48,10 @@ class Asked(NamedTuple):
         """(B, T): how many events of the consumer are in or before each column."""
         length = self.history.shape[1]
         return self.events.unsqueeze(1) - torch.arange(length - 1, -1, -1, device=self.events.device)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Asked:
+        came = None if self.came is None else change(self.came)
+        return Asked(change(self.history), change(self.consumer), change(self.events), came)
 
 
 def asked(histories: Histories, length: int) -> Asked:

@@ -11,15 +11,16 @@ import torch
 from models.backbones.attention import Alignment, TextSets
 from models.backbones.histories import Histories
 from models.backbones.sequences.aligned import AlignedNetwork, KnownTexts
+from models.backbones.sequences.encoders import Asks
 from models.backbones.sequences.expert import SequenceConfig
 from models.backbones.sequences.network import Kind, ProductTable, make_encoder, text_rows
 from models.backbones.sequences.ranking import HeldOut, log_chances
-from models.backbones.sequences.training import masked_places, next_places, train
+from models.backbones.sequences.training import places, train
 from models.backbones.sequences.windows import asked
 from models.base import RunContext
 from models.training import seeded
 
-KINDS: tuple[Kind, ...] = ("sasrec", "gru4rec", "bert4rec")
+KINDS: tuple[Kind, ...] = ("sasrec", "gru4rec", "bert4rec", "diffurec")
 CONFIG = SequenceConfig(
     embedding_size=16, n_layers=1, length=5, dropout=0.0, learning_rate=1e-2, epochs=15, batch_size=10
 )  # fmt: skip
@@ -75,17 +76,18 @@ def test_each_event_meets_the_set_that_was_known_before_it() -> None:
     assert known.place(consumer, torch.tensor([[-2, 3], [-1, 7]])).tolist() == [[0, 3], [10, 12]]
 
 
-@pytest.mark.parametrize("masked", [False, True])
-def test_a_place_meets_the_set_before_the_event_that_it_asks_for(masked: bool) -> None:
+@pytest.mark.parametrize("asks", Asks)
+def test_a_place_meets_the_set_before_the_event_that_it_asks_for(asks: Asks) -> None:
     histories, known = dated()
     window = asked(histories, 4)
-    question, answer = masked_places(window, 1.0) if masked else next_places(window)
-    events = question.known_events - int(masked)
-    places = known.place(question.consumer, events)
-    for row, consumer in enumerate((0, 1)):
+    question, answer = places(window, asks, 1.0)
+    events = question.known_events - int(asks is Asks.MASKED)
+    met = known.place(question.consumer, events)
+    assert set(question.consumer.tolist()) == {0, 1}
+    for row, consumer in enumerate(question.consumer.tolist()):
         products = histories.product[histories.consumer == consumer]
         for column in torch.nonzero(answer[row]).flatten().tolist():
-            event = int(places[row, column]) - 10 * consumer
+            event = int(met[row, column]) - 10 * consumer
             assert products[event] + 1 == answer[row, column]
 
 

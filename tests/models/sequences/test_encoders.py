@@ -16,7 +16,7 @@ from models.backbones.sequences.windows import MASK, Asked
 from models.training import seeded
 
 TINY = SequenceConfig(embedding_size=4, n_layers=2, n_heads=2, length=3, dropout=0.5)
-KINDS: tuple[Kind, ...] = ("sasrec", "gru4rec", "bert4rec")
+KINDS: tuple[Kind, ...] = ("sasrec", "gru4rec", "bert4rec", "diffurec")
 CAUSAL: tuple[Kind, ...] = ("sasrec", "gru4rec")
 Array = np.ndarray
 
@@ -33,7 +33,12 @@ def network_of(kind: Kind, n_products: int = 9) -> SequenceNetwork:
 
 
 def ask(*history: int) -> Asked:
-    return Asked(torch.tensor([history]), torch.zeros(1, dtype=torch.int64), torch.tensor([len(history)]))
+    return ask_all(history)
+
+
+def ask_all(*histories: tuple[int, ...]) -> Asked:
+    numbers = torch.tensor(histories)
+    return Asked(numbers, torch.zeros(len(numbers), dtype=torch.int64), (numbers != 0).sum(1))
 
 
 def array(tensor: torch.Tensor) -> Array:
@@ -122,16 +127,15 @@ def test_an_encoder_equals_its_equations(kind: Kind, by_hand) -> None:
 @pytest.mark.parametrize("kind", CAUSAL)
 def test_what_is_known_after_an_event_depends_on_nothing_later(kind: Kind) -> None:
     with torch.no_grad():
-        one, other = network_of(kind).features(torch.tensor([[1, 2, 3], [1, 2, 9]]))
+        one, other = network_of(kind).features(ask_all((1, 2, 3), (1, 2, 9)))
     assert one[:2] == pytest.approx(other[:2], abs=1e-6)
     assert one[2] != pytest.approx(other[2], abs=1e-3)
 
 
 def test_a_masked_place_sees_both_sides_and_not_what_it_hides() -> None:
     with torch.no_grad():
-        base, before, after = network_of("bert4rec").features(torch.tensor([[1, MASK, 3], [2, MASK, 3], [1, MASK, 4]]))[
-            :, 1
-        ]
+        asked = ask_all((1, MASK, 3), (2, MASK, 3), (1, MASK, 4))
+        base, before, after = network_of("bert4rec").features(asked)[:, 1]
     assert base != pytest.approx(before, abs=1e-3)
     assert base != pytest.approx(after, abs=1e-3)
 
@@ -140,7 +144,7 @@ def test_a_masked_place_sees_both_sides_and_not_what_it_hides() -> None:
 def test_empty_places_change_nothing(kind: Kind) -> None:
     network = network_of(kind)
     with torch.no_grad():
-        short, padded = network.features(torch.tensor([[4, 7]])), network.features(torch.tensor([[0, 4, 7]]))
+        short, padded = network.features(ask(4, 7)), network.features(ask(0, 4, 7))
         nothing = network(ask(0, 0, 0))
     assert short[0] == pytest.approx(padded[0, 1:], abs=1e-6)
     assert torch.isfinite(padded).all()
@@ -150,7 +154,7 @@ def test_empty_places_change_nothing(kind: Kind) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_features_have_the_shape_of_the_history(kind: Kind) -> None:
     network = network_of(kind)
-    assert network.features(torch.tensor([[0, 4, 7], [1, 2, 3]])).shape == (2, 3, 4)
+    assert network.features(ask_all((0, 4, 7), (1, 2, 3))).shape == (2, 3, 4)
     assert EncoderConfig.model_fields.keys() <= SequenceConfig.model_fields.keys()
 
 

@@ -12,7 +12,7 @@ from models.backbones.sequences.expert import Sequence, SequenceConfig, make_net
 from models.backbones.sequences.losses import OneNegative, candidates
 from models.backbones.sequences.network import Kind, projected
 from models.backbones.sequences.ranking import HeldOut, gain, log_chances
-from models.backbones.sequences.training import masked_places, next_places, train
+from models.backbones.sequences.training import cut_places, masked_places, next_places, train
 from models.backbones.sequences.windows import MASK, Asked, Windows, asked
 from models.base import RunContext
 from models.training import seeded
@@ -67,9 +67,46 @@ def test_masks_hide_what_they_ask_for() -> None:
     assert 0.3 < hidden[:, 1].float().mean() / (0.3 * 0.75) < 1.5
 
 
+def test_a_cut_ends_where_something_came_and_says_what() -> None:
+    """Two windows with 3 and 1 places to cut at; those of the second stand at its end."""
+    window = Asked(torch.tensor([[5, 2, 7, 4], [0, 0, 3, 6]]), torch.tensor([8, 9]), torch.tensor([13, 2]))
+    question, answer = cut_places(window)
+    rows = sorted(
+        (consumer, history, events, came)
+        for consumer, history, events, came in zip(
+            question.consumer.tolist(),
+            question.history.tolist(),
+            question.events.tolist(),
+            answer.tolist(),
+            strict=True,
+        )
+    )
+    assert rows == [
+        (8, [0, 0, 5], 10, [0, 0, 2]),
+        (8, [0, 5, 2], 11, [0, 0, 7]),
+        (8, [5, 2, 7], 12, [0, 0, 4]),
+        (9, [0, 0, 3], 1, [0, 0, 6]),
+    ]
+    assert torch.equal(question.came, answer[:, -1])
+
+
+def test_a_long_window_is_cut_at_some_places_which_change() -> None:
+    window = Asked(torch.arange(1, 32).unsqueeze(0), torch.tensor([0]), torch.tensor([31]))
+    with seeded(0):
+        cuts = [cut_places(window)[0].came.tolist() for _ in range(40)]
+    assert all(len(set(it)) == 8 for it in cuts)
+    assert {came for it in cuts for came in it} == set(range(2, 32))
+
+
 @pytest.mark.parametrize(
     ("encoder", "loss"),
-    [("sasrec", "softmax"), ("gru4rec", "softmax"), ("bert4rec", "softmax"), ("sasrec", "one_negative")],
+    [
+        ("sasrec", "softmax"),
+        ("gru4rec", "softmax"),
+        ("bert4rec", "softmax"),
+        ("diffurec", "softmax"),
+        ("sasrec", "one_negative"),
+    ],
 )
 def test_an_order_is_learned_by_every_encoder(ring: Histories, encoder: Kind, loss: str) -> None:
     model = Sequence(SMALL.model_copy(update={"encoder": encoder, "loss": loss}), RunContext(seed=1))
