@@ -118,7 +118,7 @@ def fit(
     bench: Annotated[Path, typer.Option(envvar="COUNTERPOINT_BENCH", help="Folder of the splits and of score.py.")],
     data: Annotated[Path, typer.Option(envvar="COUNTERPOINT_DATA", help="Folder of the datasets.")],
     task: Annotated[str, typer.Option(help="`ranking`, or `cold`: products without an event.")] = "ranking",
-    encoder: Annotated[list[str], typer.Option(help="sasrec, gru4rec or bert4rec.")] = ["sasrec"],  # noqa: B006
+    encoder: Annotated[list[str], typer.Option(help="sasrec, gru4rec, bert4rec or diffurec.")] = ["sasrec"],  # noqa: B006
     seed: Annotated[list[int], typer.Option(help="Of start and batches.")] = [0],  # noqa: B006
     variant: Annotated[list[str], typer.Option(help="Default: base, base_longer and the main four.")] = [],  # noqa: B006
     valid: Annotated[bool, typer.Option("--valid", help="Fit on train, judge on valid, write nothing.")] = False,

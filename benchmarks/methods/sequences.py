@@ -24,11 +24,13 @@ CHOSEN = {
         "sasrec": SequenceConfig(epochs=15, patience=15),
         "gru4rec": SequenceConfig(encoder="gru4rec", n_layers=1, epochs=15, patience=15),
         "bert4rec": SequenceConfig(encoder="bert4rec", epochs=40, patience=15),
+        "diffurec": SequenceConfig(encoder="diffurec", epochs=15, patience=15),
     },
     "amazon-musical-instruments": {
         "sasrec": SequenceConfig(dropout=0.3, epochs=12, patience=12),
         "gru4rec": SequenceConfig(encoder="gru4rec", n_layers=1, dropout=0.3, epochs=12, patience=12),
         "bert4rec": SequenceConfig(encoder="bert4rec", dropout=0.3, epochs=40, patience=15),
+        "diffurec": SequenceConfig(encoder="diffurec", dropout=0.3, epochs=12, patience=12),
     },
 }
 """Settings by dataset. SASRec's were chosen on valid among few; the others take them over."""
