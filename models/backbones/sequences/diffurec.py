@@ -1,6 +1,6 @@
 """DiffuRec: the next product out of noise, which a transformer over the history takes away step by step.
 
-Source: Li, Sun, Li, "DiffuRec: A Diffusion Model for Sequential Recommendation", ACM TOIS 42(3), 2023 (arXiv
+Source: Li, Sun, Li, "DiffuRec: A Diffusion Model for Sequential Recommendation", ACM TOIS 42(3), 2024 (arXiv
 2304.00686) and the authors' code. What came is diffused, x_s = sqrt(a_s) x_0 + sqrt(1 - a_s) noise with a_s the product
 of 1 - beta up to step s; the approximator reads z_i = e_i + lambda_i (x_s + d_s) in both directions, d_s the embedding
 of the step, and says x_0 at the last place; the loss compares that with the catalogue. To ask, noise is taken back
