@@ -72,7 +72,7 @@ def read_ids(path: Path, column: str) -> list[str]:
         elif path.suffix == ".csv":
             ids = pd.read_csv(path, usecols=[column], dtype=str, keep_default_na=False)[column]
         else:
-            ids = pd.Series(path.read_text(encoding="utf-8").splitlines(), dtype=str)
+            ids = pd.Series(path.read_text(encoding="utf-8-sig").splitlines(), dtype=str)
     except (OSError, ValueError) as error:
         raise InputError(
             f"The ids in {path} cannot be read: {error}.",

@@ -7,6 +7,7 @@ import gzip
 import html
 import json
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,9 +65,9 @@ def reading(path: Path, encoding: str = UTF8) -> Iterator[None]:
         raise InputError(f"There is no file {path}.", remedy="Check the path.") from error
     except pd.errors.EmptyDataError as error:
         raise InputError(f"{path} is empty.", remedy="Give a file with a header and at least one row.") from error
-    except pd.errors.ParserError as error:
+    except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
         raise InputError(
-            f"{path} cannot be taken apart: {error}.",
+            f"{path} cannot be taken apart: {str(error).strip().rstrip('.')}.",
             "Every line has the same number of fields.",
             "Quote fields that hold the separator, or remove the line.",
         ) from error
@@ -88,7 +89,9 @@ def read_delimited(
         columns: names of the columns of a file that has no header.
         quoted: whether quotation marks enclose fields; otherwise they are part of the text.
     """
-    with reading(path, encoding):
+    with reading(path, encoding), warnings.catch_warnings():
+        # If the first line of all has too many fields, pandas warns and cuts them off.
+        warnings.simplefilter("error", pd.errors.ParserWarning)
         return pd.read_csv(
             path,
             sep=separator,
@@ -172,8 +175,9 @@ def _wrong_encoding(path: Path, encoding: str) -> InputError:
                 place = f"byte {offset + error.start} (0x{line[error.start]:02x}), in line {number}"
                 break
             offset += len(line)
+    likely = "utf-16" if place.startswith(("byte 0 (0xff)", "byte 0 (0xfe)")) else "latin1"
     return InputError(
         f"{path} is not {'UTF-8' if encoding == UTF8 else encoding}: it fails at {place}.",
         "Text files are UTF-8 (MovieLens 100K and 1M: latin-1).",
-        f"Convert it, for instance: iconv -f latin1 -t utf-8 {path.name} > converted && mv converted {path.name}",
+        f"Convert it, for instance: iconv -f {likely} -t utf-8 {path.name} > converted && mv converted {path.name}",
     )

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from features.errors import InputError
 from features.readers.files import reading
@@ -107,6 +107,13 @@ class Scale(_Section):
     high: float = 5.0
     like_from: float = 4.0
 
+    @model_validator(mode="after")
+    def in_order(self) -> Self:
+        """Some ratings count as liked and some do not."""
+        if not self.low < self.like_from <= self.high:
+            raise ValueError("low must be less than like_from, and like_from at most high")
+        return self
+
 
 class Mapping(_Section):
     """A whole mapping file; every part may be left out."""
@@ -143,7 +150,7 @@ def choose_columns(file: str, found: list[str], wanted: _Section, required: list
         InputError: a mapped column is not there, or a required one is neither mapped nor guessed.
     """
     chosen: dict[str, str] = {}
-    plain = {name.lower().replace(" ", "_").replace("-", "_"): name for name in reversed(found)}
+    plain = {name.strip().lower().replace(" ", "_").replace("-", "_"): name for name in reversed(found)}
     for ours in SYNONYMS.keys() & type(wanted).model_fields.keys():
         mapped: Any = getattr(wanted, ours)
         if mapped is not None and mapped not in found:
@@ -152,9 +159,22 @@ def choose_columns(file: str, found: list[str], wanted: _Section, required: list
         if guess is not None:
             chosen[ours] = guess
     if lacking := [ours for ours in required if ours not in chosen]:
+        _stop_if_in_one_piece(file, found)
         note = " (ratings are required: explanations are about liking, not about having seen)"
         raise _missing(file, found, f"no column for {', '.join(lacking)}{note if 'rating' in lacking else ''}")
     return chosen
+
+
+def _stop_if_in_one_piece(file: str, found: list[str]) -> None:
+    """Raises InputError if the header was not taken apart, because another sign stands between its names."""
+    signs = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas"}
+    between = next((sign for sign in signs if len(found) == 1 and sign in found[0]), None)
+    if between is not None:
+        raise InputError(
+            f"{file} has a single column, {found[0]!r}: its fields are parted by {signs[between]}.",
+            "Fields of a .csv are parted by commas, those of a .tsv by tabs.",
+            "Write it again so, or give a file with tabs a name that ends in .tsv.",
+        )
 
 
 def _missing(file: str, found: list[str], what: str) -> InputError:

@@ -66,7 +66,7 @@ def _read_table(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """A table with its `row` numbers, and the rows that could not be taken apart."""
     plain = path.name.removesuffix(".gz")
     if plain.endswith((".jsonl", ".json")):
-        return read_records(path, dict[str, Any])
+        return _json_lines(path)
     if plain.endswith(".parquet"):
         try:
             with reading(path):
@@ -78,6 +78,18 @@ def _read_table(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     else:
         raise InputError(f"{path} is no known kind of table.", f"It ends in one of {', '.join(ENDINGS)}.")
     return frame.assign(row=range(len(frame))), no_rows(QUARANTINE_COLUMNS)
+
+
+def _json_lines(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """As `_read_table`. Raises InputError if no line is a record, as in a file that holds one JSON array."""
+    frame, rejected = read_records(path, dict[str, Any])
+    if frame.empty:
+        raise InputError(
+            f"{path} is empty." if rejected.empty else f"{path} has no line that is a JSON object.",
+            "JSON lines hold one object on each line, without brackets or commas around them.",
+            f"A JSON array becomes lines with: jq -c '.[]' {path.name}",
+        )
+    return frame, rejected
 
 
 def _events(path: Path, mapping: Mapping) -> tuple[pd.DataFrame, pd.DataFrame]:

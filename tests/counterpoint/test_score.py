@@ -35,3 +35,9 @@ def test_no_file_and_no_id_are_named(tmp_path: Path) -> None:
     (tmp_path / "empty.txt").write_text("\n")
     with pytest.raises(InputError, match="no id"):
         read_ids(tmp_path / "empty.txt", "consumer_id")
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_id(tmp_path: Path) -> None:
+    path = tmp_path / "ids.txt"
+    path.write_text("a\nb\n", encoding="utf-8-sig")
+    assert read_ids(path, "consumer_id") == ["a", "b"]

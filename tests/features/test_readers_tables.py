@@ -167,3 +167,45 @@ def test_a_folder_of_no_known_layout_lists_what_it_holds(tmp_path: Path):
     (tmp_path / "holiday.jpg").touch()
     with pytest.raises(InputError, match=r"it holds holiday\.jpg"):
         detect_layout(tmp_path)
+
+
+def test_a_first_line_with_too_many_fields_is_refused_and_not_cut(shop: Path):
+    (shop / "interactions.csv").write_text("user,item,stars,when\nann,1,5,2024-01-01,loud, heavy\n")
+    with pytest.raises(InputError, match="same number of fields"):
+        read_dataset("tables", shop)
+
+
+def test_names_of_columns_are_guessed_whatever_spaces_are_around_them(shop: Path):
+    (shop / "mapping.toml").unlink()
+    (shop / "interactions.csv").write_text("User ID, Item ID, Stars, Date\nann,1,5,2024-01-01\n")
+    assert read_dataset("tables", shop).n_read == 1
+
+
+@pytest.mark.parametrize(("sign", "word"), [(";", "semicolons"), ("\t", "tabs"), ("|", "bars")])
+def test_fields_parted_by_another_sign_are_told(shop: Path, sign: str, word: str):
+    (shop / "mapping.toml").unlink()
+    (shop / "interactions.csv").write_text(EVENTS.replace(",", sign))
+    with pytest.raises(InputError, match=f"its fields are parted by {word}"):
+        read_dataset("tables", shop)
+
+
+@pytest.mark.parametrize(
+    ("content", "found"), [('[{"user": "ann"}]\n', "no line that is a JSON object"), ("", "empty")]
+)
+def test_json_without_lines_is_told(tmp_path: Path, content: str, found: str):
+    path = tmp_path / "interactions.json"
+    path.write_text(content)
+    with pytest.raises(InputError, match=found):
+        read_dataset("tables", path)
+
+
+def test_text_of_windows_is_told_to_be_utf_16(shop: Path):
+    (shop / "interactions.csv").write_text(EVENTS, encoding="utf-16")
+    with pytest.raises(InputError, match="iconv -f utf-16"):
+        read_dataset("tables", shop)
+
+
+def test_a_scale_that_is_upside_down_is_refused(shop: Path):
+    (shop / "mapping.toml").write_text(f"{MAPPING}[scale]\nlow = 5\nhigh = 1\n")
+    with pytest.raises(InputError, match=r"scale: .*low must be less than like_from"):
+        read_dataset("tables", shop)
