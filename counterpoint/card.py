@@ -11,6 +11,7 @@ from features.settings import HostSettings
 from models.cards.explanations import ExplanationCard, read_judged
 from models.cards.model import ModelCard
 from models.release import ReleaseStore
+from models.released import live_release
 
 
 class Cards(BaseModel):
@@ -31,9 +32,7 @@ def read_cards(settings: HostSettings, release_id: str) -> Cards:
         ReleaseError: there is no such release, it was changed, or it has no cards.
     """
     store = ReleaseStore(settings.releases)
-    release_id = release_id or store.live_id() or ""
-    if not release_id:
-        raise ReleaseError(f"No release is live in {settings.releases}.", remedy="Run `counterpoint run`.")
+    release_id = release_id or live_release(settings.releases).release_id
     model = store.read_document(release_id, f"{ModelCard.stem}.json")
     said = store.read_document(release_id, f"{ExplanationCard.stem}.json")
     if model is None and said is None:

@@ -7,6 +7,7 @@ printed as their message, without a traceback.
 from __future__ import annotations
 
 import atexit
+import errno
 import json
 import os
 import sys
@@ -34,6 +35,9 @@ app = typer.Typer(
 )
 app.add_typer(keys_app)
 
+UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
+WHERE = "Correct its permissions or free space, or let COUNTERPOINT_HOME name another folder."
+
 RecipeOption = Annotated[str, typer.Option("--recipe", help="A recipe's name (ml-100k/lr_recsys) or its path.")]
 DataOption = Annotated[str, typer.Option("--data", help="Folder with the data, in the recipe's layout.")]
 InteractionsOption = Annotated[str, typer.Option("--interactions", help="Own interactions: CSV, Parquet, JSON lines.")]
@@ -50,6 +54,15 @@ def main() -> None:
     except CounterpointError as error:
         typer.secho(str(error), fg=typer.colors.RED, err=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        typer.secho(
+            f"{error.filename or 'A file'} cannot be written or read: {error.strerror}.\n{WHERE}",
+            err=True,
+            fg=typer.colors.RED,
+        )
+        sys.exit(1)
     except KeyboardInterrupt:
         typer.secho("Stopped. What was received is kept; the same command goes on from here.", err=True)
         sys.exit(1)
@@ -74,6 +87,15 @@ def open_settings(make_folders: bool = True) -> HostSettings:
     return settings
 
 
+def open_to_write() -> HostSettings:
+    """As `open_settings`, for what runs a flow. Raises StoreError on a full disk."""
+    from flows.workspace import require_room
+
+    settings = open_settings()
+    require_room(settings)
+    return settings
+
+
 def do_stage(
     stage: str,
     as_json: bool,
@@ -89,7 +111,7 @@ def do_stage(
 
     The recipe is the one of the arguments, or the one this home was last run with; a budget holds for this run alone.
     """
-    settings = open_settings()  # before the flow's libraries are imported: they read their environment then
+    settings = open_to_write()  # before the flow's libraries are imported: they read their environment then
     from flows.recipe import choose_recipe
 
     flow = getattr(import_module(f"flows.{stage}"), stage)
@@ -227,7 +249,7 @@ def evaluate_explanations(
     as_json: JsonOption = False,
 ) -> None:
     """Judge the published texts: grounded, recognisable, faithful, varied; beside texts that know nothing."""
-    settings = open_settings()
+    settings = open_to_write()
     from counterpoint.show import show_quality
     from flows.evaluate_explanations import evaluate_explanations as flow
     from flows.recipe import choose_recipe
@@ -249,7 +271,7 @@ def search(
     as_json: JsonOption = False,
 ) -> None:
     """Choose settings on the validation part, for method, control and baseline under one budget; goes on if stopped."""
-    settings = open_settings()
+    settings = open_to_write()
     from counterpoint.show import show_search
     from flows.recipe import choose_recipe
     from flows.search import search_settings
@@ -278,7 +300,7 @@ def rollback(as_json: JsonOption = False) -> None:
     """Make the previous release live again."""
     from models.release import ReleaseStore
 
-    live = ReleaseStore(open_settings().releases).rollback()
+    live = ReleaseStore(open_settings(make_folders=False).releases).rollback()
     typer.echo(live.model_dump_json(indent=1) if as_json else f"Release {live.release_id} is live.")
 
 
@@ -301,12 +323,11 @@ def recommend(
     as_json: JsonOption = False,
 ) -> None:
     """Recommend from the live release in this process, with the reasons for and against."""
-    open_settings()
+    open_settings(make_folders=False)
+    from counterpoint.recommend import recommend_here
     from counterpoint.show import show_answer
-    from services.recommend import open_live
-    from services.schemas import RecommendRequest
 
-    answer = open_live().recommend(RecommendRequest(consumer_id=consumer_id, k=k))
+    answer = recommend_here(consumer_id, k)
     if as_json:
         typer.echo(answer.model_dump_json(indent=1))
     else:
@@ -338,7 +359,7 @@ def score(
     as_json: JsonOption = False,
 ) -> None:
     """Score a consumer set with the live release, as the endpoint would; goes on where it was stopped."""
-    settings = open_settings()
+    settings = open_settings(make_folders=False)
     from counterpoint.score import score_here
 
     show(score_here(settings, consumers, products, out, k, exclude_seen), as_json)
@@ -350,7 +371,7 @@ def status(as_json: JsonOption = False) -> None:
     from counterpoint.status import show_status
     from models.status import read_status
 
-    settings = open_settings()
+    settings = open_settings(make_folders=False)
     state = read_status(settings)
     if as_json:
         typer.echo(state.model_dump_json(indent=1))
@@ -401,9 +422,7 @@ def tune_explainer(
         Path | None, typer.Option(help="JSON lines of instruction, input and output to learn from instead.")
     ] = None,
 ) -> None:
-    """Tune the embedded language model to word facts, or to follow instructions, from which a student's tuning may
-    begin (`start`). Goes on where it stopped.
-    """
+    """Tune the embedded language model to word facts or follow instructions. Goes on where it stopped."""
     from counterpoint.tune import instruct_here, tune_here
 
     if instructions is None:

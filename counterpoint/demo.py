@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from counterpoint.server import running_service
 from features.settings import HostSettings
-from flows.workspace import prepare_environment
+from flows.workspace import prepare_environment, require_room
 
 if TYPE_CHECKING:
     from services.schemas import RecommendResponse
@@ -34,6 +34,7 @@ def run_demo() -> None:
     os.environ["COUNTERPOINT_HOME"] = str(HostSettings.from_environment().home / "demo")
     settings = HostSettings.from_environment()
     prepare_environment(settings)
+    require_room(settings)
 
     from rich.console import Console
 

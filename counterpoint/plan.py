@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from features.settings import HostSettings
 
 if TYPE_CHECKING:
+    from rich.console import JustifyMethod
     from rich.table import Table
 
     from flows.recipe import Recipe
@@ -126,7 +127,8 @@ def _table(title: str, lines: Sequence[BaseModel]) -> Table:
 
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=0)
     for name in type(lines[0]).model_fields:
-        table.add_column(name.replace("_", " "), justify="left" if name in ("kind", "subject", "fate") else "right")
+        justify: JustifyMethod = "left" if name in ("kind", "subject", "fate") else "right"
+        table.add_column(name.replace("_", " "), justify=justify, overflow="fold")  # kinds differ in their ends
     for line in lines:
         table.add_row(*(f"{value:,}" if isinstance(value, int) else str(value) for _, value in line))
     return table

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from features.errors import CounterpointError, ReleaseError, SettingError
+from features.errors import CounterpointError, SettingError
 from features.settings import HostSettings, ServeSettings
+from models.released import live_release
 
 SERVICE = "services.recommend:RecommendService"
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,7 +33,7 @@ def serve_here(settings: HostSettings, host: str, port: int, workers: int = 1) -
         SettingError: a setting of the service is wrong, or it would listen to others without asking for keys.
     """
     _require_keys(host)
-    _require_release(settings)
+    live_release(settings.releases)
     os.chdir(ROOT)
     command = _command(host, port)
     os.execvpe(command[0], command, _environment(settings, workers))
@@ -44,7 +45,7 @@ def running_service(settings: HostSettings, log: Path, patience: float = 90.0, w
 
     Raises CounterpointError if it is not ready in time, naming the log file.
     """
-    _require_release(settings)
+    live_release(settings.releases)
     with running(lambda port: _command("127.0.0.1", port), _environment(settings, workers), log, patience) as url:
         yield url
 
@@ -90,15 +91,6 @@ def _require_keys(host: str) -> None:
             f"The service would listen on {host}, but there are no API keys.",
             "Without keys it listens on a loopback address.",
             "Make one first: counterpoint keys new NAME --role serve.",
-        )
-
-
-def _require_release(settings: HostSettings) -> None:
-    from models.release import ReleaseStore
-
-    if ReleaseStore(settings.releases).live() is None:
-        raise ReleaseError(
-            f"There is no live release under {settings.home}.", remedy="Make one with `counterpoint run` first."
         )
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from features.batch import N_FACETS
-from features.errors import SettingError
+from features.errors import InputError, SettingError
 from features.freshness import DebounceRule
 from features.wording import Wording
 from models.explanations.entailment import EntailmentConfig
@@ -144,9 +144,8 @@ def read_recipe(name: str) -> Recipe:
     except tomllib.TOMLDecodeError as error:
         raise SettingError(f"The recipe {path} is not valid TOML: {error}.") from error
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise SettingError(
-            f"The recipe {path} does not fit: {problems}.", remedy="See docs/architecture.md for its keys."
+            f"The recipe {path} does not fit: {_problems(error)}.", remedy="See docs/architecture.md for its keys."
         ) from error
 
 
@@ -155,21 +154,16 @@ def choose_recipe(
 ) -> Recipe:
     """The recipe the command line asks for, which the home then remembers; without arguments, the remembered one.
 
-    Raises SettingError if nothing was asked and nothing is remembered.
+    Raises:
+        InputError: a file or folder that was given is not there; nothing is remembered then.
+        SettingError: nothing was asked and nothing is remembered, or half of something was asked.
     """
-    remembered = home / "recipe.json"
+    _stop_if_halved(name, data, interactions, catalog, mapping)
     if not name and not interactions and not data:
-        if not remembered.exists():
-            raise SettingError(
-                "No recipe was given, and this home was not run before.",
-                remedy="Give --recipe NAME --data DIR, or --interactions FILE --catalog FILE.",
-            )
-        return Recipe.model_validate_json(remembered.read_text(encoding="utf-8"))
-    if interactions and not catalog:
-        raise SettingError("--interactions was given without --catalog.", remedy="Give both files.")
+        return remembered_recipe(home)
     recipe = read_recipe(name or ("tables/lr_recsys" if interactions else _recipe_for(data)))
     given = {"folder": data, "interactions": interactions, "catalog": catalog, "mapping": mapping}
-    paths = {key: str(Path(value).expanduser().resolve()) for key, value in given.items() if value}
+    paths = {key: _existing(value) for key, value in given.items() if value}
     recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update=paths)})
     if remember:
         home.mkdir(parents=True, exist_ok=True)
@@ -178,14 +172,44 @@ def choose_recipe(
 
 
 def remembered_recipe(home: Path) -> Recipe:
-    """The recipe this home was last run with. Raises SettingError if it was not run before."""
+    """The recipe this home was last run with. Raises SettingError if it was not run before, or by another version."""
     remembered = home / REMEMBERED
     if not remembered.exists():
         raise SettingError(
             "No recipe was given, and this home was not run before.",
             remedy="Give --recipe NAME --data DIR, or --interactions FILE --catalog FILE.",
         )
-    return Recipe.model_validate_json(remembered.read_text(encoding="utf-8"))
+    try:
+        return Recipe.model_validate_json(remembered.read_text(encoding="utf-8"))
+    except ValidationError as error:
+        raise SettingError(
+            f"The recipe that {home} remembers does not fit: {_problems(error)}.", remedy="Give it again."
+        ) from error
+
+
+def _stop_if_halved(name: str, data: str, interactions: str, catalog: str, mapping: str) -> None:
+    """Raises SettingError where options do not say together what to read; none of them is left unread."""
+    if interactions and not catalog:
+        raise SettingError("--interactions was given without --catalog.", remedy="Give both files.")
+    if interactions and data:
+        raise SettingError("Both --interactions and --data were given.", remedy="Give the files, or their folder.")
+    if (catalog or mapping) and not (name or data or interactions):
+        option = "--catalog" if catalog else "--mapping"
+        raise SettingError(
+            f"{option} was given without --interactions.", remedy="Give every file again: a home remembers the last."
+        )
+
+
+def _existing(path: str) -> str:
+    """The whole path. Raises InputError if nothing is there."""
+    whole = Path(path).expanduser().resolve()
+    if not whole.exists():
+        raise InputError(f"There is no file or folder {whole}.", remedy="Check the path.")
+    return str(whole)
+
+
+def _problems(error: ValidationError) -> str:
+    return "; ".join(f"{'.'.join(map(str, it['loc']))}: {it['msg']}" for it in error.errors())
 
 
 def _recipe_for(folder: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from features.errors import StoreError
 from features.lake import Lake
 from features.settings import HostSettings
 from flows.stage import StageLog
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     import rich.progress
 
 logger = logging.getLogger(__name__)
+
+LEAST_FREE_MB = 100
+"""The demo's home takes about so much; the stages' stores are written whole or not at all."""
 
 
 @dataclass(frozen=True)
@@ -78,10 +83,23 @@ def prepare_environment(settings: HostSettings, make_folders: bool = True) -> No
     }
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
-    for noisy in ("great_expectations", "py.warnings"):
+    for noisy in ("great_expectations", "py.warnings", "matplotlib.font_manager"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
+    logger.setLevel(logging.INFO)  # progress where no terminal shows it, below the level that Prefect lets through
     if make_folders:
         settings.bentoml.mkdir(parents=True, exist_ok=True)
+
+
+def require_room(settings: HostSettings) -> None:
+    """Raises StoreError on a full disk, where Prefect's temporary server would only be said not to start."""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(settings.home).free // 1_000_000
+    if free < LEAST_FREE_MB:
+        raise StoreError(
+            f"{settings.home} has {free} MB free.",
+            f"A run needs at least {LEAST_FREE_MB} MB.",
+            "Free some, or let COUNTERPOINT_HOME name a folder on another disk.",
+        )
 
 
 def prepare_worker() -> dict[str, str]:

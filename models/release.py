@@ -204,8 +204,8 @@ class ReleaseStore:
         pointer = self._pointer()
         if len(pointer.stack) < 2:
             raise ReleaseError(
-                f"There is no release before {pointer.stack[-1] if pointer.stack else 'the first'}.",
-                remedy="Promote another release by its id instead.",
+                f"There is no release before {pointer.stack[-1]}." if pointer.stack else "No release was ever live.",
+                remedy="`counterpoint run` makes another release.",
             )
         release = self.read(pointer.stack[-2])
         self.read_texts(release)

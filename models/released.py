@@ -6,10 +6,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from features.errors import ReleaseError
-from models.release import Release
+from models.release import Release, ReleaseStore
 
 if TYPE_CHECKING:
     from models.artifact import Artifact
+
+
+def live_release(folder: Path) -> Release:
+    """The release that is live among those in a folder. Raises ReleaseError if none is."""
+    release = ReleaseStore(folder).live()
+    if release is None:
+        raise ReleaseError(f"No release is live in {folder}.", remedy="Make one with `counterpoint run` first.")
+    return release
 
 
 def open_artifact(folder: Path, release: Release) -> Artifact:

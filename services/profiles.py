@@ -29,7 +29,10 @@ class Profiles:
         """What speaks for and against a product over all consumers. Raises InputError if it is unknown."""
         row = self._shelf.row.get(product_id)
         if row is None:
-            raise InputError(f"The product {product_id!r} is not in the release {self._release.release_id}.")
+            raise InputError(
+                f"The product {product_id!r} is not in the release {self._release.release_id}.",
+                "A release knows the products that the catalog held when it was made.",
+            )
         count, mean = self._shelf.ratings(row)
         return InsightsResponse(
             product_id=product_id,

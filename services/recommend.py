@@ -20,6 +20,7 @@ from bentoml.models import BentoModel
 from features.errors import CounterpointError, InputError, ReleaseError
 from features.settings import HostSettings, ServeSettings
 from models.release import ARTIFACT_FOLDER, ARTIFACT_NAME, ReleaseStore
+from models.released import live_release
 from models.status import Status, read_status
 from services.guard import Guard
 from services.live import LiveRuntime
@@ -83,9 +84,7 @@ def open_live(patience: float | None = None) -> Runtime:
     from services.runtime import Runtime
 
     settings = HostSettings.from_environment()
-    release = ReleaseStore(settings.releases).live()
-    if release is None:
-        raise ReleaseError(f"No release is live in {settings.releases}.", remedy="Run `counterpoint release`.")
+    release = live_release(settings.releases)
     spare = (lambda features: SparedFeatures(features, patience)) if patience else None
     return Runtime.open(settings, artifact_folder(release.artifact_tag), spare)
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from features.assemble import cross
 from features.batch import FeatureBatch, PairBlock
-from features.errors import InputError, ReleaseError, StoreError
+from features.errors import InputError, StoreError
 from features.inbox import Inbox
 from features.settings import HostSettings, ShortlistSettings
 from models.base import Recommender, Scores
@@ -31,7 +31,7 @@ from models.explanations.published import Published
 from models.held import Held
 from models.llm.client import TextEngine
 from models.release import Release, ReleaseStore, ReleaseTexts
-from models.released import open_artifact
+from models.released import live_release, open_artifact
 from models.text import TextEncoder
 from services.audit import Audit, Record
 from services.explain import Reasons, Told
@@ -115,12 +115,9 @@ class Runtime:
             ReleaseError: There is no live release, or something of it was changed or scores differently here.
             StoreError: The online store cannot be read.
         """
-        store = ReleaseStore(settings.releases)
-        release = store.live()
-        if release is None:
-            raise ReleaseError(f"No release is live in {settings.releases}.", remedy="Run `counterpoint release`.")
+        release = live_release(settings.releases)
         artifact = open_artifact(artifact_folder, release)
-        texts = store.read_texts(release)
+        texts = ReleaseStore(settings.releases).read_texts(release)
         features: FeatureSource = OnlineFeatures(settings, release)
         features = spare(features) if spare else features
         own_words = OwnWords(TextEncoder(threads=1), release.encoder, artifact.autoencoder)

@@ -11,7 +11,7 @@ export function product(main, tell, fail, id) {
   ask(`/v1/products/${encodeURIComponent(id)}/insights`)
     .then((answer) => {
       fill(place, ...page(answer));
-      tell(`${answer.arguments.length} arguments.`);
+      tell(`${counted(answer.arguments.length, "argument")}.`);
     })
     .catch((problem) => fail(place, problem));
 }

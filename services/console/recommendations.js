@@ -68,7 +68,7 @@ export function recommendations(main, tell, fail, consumer, count) {
         if (!levels.hasChildNodes() && (answer.attributes || []).length) {
           fill(levels, sliders(answer.attributes, (attributes) => rank({ attributes })));
         }
-        tell(`${answer.items.length} products for ${consumer}.`);
+        tell(`${counted(answer.items.length, "product")} for ${consumer}.`);
         const pairs = answer.items.map(({ product_id }) => ({ consumer_id: consumer, product_id, facets, new_facets }));
         if (pairs.length) stepwise ??= givesSteps(pairs[0]);
         stepwise?.then((given) => given && products.forEach((element, n) => element.append(steps(pairs[n]))));
@@ -97,12 +97,12 @@ function suggest(typed, list) {
 function told(answer, changed) {
   const known = answer.evidence_time
     ? `last heard of ${ago(answer.evidence_time, answer.answered_at)} (${day(answer.evidence_time)})`
-    : "nothing known of this consumer";
+    : answer.degraded ? "last event not known now" : "nothing known of this consumer";
   return make(
     "div",
     {},
     answer.degraded ? make("p", { class: "note bad" }, make("strong", {}, "Less than usual: "), answer.cause || "something failed", ".") : null,
-    changed ? make("p", { class: "note" }, make("strong", {}, "What if: "), `ranked with ${changed} ${changed === 1 ? "taste" : "tastes"} other than stored.`) : null,
+    changed ? make("p", { class: "note" }, make("strong", {}, "What if: "), `ranked with ${counted(changed, "taste")} other than stored.`) : null,
     answer.cold ? make("p", { class: "note" }, make("strong", {}, "A newcomer: "), "ranked by the products' side and popularity.") : null,
     make(
       "dl",

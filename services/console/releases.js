@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { fill, make } from "./dom.js";
-import { minute, plain } from "./words.js";
+import { counted, minute, plain } from "./words.js";
 
 export function releases(main, tell, fail) {
   const place = make("section", { "aria-label": "Releases" });
@@ -11,7 +11,7 @@ export function releases(main, tell, fail) {
   ask("/v1/releases")
     .then((answer) => {
       fill(place, ...page(answer));
-      tell(`${answer.releases.length} releases.`);
+      tell(`${counted(answer.releases.length, "release")}.`);
     })
     .catch((problem) => fail(place, problem));
 }
@@ -52,7 +52,7 @@ function row(release, choose) {
     make("td", {}, box),
     make("th", { scope: "row" }, make("code", {}, release.release_id), release.live ? make("span", { class: "badge" }, "live") : null),
     make("td", {}, release.method, release.model_of ? make("span", { class: "how block" }, `model of ${release.model_of}`) : null),
-    make("td", {}, minute(release.as_of)),
+    make("td", { class: "when" }, minute(release.as_of)),
     make("td", {}, release.language_model),
     make("td", {}, make("ul", { class: "figures" }, release.metrics.map((it) => make("li", {}, `${plain(it.name)} `, figure(it))))),
   );

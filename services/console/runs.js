@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { bar, fill, make, pair } from "./dom.js";
-import { minute, percent } from "./words.js";
+import { counted, minute, percent } from "./words.js";
 
 const many = (number) => number.toLocaleString("en");
 
@@ -13,7 +13,7 @@ export function runs(main, tell, fail) {
   ask("/v1/status")
     .then((answer) => {
       fill(place, ...page(answer));
-      tell(`${answer.stages.length} stages.`);
+      tell(`${counted(answer.stages.length, "stage")}.`);
     })
     .catch((problem) => fail(place, problem));
 }
@@ -26,7 +26,7 @@ function page(answer) {
       "tr",
       {},
       make("th", { scope: "row" }, it.stage),
-      make("td", {}, minute(it.finished_at)),
+      make("td", { class: "when" }, minute(it.finished_at)),
       make("td", {}, bar(it.seconds / most, it.seconds.toFixed(1))),
       make("td", {}, `${many(Math.round(it.peak_memory_mb))} MB`),
       make("td", {}, it.found_done ? "found it done" : "did it"),

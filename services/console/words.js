@@ -39,6 +39,11 @@ export function aspect(key) {
   return value.length ? `${value.join("=")} (${name === "term" ? "in reviews" : plain(name)})` : plain(key);
 }
 
+/** "1 release", "2 releases" */
+export function counted(number, thing) {
+  return `${number} ${thing}${number === 1 ? "" : "s"}`;
+}
+
 export function plain(name) {
   return name.replaceAll("_", " ");
 }

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from features.errors import SettingError
-from flows.recipe import RECIPES, choose_recipe, read_recipe
+from features.errors import InputError, SettingError
+from flows.recipe import RECIPES, REMEMBERED, choose_recipe, read_recipe
 from flows.run import run
 from flows.train import config_of
 from models.base import find_method
@@ -73,3 +73,29 @@ def test_nothing_given_and_nothing_remembered_says_what_to_give(tmp_path: Path) 
 def test_interactions_without_a_catalog_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="--catalog"):
         choose_recipe(tmp_path, "", "", "events.csv", "", "")
+
+
+@pytest.mark.parametrize("option", ["catalog", "mapping"])
+def test_a_file_alone_is_refused_and_not_left_unread(tmp_path: Path, option: str) -> None:
+    choose_recipe(tmp_path, "world/demo", "", "", "", "")
+    given = {"catalog": "", "mapping": ""} | {option: str(tmp_path)}
+    with pytest.raises(SettingError, match=f"--{option} was given without --interactions"):
+        choose_recipe(tmp_path, "", "", "", **given)
+
+
+def test_a_folder_and_files_contradict_each_other(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="Both --interactions and --data"):
+        choose_recipe(tmp_path, "", str(tmp_path), "events.csv", "catalog.csv", "")
+
+
+def test_a_path_that_is_wrong_is_told_and_not_remembered(tmp_path: Path) -> None:
+    first = choose_recipe(tmp_path, "world/demo", "", "", "", "")
+    with pytest.raises(InputError, match="nowhere"):
+        choose_recipe(tmp_path, "", "", str(tmp_path / "nowhere.csv"), str(tmp_path), "")
+    assert choose_recipe(tmp_path, "", "", "", "", "") == first
+
+
+def test_a_recipe_remembered_by_another_version_is_told(tmp_path: Path) -> None:
+    (tmp_path / REMEMBERED).write_text('{"data": {"name": "x", "layout": "world", "gone": 1}}')
+    with pytest.raises(SettingError, match=r"remembers does not fit: data\.gone"):
+        choose_recipe(tmp_path, "", "", "", "", "")

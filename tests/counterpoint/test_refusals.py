@@ -1,0 +1,80 @@
+"""What cannot be done is told in a sentence or two, with the exit code, and without a traceback."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import sys
+from pathlib import Path
+
+import pytest
+
+from counterpoint import cli
+from counterpoint.recommend import recommend_here
+from features.errors import InputError, StoreError
+from features.settings import HostSettings
+from flows import workspace
+
+
+def told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[object, str]:
+    """The exit code of a command line, and what it wrote."""
+    monkeypatch.setattr(sys, "argv", ["counterpoint", *arguments])
+    monkeypatch.setattr(cli.atexit, "register", lambda _: None)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    said = capsys.readouterr()
+    return ended.value.code, said.out + said.err
+
+
+def test_a_home_that_cannot_be_written_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def read_only(self: Path, *_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(self))
+
+    monkeypatch.setenv("COUNTERPOINT_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(Path, "mkdir", read_only)
+    code, said = told(monkeypatch, capsys, "run", "--recipe", "world/demo")
+    assert code == 1
+    assert f"{tmp_path / 'home' / 'bentoml'} cannot be written or read: Read-only file system." in said
+    assert "COUNTERPOINT_HOME" in said
+
+
+def test_a_fault_of_our_own_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fault() -> None:
+        raise FileNotFoundError(errno.ENOENT, "No such file", "gone")
+
+    monkeypatch.setattr(cli, "app", fault)
+    with pytest.raises(FileNotFoundError):
+        cli.main()
+
+
+def test_a_full_disk_is_told_before_anything_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = HostSettings.from_environment({"COUNTERPOINT_HOME": str(tmp_path)})
+    monkeypatch.setattr(workspace, "LEAST_FREE_MB", 10**12)
+    with pytest.raises(StoreError, match=r"MB free\.\nA run needs at least"):
+        workspace.require_room(settings)
+
+
+@pytest.mark.parametrize("command", ["recommend c1", "card", "rollback"])
+def test_who_only_looks_makes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    home = tmp_path / "home"
+    monkeypatch.setenv("COUNTERPOINT_HOME", str(home))
+    code, said = told(monkeypatch, capsys, *command.split())
+    assert code == 1
+    assert "`counterpoint run`" in said
+    assert not home.exists()
+
+
+def test_progress_is_let_through_where_no_terminal_shows_it(tmp_path: Path) -> None:
+    settings = HostSettings.from_environment({"COUNTERPOINT_HOME": str(tmp_path)})
+    workspace.prepare_environment(settings, make_folders=False)
+    assert workspace.logger.isEnabledFor(logging.INFO)
+
+
+@pytest.mark.parametrize(("consumer_id", "k", "found"), [("c1", 0, "k is 0"), ("", 5, "consumer_id is ''")])
+def test_what_the_service_would_not_take_is_refused_here_too(consumer_id: str, k: int, found: str) -> None:
+    with pytest.raises(InputError, match=found):
+        recommend_here(consumer_id, k)
