@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from counterpoint import cli
+from counterpoint import cli, demo
 from counterpoint.recommend import recommend_here
 from features.errors import InputError, StoreError
 from features.settings import HostSettings
@@ -38,6 +38,18 @@ def test_a_home_that_cannot_be_written_is_named(
     assert code == 1
     assert f"{tmp_path / 'home' / 'bentoml'} cannot be written or read: Read-only file system." in said
     assert "COUNTERPOINT_HOME" in said
+
+
+def test_who_presses_ctrl_c_is_told_that_nothing_is_lost(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo, "run_demo", stopped)
+    code, said = told(monkeypatch, capsys, "demo")
+    assert code == 130
+    assert "Stopped. What was received is kept; the same command goes on from here." in said
 
 
 def test_a_fault_of_our_own_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
