@@ -1,4 +1,4 @@
-"""The lake: named Parquet tables under one folder, each written whole and atomically.
+"""The lake: named Parquet tables under one folder, each written whole and atomically (`parts.py` has those that grow).
 
 A table carries the hash of what it was made from (`made_from`), so that a stage can tell whether its output is
 still the right one without reading it.
@@ -7,11 +7,13 @@ still the right one without reading it.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from features.errors import StoreError
@@ -50,11 +52,33 @@ class Lake:
                 remedy="Check the free space and the permissions of COUNTERPOINT_HOME; the old table is intact.",
             ) from error
 
-    def read(self, name: str) -> pd.DataFrame:
-        """A table as it was written. Raises StoreError if it is missing or damaged."""
+    def read(self, name: str, columns: list[str] | None = None) -> pd.DataFrame:
+        """A table as it was written, or some of its columns. Raises StoreError if it is missing or damaged."""
+        with self._reading(name) as path:
+            return pq.read_table(path, columns=columns).to_pandas()
+
+    def n_rows(self, name: str) -> int:
+        """How many rows a table has. Raises StoreError if it is missing or damaged."""
+        with self._reading(name) as path:
+            return int(pq.read_metadata(path).num_rows)
+
+    def read_where(self, name: str, column: str, values: Collection[str]) -> pd.DataFrame:
+        """The rows with one of the values in a column; without any such row no other column is read.
+
+        Raises:
+            StoreError: the table is missing or damaged.
+        """
+        with self._reading(name) as path, pq.ParquetFile(path) as file:
+            found = pc.is_in(file.read([column])[column], value_set=pa.array(list(values), pa.string()))
+            rows = file.read() if pc.any(found).as_py() else file.schema_arrow.empty_table()
+            return (rows.filter(found) if len(rows) else rows).to_pandas()
+
+    @contextmanager
+    def _reading(self, name: str) -> Iterator[Path]:
+        """Where a table lies, with the errors of those who read it."""
         path = self.path(name)
         try:
-            return pq.read_table(path).to_pandas()
+            yield path
         except FileNotFoundError as error:
             raise StoreError(
                 f"The lake has no table {name!r} under {self.folder}.",

@@ -244,9 +244,7 @@ class FeatureRows:
 
     def _n_rows(self, view: View) -> int:
         """Rows of a view's lake table. A table without rows has no column types, so it is never joined."""
-        if not self.lake.has(view.table):
-            self.lake.read(view.table)  # raises, saying what to do
-        return int(pq.read_metadata(self.lake.path(view.table)).num_rows)
+        return self.lake.n_rows(view.table)
 
     def _table(self, view: View) -> pa.Table:
         if not self._n_rows(view):

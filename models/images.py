@@ -30,7 +30,7 @@ from features.lake import Lake
 from features.types import VISUAL_COLUMNS, ModelIdentity, content_hash
 from models.base import Progress, silent
 from models.threads import free_cores, torch_threads
-from models.vectors import KeptVectors
+from models.vectors import KeptVectors, Vectors
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -228,17 +228,19 @@ def _encoded(
 ) -> dict[str, NDArray[np.float32]]:
     """Vectors by product, of those whose image can be decoded."""
     digests = {product: hashlib.sha256(_bytes(path)).hexdigest() for product, path in files.items()}
-    known = kept.read()
+    known, unkept = kept.read(set(digests.values())), Vectors()
     new = list({it: files[product] for product, it in digests.items() if it not in known}.items())
     progress("looks", 0, len(new))
     for start in range(0, len(new), BATCH_SIZE):
-        batch = new[start : start + BATCH_SIZE]
-        made = {digest: encoder.prepared(image) for digest, path in batch if (image := _image(path))}
+        seen = ((digest, _image(path)) for digest, path in new[start : start + BATCH_SIZE])
+        made = {digest: encoder.prepared(image) for digest, image in seen if image}
         if made:
-            known.update(zip(made, encoder.encode(list(made.values())), strict=True))
+            unkept.update(zip(made, encoder.encode(list(made.values())), strict=True))
         done = min(start + BATCH_SIZE, len(new))
-        if done % SAVE_EVERY == 0 or done == len(new):
-            kept.write(known)
+        if unkept and (done % SAVE_EVERY == 0 or done == len(new)):
+            kept.add(unkept)
+            known |= unkept
+            unkept.clear()
         progress("looks", done, len(new))
     return {product: known[digest] for product, digest in digests.items() if digest in known}
 

@@ -134,20 +134,19 @@ def encode_unique(
     """
     kept = _kept(lake, encoder)
     hashes = [content_hash(kept.made_from, text) for text in texts]
-    known = kept.read()
+    known = kept.read(hashes)
     new = {key: text for key, text in zip(hashes, texts, strict=True) if key not in known}
     if new:
-        known.update(zip(new, encoder.encode(list(new.values()), progress), strict=True))
-        kept.write(known)
+        made = dict(zip(new, encoder.encode(list(new.values()), progress), strict=True))
+        kept.add(made)
+        known.update(made)
     return np.stack([known[key] for key in hashes]) if hashes else np.zeros((0, CONTENT_WIDTH), np.float32)
 
 
 def forget_vectors(lake: Lake, encoder: Encoder, used: Iterable[str]) -> None:
     """Drops the kept vectors of all texts but those still used: what was deleted leaves no vector behind."""
     kept = _kept(lake, encoder)
-    known, wanted = kept.read(), {content_hash(kept.made_from, text) for text in used}
-    if known.keys() - wanted:
-        kept.write({key: vector for key, vector in known.items() if key in wanted})
+    kept.keep_only({content_hash(kept.made_from, text) for text in used})
 
 
 def _kept(lake: Lake, encoder: Encoder) -> KeptVectors:

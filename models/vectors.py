@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.lake import Lake
+from features.parts import Parts
 from features.types import ModelIdentity, content_hash
 
 Vectors = dict[str, NDArray[np.float32]]
@@ -18,7 +20,7 @@ Vectors = dict[str, NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class KeptVectors:
-    """A table of the lake with the vectors of one encoder at a time: another one's are not taken up."""
+    """A table of the lake with the vectors of one encoder: another one's are not taken up."""
 
     lake: Lake
     table: str
@@ -31,15 +33,22 @@ class KeptVectors:
         """Hash of the encoder."""
         return content_hash(self.encoder.name, self.encoder.revision)
 
-    def read(self) -> Vectors:
-        """The vectors kept so far; none if they are another encoder's."""
-        if self.lake.made_from(self.table) != self.made_from:
+    def read(self, hashes: Collection[str]) -> Vectors:
+        """The vectors of those that are kept."""
+        frame = self._parts.read(hashes)
+        if frame.empty:
             return {}
-        frame = self.lake.read(self.table)
         vectors = (np.asarray(vector, np.float32) for vector in frame["vector"])
         return dict(zip(frame[self.key], vectors, strict=True))
 
-    def write(self, vectors: Vectors) -> None:
-        """Keeps these alone."""
-        frame = pd.DataFrame({self.key: list(vectors), "vector": list(vectors.values())})
-        self.lake.write(self.table, frame, self.made_from)
+    def add(self, vectors: Vectors) -> None:
+        """Keeps these too."""
+        self._parts.add(pd.DataFrame({self.key: list(vectors), "vector": list(vectors.values())}))
+
+    def keep_only(self, hashes: Collection[str]) -> None:
+        """Forgets the vectors of all others."""
+        self._parts.keep_only(hashes)
+
+    @property
+    def _parts(self) -> Parts:
+        return Parts(self.lake, self.table, self.key, self.made_from)
