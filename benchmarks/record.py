@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from features.files import write_whole
 from flows.stage import code_commit
 
 RESULTS = Path(__file__).parent / "results"
@@ -25,9 +26,8 @@ def write_result(name: str, figures: dict[str, Any], commit: str | None = None) 
         commit: what the code was when the work was done; default: what it is now.
     """
     path = RESULTS / f"{name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
     content = {"machine": machine(), "commit": commit or code_commit(), **figures}
-    path.write_text(json.dumps(strict(content), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    write_whole(path, json.dumps(strict(content), indent=1, allow_nan=False) + "\n")
     return path
 
 

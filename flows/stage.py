@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import resource
 import subprocess
 import time
@@ -20,6 +19,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from features.files import write_whole
 from features.stage_records import StageRecord, read_record
 from features.types import content_hash
 
@@ -68,10 +68,7 @@ class StageLog:
 
     def write(self, record: StageRecord) -> None:
         """Replaces a stage's record atomically."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        half = self.folder / f"{record.stage}.half"
-        half.write_text(json.dumps(record.model_dump(mode="json"), indent=1), encoding="utf-8")
-        os.replace(half, self.folder / f"{record.stage}.json")
+        write_whole(self.folder / f"{record.stage}.json", json.dumps(record.model_dump(mode="json"), indent=1))
 
     def worked(self, stage: str) -> bool:
         """Whether the last run did the stage's work, and did not find it done."""

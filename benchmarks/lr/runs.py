@@ -21,6 +21,7 @@ from benchmarks.lr.ground import ground_of
 from benchmarks.lr.splits import BenchSplit
 from benchmarks.lr.variants import Variant
 from features.batch import TrainingSet
+from features.files import write_whole
 from features.settings import BenchFolders, HostSettings
 from features.types import content_hash
 from flows.stage import code_commit
@@ -67,7 +68,7 @@ def run_variant(
     report = folder / "run.json"
     if not report.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        report.write_text(json.dumps(asdict(_made(split, variant, config, settings, run, folder))), encoding="utf-8")
+        write_whole(report, json.dumps(asdict(_made(split, variant, config, settings, run, folder))))
     return Run(**json.loads(report.read_text(encoding="utf-8")))
 
 

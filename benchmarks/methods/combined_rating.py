@@ -24,6 +24,7 @@ from benchmarks.lr.splits import BenchSplit
 from benchmarks.lr.world import split_of
 from benchmarks.methods.lists import means
 from benchmarks.record import write_result
+from features.files import write_whole
 from features.settings import BenchFolders, HostSettings
 from features.types import content_hash
 from flows.recipe import read_recipe
@@ -93,7 +94,7 @@ def _rows(contest: Contest, configs: dict[str, MethodConfig], seed: int) -> list
         if not report.exists():
             method = find_method(name)(config, contest.split.train.scale)
             made = _made(contest, method, like, seed, report.with_suffix(".csv.gz"))
-            report.write_text(json.dumps(made), encoding="utf-8")
+            write_whole(report, json.dumps(made))
             like = method if name == RANKER else like
         rows.append(json.loads(report.read_text(encoding="utf-8")))
     return rows

@@ -13,6 +13,7 @@ import numpy as np
 
 from benchmarks.methods.script import Script
 from benchmarks.ranking import SPLITS, Events, write_lists
+from features.files import write_whole
 from features.settings import BenchFolders, HostSettings
 from flows.stage import code_commit
 from models.backbones.histories import Scores
@@ -51,7 +52,7 @@ class Judge:
         if path.exists() and (row := json.loads(path.read_text()))["made_from"] == made_from:
             return dict(row)
         row = {**self._row(make()), "made_from": made_from, "commit": code_commit()}
-        path.write_text(json.dumps(row))
+        write_whole(path, json.dumps(row))
         return row
 
     def _row(self, ranked: Ranked) -> dict[str, Any]:

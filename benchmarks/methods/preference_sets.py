@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from benchmarks.lr.splits import BenchSplit
 from benchmarks.ranking import Events
 from features.facts import EvidenceWindow, consumer_facts
+from features.files import write_whole
 from features.settings import HostSettings
 from features.types import Fact, Interactions, content_hash
 from features.wording import Wording
@@ -102,7 +103,7 @@ def kept_preferences(
         made = make_preferences(split, events, titles, encoder, m)
         latest = torch.from_numpy(made.latest)
         save_file({**made.sets._asdict(), "at": made.known.at, "latest": latest}, arrays)
-        texts.write_text(json.dumps(made.texts), encoding="utf-8")
+        write_whole(texts, json.dumps(made.texts))
     found, histories = load_file(arrays), events.histories("train")
     sets, latest = TextSets(found["keys"], found["log_weights"]), found["latest"].numpy()
     ends = histories.start[1:] + np.arange(len(histories))

@@ -37,6 +37,7 @@ from benchmarks.reasoning.runs import (
     written_places,
 )
 from benchmarks.record import write_result
+from features.files import write_whole
 from features.settings import BenchFolders, HostSettings
 from flows.stage import code_commit
 from models.base import Progress
@@ -94,16 +95,14 @@ def _kept_head(corpus: Corpus, base: Path, kept: Path) -> None:
     path = _head_path(corpus, kept)
     if not path.exists():
         made = head_figures(corpus, base, path.with_suffix(".part"), _shown("head"))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(made), encoding="utf-8")
+        write_whole(path, json.dumps(made))
 
 
 def _kept_peers(corpus: Corpus, seeds: int, kept: Path) -> dict[str, list[NDArray[np.float64]]]:
     path = kept / corpus.name / f"peers-{seeds}-{code_hash()}.json"
     if not path.exists():
         made = _peers(corpus, seeds)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({name: [list(row) for row in rows] for name, rows in made.items()}), "utf-8")
+        write_whole(path, json.dumps({name: [list(row) for row in rows] for name, rows in made.items()}))
     found = json.loads(path.read_text(encoding="utf-8"))
     return {name: [np.array(row) for row in rows] for name, rows in found.items()}
 

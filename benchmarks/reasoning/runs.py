@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.reasoning.data import Corpus, Pair, shots_of
+from features.files import write_whole
 from features.types import content_hash
 from models.base import Progress
 from models.lora.low_rank import LoraConfig
@@ -93,8 +94,7 @@ def run(corpus: Corpus, variant: Variant, seed: int, base: Path, kept: Path, pro
     if path.exists():
         return
     made = _made(corpus, variant, seed, base, path.with_suffix(".part"), progress)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(vars(made)), encoding="utf-8")
+    write_whole(path, json.dumps(vars(made)))
 
 
 def _path(corpus: Corpus, variant: Variant, seed: int, kept: Path) -> Path:

@@ -5,7 +5,6 @@ Data Docs load their style sheets from the network; the page made here needs not
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from html import escape
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from features.contracts.engine import write_data_docs
 from features.contracts.report import CheckReport, Finding
+from features.files import write_whole
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1d2433; --soft: #5d6880; --page: #f5f6f9; --card: #fff; --line: #dfe3eb;
@@ -56,10 +56,7 @@ _ORDER = {"failed": 0, "warning": 1, "passed": 2}
 
 def write_report(reports: Sequence[CheckReport], path: Path, title: str = "Data contracts") -> Path:
     """Writes one page of all reports, failed contracts open and failures first; replaces the file atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_suffix(".half")
-    half.write_text(_page(reports, title), encoding="utf-8")
-    os.replace(half, path)
+    write_whole(path, _page(reports, title))
     return path
 
 
