@@ -23,8 +23,8 @@ def diagnosed(split: BenchSplit, runs: list[Run], score: Scorer) -> dict[str, An
     by_name = {run.variant: run for run in runs}
     full, none = by_name.get("full"), by_name.get("no_expl")
     found: dict[str, Any] = {"reliability": {run.variant: reliability(split, run) for run in (full, none) if run}}
-    if full and none and _differ(none):
-        found["by_difficulty"] = by_difficulty(split, full, none)
+    if full and none and (gains := by_difficulty(split, full, none)):
+        found["by_difficulty"] = gains
     found["backends"] = {}
     for kind in BACKENDS:
         own, other = (by_name.get(name if kind == "mlp" else f"{name}_{kind}") for name in ("full", "no_expl"))
@@ -46,33 +46,36 @@ def reliability(split: BenchSplit, run: Run) -> list[dict[str, float]]:
     ]
 
 
-def _differ(run: Run) -> bool:
-    """Whether members disagree: stars that no network moves from the belief are the same of each of them."""
-    return bool(np.ptp(np.load(run.members, allow_pickle=False), axis=0).any())
-
-
 def by_difficulty(split: BenchSplit, full: Run, none: Run) -> dict[str, list[dict[str, float]]]:
-    """RMSE with and without explanations by tercile of difficulty, easiest first (LR-Recsys, section 5).
+    """RMSE with and without explanations by third of the rows by difficulty, easiest first (LR-Recsys, section 5).
 
     `error`: the absolute error of `no_expl`. It uses the test's ratings, so it is only diagnostic. Half of the members
     say how hard a row is and the other half are compared, since a row that a model happened to miss flatters whatever
-    is set against that same model. `variance`: how far all members of `no_expl` disagree.
+    is set against that same model. So rows of which all members say the same are left out: there the halves are one
+    model. Members that nearly agree still flatter. `variance`: how far all members of `no_expl` disagree.
+
+    Rows that are as hard as each other stay together, so thirds differ in size; a kind with an empty third is left out.
     """
     truth = split.test["rating"].to_numpy(np.float64)
     with_texts, without = (np.load(run.members, allow_pickle=False).astype(np.float64) for run in (full, none))
-    half = len(without) // 2
+    half, mean, apart = len(without) // 2, with_texts.mean(0), np.ptp(without, axis=0) > 0
     error, rest = np.abs(without[:half].mean(0) - truth), without[half:].mean(0)
-    variance, mean = without.var(0), with_texts.mean(0)
-    return {
-        "error": _terciles(error, truth, mean, rest),
-        "variance": _terciles(variance, truth, mean, without.mean(0)),
+    variance = np.where(apart, without.var(0), 0.0)  # of equal numbers rounding leaves a little
+    kinds = {
+        "error": _thirds(error[apart], truth[apart], mean[apart], rest[apart]),
+        "variance": _thirds(variance, truth, mean, without.mean(0)),
     }
+    return {kind: thirds for kind, thirds in kinds.items() if len(thirds) == 3}
 
 
-def _terciles(difficulty: Reals, truth: Reals, full: Reals, none: Reals) -> list[dict[str, float]]:
-    thirds = np.array_split(np.argsort(difficulty, kind="stable"), 3)
-    errors = [(_rmse(full[third], truth[third]), _rmse(none[third], truth[third])) for third in thirds]
-    return [{"full": own, "no_expl": other, "difference": round(own - other, 5)} for own, other in errors]
+def _thirds(difficulty: Reals, truth: Reals, full: Reals, none: Reals) -> list[dict[str, float]]:
+    """The figures of those thirds that have rows."""
+    third = np.ceil(3 * pd.Series(difficulty).rank().to_numpy() / max(len(difficulty), 1))
+    found = []
+    for rows in (third == it for it in np.unique(third)):
+        own, other = _rmse(full[rows], truth[rows]), _rmse(none[rows], truth[rows])
+        found.append({"rows": int(rows.sum()), "full": own, "no_expl": other, "difference": round(own - other, 5)})
+    return found
 
 
 def _rmse(predicted: Reals, truth: Reals) -> float:

@@ -77,6 +77,28 @@ def test_where_members_say_the_same_nothing_tells_how_hard_a_row_is(split: Bench
     assert "by_difficulty" not in diagnosed(split, [full, none], score)
 
 
+def test_rows_that_are_as_hard_as_each_other_are_not_told_apart_by_their_order(
+    split: BenchSplit, runs: list[Run]
+) -> None:
+    """Two rows in five have members that agree, among them the first and the last of the file."""
+    full, none = runs[:2]
+    members, agree = np.load(none.members), np.arange(len(split.test)) % 5 < 2
+    members[:, agree] = members[:1, agree]
+    np.save(none.members, members)
+    found = by_difficulty(split, full, none)
+    assert found["variance"][0]["rows"] == agree.sum()
+    assert sum(each["rows"] for each in found["variance"]) == len(split.test)
+    assert sum(each["rows"] for each in found["error"]) == (~agree).sum()
+
+
+def test_thirds_that_cannot_be_told_apart_are_left_out(split: BenchSplit, runs: list[Run]) -> None:
+    full, none = runs[:2]
+    members = np.load(none.members)
+    members[:, 10:] = members[:1, 10:]
+    np.save(none.members, members)
+    assert set(by_difficulty(split, full, none)) == {"error"}
+
+
 def test_a_learning_curve_needs_the_whole_and_a_part() -> None:
     variants = {name: {"mean": {"rmse": rmse}} for name, rmse in (("full", 0.8), ("full@0.25", 0.9), ("full_din", 0.7))}
     assert curve_of({"variants": variants}, "full") == [(0.25, 0.9), (1.0, 0.8)]
