@@ -11,7 +11,7 @@ import pytest
 from features.batch import FeatureBatch, tuples
 from features.errors import InputError, TrainingError
 from features.prompt_texts import DatedText, PromptTexts
-from models.artifact import Provenance, load_artifact, save_artifact
+from models.artifact import Provenance, load_artifact, replay_golden, save_artifact
 from models.attributes.answered import answered_scores
 from models.attributes.listed import Attribute
 from models.attributes.scorer import ScorerConfig
@@ -138,6 +138,16 @@ def test_a_new_product_is_ranked_by_its_attributes(guided: Recommender, batch: F
     click = guided.adjusted({"three": 10.0, "zero": 1.0}).score(new).click
     assert click[1::2].min() > click[::2].mean()
     assert np.ptp(guided.additive(new)["base"]) == 0
+
+
+def test_an_artifact_needs_no_adapter_that_its_tuning_began_with(batch: FeatureBatch, tmp_path: Path) -> None:
+    """It is served on machines that never saw it: whoever opens the folder fails here."""
+    lora = LoraConfig(start=tmp_path / "of another machine")
+    method = Guided(TOY.model_copy(update={"tuning": ScoreTuningConfig(lora=lora)}), SCALE)
+    method._fit = TestGuided.fitted()._fit
+    save_artifact(tmp_path / "artifact", method, None, batch, Provenance(data_hash="d", text_set_hash="t"))
+    (tmp_path / "artifact").rename(tmp_path / "moved")
+    assert replay_golden(load_artifact(tmp_path / "moved")) == 0
 
 
 def test_an_artifact_of_it_scores_its_golden_examples_again(

@@ -11,6 +11,7 @@ import torch
 
 from features.prompt_texts import DatedText, PromptTexts
 from features.types import Stance
+from models.artifact import Provenance, load_artifact, replay_golden, save_artifact
 from models.backbones.collaborative import CollaborativeConfig
 from models.base import RunContext, TextGround, find_method
 from models.lora.low_rank import LoraConfig
@@ -48,6 +49,16 @@ def one_thread():
 
 class TestReasoningRec(Conformance):
     method, config = ReasoningRec, TOY
+
+
+def test_an_artifact_needs_no_adapter_that_its_student_began_with(tmp_path: Path) -> None:
+    """It is served on machines that never saw it: whoever opens the folder fails here."""
+    student = TOY.student.model_copy(update={"lora": LoraConfig(start=tmp_path / "of another machine")})
+    method = ReasoningRec(TOY.model_copy(update={"student": student}), SCALE)
+    method._fit = TestReasoningRec.fitted()._fit
+    save_artifact(tmp_path / "artifact", method, None, rich_batch(40, 9), Provenance(data_hash="d", text_set_hash="t"))
+    (tmp_path / "artifact").rename(tmp_path / "moved")
+    assert replay_golden(load_artifact(tmp_path / "moved")) == 0
 
 
 def tutored(base: Path, state: Path | None = None) -> ReasoningRec:
