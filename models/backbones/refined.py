@@ -16,12 +16,16 @@ guided part frozen, the consumers' trained, score(u, i) = <e_u^r, e_i^r>. Ours, 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from features.batch import Floats
 from models.backbones.sequences.network import ProductTable, SequenceNetwork
 from models.backbones.sequences.windows import Asked
 from models.base import MethodConfig
@@ -48,6 +52,34 @@ class RefinedConfig(MethodConfig):
     """Weight of an event's attribute scores relative to that of the next one."""
     product_dropout: float = 0.4
     """How often a product is scored by its attributes alone in training."""
+
+
+@dataclass(frozen=True, eq=False)
+class Products:
+    """N products as the refined model sees them, less the mean of the catalogue it learned from."""
+
+    reduced: Tensor  # (N, d - m)
+    guided: Tensor  # (N, m)
+    bias: Tensor  # (N,)
+
+    def take(self, rows: NDArray[np.intp]) -> Products:
+        """Some of them."""
+        chosen = torch.from_numpy(rows.astype(np.int64))
+        return Products(self.reduced[chosen], self.guided[chosen], self.bias[chosen])
+
+
+class Terms(NamedTuple):
+    """What adds up to the preference of N pairs."""
+
+    base: Floats  # (N,)
+    popularity: Floats  # (N,)
+    attributes: Floats  # (N, m): gain x the consumer's level x the product's score
+
+    @property
+    def preference(self) -> Floats:
+        """(N,)"""
+        total: Floats = self.base + self.popularity + self.attributes.sum(1)
+        return total
 
 
 class RefinedTable(ProductTable):
@@ -171,6 +203,14 @@ class RefinedNetwork(SequenceNetwork):
     def joined(self, reduced: Tensor, levels: Tensor) -> Tensor:
         """(..., d): the state of those parts, in the base model's coordinates; gains included."""
         return torch.cat([reduced, self.gain * levels], dim=-1) @ self.table.basis.T
+
+    def terms(self, consumers: tuple[Tensor, Tensor], products: Products) -> Terms:
+        """What adds up to the preference of N pairs: of reduced states (N, d - m) and levels (N, m), or of one each."""
+        reduced, levels = consumers
+        attributes = self.gain * levels * products.guided
+        base = (reduced * products.reduced).sum(1)
+        bias = products.bias.expand(len(attributes))
+        return Terms(base.numpy(), bias.numpy(), attributes.detach().numpy())
 
     def states(self, asked: Asked) -> Tensor:
         """As `SequenceNetwork`."""

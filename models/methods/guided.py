@@ -19,31 +19,30 @@ A language model is tuned by the recommendation loss where `scores` is "tuned" (
 from __future__ import annotations
 
 import copy
-import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from features.assemble import cross
 from features.batch import HISTORY_LENGTH, ConsumerBlock, FeatureBatch, Floats, PairBlock, ProductBlock, TrainingSet
-from features.errors import InputError, ReleaseError, TrainingError
+from features.errors import InputError, TrainingError
 from features.types import RatingScale
 from features.vocabulary import Vocabulary
 from models.attributes.answered import ScoreSource, answered_scores, tuned_scores
+from models.attributes.kept import Fit, load_fit, save_fit
 from models.attributes.listed import HIGH, LOW, Attributes
 from models.attributes.scorer import ProductScorer, ScorerConfig
 from models.attributes.tuned import ScoreTuningConfig
 from models.backbones.histories import Histories
 from models.backbones.outcome import Design, Outcome, means_at_rest
-from models.backbones.refined import RefinedConfig, RefinedNetwork
+from models.backbones.refined import Products, RefinedConfig, RefinedNetwork, Terms
 from models.backbones.sequences.batches import liked_events, liked_histories, next_liked
 from models.backbones.sequences.encoders import EncoderConfig
 from models.backbones.sequences.network import Kind, ProductTable, SequenceNetwork, make_encoder
@@ -59,7 +58,6 @@ from models.training import require_rows, seeded
 MEANS, BASE, POPULARITY = "means", "base", "popularity"
 """Parts of the log odds beside the attributes: the consumer's and the product's means, the reduced base embedding, and
 how often the product is chosen."""
-_MEANS_FOLDER = "means"
 
 
 class GuidedConfig(MethodConfig):
@@ -85,44 +83,6 @@ class GuidedConfig(MethodConfig):
     def rests_on(self) -> tuple[str, ...]:
         """The adapter that the language model's tuning begins with, if there is one."""
         return self.tuning.lora.rests_on
-
-
-class Fit(NamedTuple):
-    """Everything that fitting made."""
-
-    products: Vocabulary
-    scorer: ProductScorer
-    network: RefinedNetwork
-    means: Bias
-    outcome: Outcome
-
-
-@dataclass(frozen=True, eq=False)
-class Products:
-    """N products as the refined model sees them, less the mean of the catalogue it learned from."""
-
-    reduced: Tensor  # (N, d - m)
-    guided: Tensor  # (N, m)
-    bias: Tensor  # (N,)
-
-    def take(self, rows: NDArray[np.intp]) -> Products:
-        """Some of them."""
-        chosen = torch.from_numpy(rows.astype(np.int64))
-        return Products(self.reduced[chosen], self.guided[chosen], self.bias[chosen])
-
-
-class Terms(NamedTuple):
-    """What adds up to the preference of N pairs."""
-
-    base: Floats  # (N,)
-    popularity: Floats  # (N,)
-    attributes: Floats  # (N, m): gain x the consumer's level x the product's score
-
-    @property
-    def preference(self) -> Floats:
-        """(N,)"""
-        total: Floats = self.base + self.popularity + self.attributes.sum(1)
-        return total
 
 
 @register("guided", GuidedConfig)
@@ -161,10 +121,8 @@ class Guided(Recommender):
 
     def _base(self, histories: Histories, held_out: HeldOut, run: RunContext) -> SequenceNetwork:
         """The base model of the epoch with the best NDCG@10."""
-        widths = self.config.widths
         with seeded(run.seed):
-            table = ProductTable(histories.n_products, widths.embedding_size)
-            base = SequenceNetwork(table, make_encoder(self.config.encoder, widths)).to(run.device)
+            base = self._blank_base(histories.n_products).to(run.device)
             self._train(base, histories, held_out, self.config.base, run)
         return base
 
@@ -250,7 +208,9 @@ class Guided(Recommender):
     def terms(self, batch: FeatureBatch) -> Terms:
         """What adds up to the preference of each pair."""
         with torch_threads(1), torch.inference_mode():
-            return self._terms(self.consumer_parts(batch.consumers), self.product_parts(batch.products))
+            return self._fitted().network.terms(
+                self.consumer_parts(batch.consumers), self.product_parts(batch.products)
+            )
 
     def consumer_parts(self, consumers: ConsumerBlock) -> tuple[Tensor, Tensor]:
         """Reduced state (N, d - m) and attribute levels (N, m), in standard deviations; zero for an empty history."""
@@ -284,58 +244,26 @@ class Guided(Recommender):
                 scores = torch.where(known, guided[numbers - 1], scores)
             return Products(torch.where(known, own - reduced.mean(0), 0.0), scores - guided.mean(0), bias)
 
-    def _terms(self, consumers: tuple[Tensor, Tensor], products: Products) -> Terms:
-        (reduced, levels), network = consumers, self._fitted().network
-        attributes = network.gain * levels * products.guided
-        base = (reduced * products.reduced).sum(1)
-        bias = products.bias.expand(len(attributes))
-        return Terms(base.numpy(), bias.numpy(), attributes.detach().numpy())
-
     def save(self, folder: Path) -> None:
-        """Writes weights.safetensors, vocabularies.json and, in a folder of its own, what `Bias.save` writes."""
-        from safetensors.torch import save_file
-
-        fit = self._fitted()
-        weights = {f"network.{name}": value for name, value in fit.network.state_dict().items()}
-        weights |= {f"scorer.{name}": torch.from_numpy(np.array(it)) for name, it in fit.scorer.arrays().items()}
-        weights |= {f"outcome.{name}": torch.from_numpy(it) for name, it in vars(fit.outcome).items()}
-        save_file({name: value.contiguous().clone() for name, value in weights.items()}, folder / "weights.safetensors")
-        texts = {"products": list(fit.products.ids), "scorer": fit.scorer.texts()}
-        (folder / "vocabularies.json").write_text(json.dumps(texts, ensure_ascii=False), encoding="utf-8")
-        (folder / _MEANS_FOLDER).mkdir(exist_ok=True)
-        fit.means.save(folder / _MEANS_FOLDER)
+        """As `save_fit`."""
+        save_fit(self._fitted(), folder)
 
     @classmethod
     def load(cls, folder: Path, config: MethodConfig, scale: RatingScale) -> Self:
-        """Reads what `save` wrote. Raises ReleaseError if it does not fit the config."""
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
+        """As `load_fit`."""
         method = cls(config, scale)
-        try:
-            weights = load_file(folder / "weights.safetensors")
-            texts = json.loads((folder / "vocabularies.json").read_text(encoding="utf-8"))
-            vocabulary = Vocabulary(tuple(texts["products"]))
-            arrays = {name: value.numpy() for name, value in _part(weights, "scorer").items()}
-            scorer = ProductScorer.restored(arrays, texts["scorer"])
-            network = method._blank(len(vocabulary) - 1, len(scorer.attributes))
-            network.load_state_dict(_part(weights, "network"))
-            outcome = Outcome(**{name: value.numpy() for name, value in _part(weights, "outcome").items()})
-            means = Bias.load(folder / _MEANS_FOLDER, BiasConfig(), scale)
-        except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
-            raise ReleaseError(
-                f"The weights in {folder} do not fit the config: {error}.",
-                remedy="Train and save the model again.",
-            ) from error
-        method._fit = Fit(vocabulary, scorer, network.eval(), means, outcome)
+        method._fit = load_fit(folder, method._blank, scale)
         return method
 
     def _blank(self, n_products: int, m: int) -> RefinedNetwork:
         """An untrained network of the right sizes."""
-        config = self.config
-        table = ProductTable(n_products, config.widths.embedding_size)
-        base = SequenceNetwork(table, make_encoder(config.encoder, config.widths))
-        return RefinedNetwork(base, torch.zeros(n_products, m), config.refinement)
+        return RefinedNetwork(self._blank_base(n_products), torch.zeros(n_products, m), self.config.refinement)
+
+    def _blank_base(self, n_products: int) -> SequenceNetwork:
+        widths = self.config.widths
+        return SequenceNetwork(
+            ProductTable(n_products, widths.embedding_size), make_encoder(self.config.encoder, widths)
+        )
 
     def _fitted(self) -> Fit:
         if self._fit is None:
@@ -363,7 +291,7 @@ class HeldProducts:
 
     def _preference(self, consumer: ConsumerBlock, products: Products) -> Floats:
         with torch_threads(1), torch.inference_mode():
-            return self._method._terms(self._method.consumer_parts(consumer), products).preference
+            return self._method._fitted().network.terms(self._method.consumer_parts(consumer), products).preference
 
 
 def _one_each(products: ProductBlock, vocabulary: Vocabulary) -> ProductBlock:
@@ -371,11 +299,6 @@ def _one_each(products: ProductBlock, vocabulary: Vocabulary) -> ProductBlock:
     last = np.zeros(len(vocabulary), np.intp)
     last[vocabulary.encode(products.product_ids)] = np.arange(len(products))
     return products.take(last[1:])
-
-
-def _part(weights: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
-    """The tensors of one part, by their own names."""
-    return {key.removeprefix(f"{name}."): value for key, value in weights.items() if key.startswith(f"{name}.")}
 
 
 def _cross_entropy(click: Floats, liked: Floats) -> float:
