@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { bar, evidence, fill, make, pair } from "./dom.js";
-import { aged, aspect, minute } from "./words.js";
+import { aged, aspect, counted, minute } from "./words.js";
 
 export function product(main, tell, fail, id) {
   const place = make("section", { "aria-label": "Product" });

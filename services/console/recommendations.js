@@ -7,7 +7,7 @@ import { recommended } from "./recommended.js";
 import { givesSteps, steps } from "./steps.js";
 import { tastes } from "./tastes.js";
 import { SECONDS, wording } from "./wording.js";
-import { ago, day, minute } from "./words.js";
+import { ago, counted, day, minute } from "./words.js";
 
 const COUNTS = [5, 10, 20, 50];
 

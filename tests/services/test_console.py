@@ -50,6 +50,16 @@ def test_modules_import_what_there_is() -> None:
                 assert re.search(rf"export (async )?(function|class|const) {name.strip()}\b", exported), (path, name)
 
 
+def test_modules_import_what_they_use() -> None:
+    modules = {path: path.read_text() for path in CONSOLE.glob("*.js")}
+    shared = {name for text in modules.values() for name in re.findall(r"export (?:async )?function (\w+)", text)}
+    for path, text in modules.items():
+        imported = {name.strip() for names in re.findall(r"import \{([^}]+)\}", text) for name in names.split(",")}
+        own = set(re.findall(r"\b(?:function|const|let) (\w+)", text))
+        called = set(re.findall(r"(?<![.\w])(\w+)\(", text))
+        assert (called & shared) - imported - own == set(), path
+
+
 def test_pages_are_served_with_their_policy(guarded: Callable[..., Any]) -> None:
     call = guarded(stub)
     call.guard._pages = console_pages()
