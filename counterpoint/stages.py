@@ -40,8 +40,8 @@ def do_stage(
     settings = open_to_write()  # before the flow's libraries are imported: they read their environment then
     from flows.recipe import choose_recipe
 
-    flow = getattr(import_module(f"flows.{stage}"), stage)
     chosen = choose_recipe(settings.home, recipe, data, interactions, catalog, mapping)
+    flow = getattr(import_module(f"flows.{stage}"), stage)  # loads for ten seconds: what was given is right
     show(flow(chosen.within(max_calls, max_tokens)), as_json)
 
 
@@ -127,11 +127,13 @@ def evaluate_explanations(
 ) -> None:
     """Judge the published texts: grounded, recognisable, faithful, varied; beside texts that know nothing."""
     settings = open_to_write()
-    from counterpoint.show import show_quality
-    from flows.evaluate_explanations import evaluate_explanations as flow
     from flows.recipe import choose_recipe
 
-    judged = flow(choose_recipe(settings.home, recipe, data, "", "", ""), pairs)
+    chosen = choose_recipe(settings.home, recipe, data, "", "", "")
+    from counterpoint.show import show_quality
+    from flows.evaluate_explanations import evaluate_explanations as flow
+
+    judged = flow(chosen, pairs)
     if as_json:
         typer.echo(judged.model_dump_json(indent=1))
     else:
@@ -149,11 +151,13 @@ def search(
 ) -> None:
     """Choose settings on the validation part, for method, control and baseline under one budget; goes on if stopped."""
     settings = open_to_write()
-    from counterpoint.show import show_search
     from flows.recipe import choose_recipe
+
+    chosen = choose_recipe(settings.home, recipe, data, "", "", "")
+    from counterpoint.show import show_search
     from flows.search import search_settings
 
-    found = search_settings(choose_recipe(settings.home, recipe, data, "", "", ""), trials, seconds, out)
+    found = search_settings(chosen, trials, seconds, out)
     if as_json:
         typer.echo(found.model_dump_json(indent=1))
     else:

@@ -13,7 +13,7 @@ from prefect import flow
 
 from features.changes import Reading, content_hashes, keep_unchanged
 from features.contracts.inputs import check_catalog, check_interactions
-from features.errors import InputError, SettingError
+from features.errors import SettingError
 from features.inbox import Inbox
 from features.lake import Lake
 from features.readers.inbox import with_inbox
@@ -121,15 +121,10 @@ def read_reading(lake: Lake) -> Reading:
 
 def source_fingerprint(data: DataSection) -> str:
     """Hash of the files' contents, images aside; the built-in world is its own settings."""
-    named = [data.interactions, data.catalog, data.mapping]
-    files = [Path(name) for name in named if name]
-    if data.folder and Path(data.folder).is_dir():
-        files += sorted(path for path in Path(data.folder).iterdir() if path.is_file())
     digests = []
-    for path in files:
-        if path.is_file():
-            with path.open("rb") as stream:
-                digests.append((path.name, hashlib.file_digest(stream, "sha256").hexdigest()))
+    for path in data.files():
+        with path.open("rb") as stream:
+            digests.append((path.name, hashlib.file_digest(stream, "sha256").hexdigest()))
     return content_hash(digests)
 
 
@@ -212,15 +207,7 @@ def _just_after(interactions: pd.DataFrame) -> datetime:
 
 
 def _read(data: DataSection) -> Dataset:
-    if data.layout == "world":
-        return built_in_world(data).dataset
-    from features.readers.registry import read_dataset
-
-    source = data.interactions or data.folder
-    if not source:
-        raise InputError(f"The recipe names no data for {data.name!r}.", remedy="Give --data DIR.")
-    catalog, mapping = (Path(name) if name else None for name in (data.catalog, data.mapping))
-    return read_dataset(data.layout, Path(source), catalog=catalog, mapping=mapping)
+    return built_in_world(data).dataset if data.layout == "world" else data.read()
 
 
 def built_in_world(data: DataSection) -> World:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -15,9 +15,14 @@ from features.wording import Wording
 from models.explanations.entailment import EntailmentConfig
 from models.llm.generate import Budget
 
+if TYPE_CHECKING:
+    from features.readers.dataset import Dataset
+
 RECIPES = Path(__file__).resolve().parent.parent / "deployments" / "recipes"
 REMEMBERED = "recipe.json"
 """File of a home with the recipe it was last run with."""
+READ_AT_ONCE = 20_000_000
+"""Bytes of files that are read when they are named: about two seconds, where a flow begins after ten or more."""
 
 
 class _Section(BaseModel):
@@ -50,6 +55,23 @@ class DataSection(_Section):
     """Layout `world`: how many interactions."""
     seed: int = 0
     """Layout `world`: its seed."""
+
+    def files(self) -> list[Path]:
+        """Those that it names and that are there, images aside; of a folder all that lie in it."""
+        files = [Path(name) for name in (self.interactions, self.catalog, self.mapping) if name]
+        if self.folder and Path(self.folder).is_dir():
+            files += sorted(Path(self.folder).iterdir())
+        return [path for path in files if path.is_file()]
+
+    def read(self) -> Dataset:
+        """What the files say. Raises InputError where they cannot be used, or none are named."""
+        from features.readers.registry import read_dataset
+
+        source = self.interactions or self.folder
+        if not source:
+            raise InputError(f"The recipe names no data for {self.name!r}.", remedy="Give --data DIR.")
+        catalog, mapping = (Path(name) if name else None for name in (self.catalog, self.mapping))
+        return read_dataset(self.layout, Path(source), catalog=catalog, mapping=mapping)
 
 
 class ExplainSection(_Section):
@@ -155,7 +177,8 @@ def choose_recipe(
     """The recipe the command line asks for, which the home then remembers; without arguments, the remembered one.
 
     Raises:
-        InputError: a file or folder that was given is not there; nothing is remembered then.
+        InputError: a file or folder that was given is not there or cannot be used; nothing is remembered then. Files
+            of more than `READ_AT_ONCE` are only looked at by the flow.
         SettingError: nothing was asked and nothing is remembered, or half of something was asked.
     """
     _stop_if_halved(name, data, interactions, catalog, mapping)
@@ -165,6 +188,7 @@ def choose_recipe(
     given = {"folder": data, "interactions": interactions, "catalog": catalog, "mapping": mapping}
     paths = {key: _existing(value) for key, value in given.items() if value}
     recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update=paths)})
+    _stop_if_unusable(recipe.data)
     if remember:
         home.mkdir(parents=True, exist_ok=True)
         (home / REMEMBERED).write_text(recipe.model_dump_json(indent=1), encoding="utf-8")
@@ -206,6 +230,13 @@ def _existing(path: str) -> str:
     if not whole.exists():
         raise InputError(f"There is no file or folder {whole}.", remedy="Check the path.")
     return str(whole)
+
+
+def _stop_if_unusable(data: DataSection) -> None:
+    """Raises InputError for what is wrong with files, as long as reading them is quicker than loading a flow."""
+    size = sum(path.stat().st_size for path in data.files())
+    if data.layout != "world" and (data.folder or data.interactions) and size <= READ_AT_ONCE:
+        data.read()
 
 
 def _problems(error: ValidationError) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import subprocess
 import sys
 from pathlib import Path
 
@@ -78,6 +79,22 @@ def test_who_only_looks_makes_nothing(
     assert code == 1
     assert "`counterpoint run`" in said
     assert not home.exists()
+
+
+def test_a_wrong_column_is_told_before_the_libraries_of_a_flow_are_loaded(tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("product_id,title\np1,Tea\n")
+    (tmp_path / "i.csv").write_text("consumer_id,product_id,timestamp,points\nc1,p1,1700000000,5\n")
+    files = ["--interactions", str(tmp_path / "i.csv"), "--catalog", str(tmp_path / "p.csv")]
+    script = (
+        "import sys\n"
+        "from counterpoint.cli import main\n"
+        f"sys.argv[1:] = {['run', *files]!r}\n"
+        "try:\n    main()\n"
+        "except SystemExit as ended:\n    print(ended.code, {'prefect', 'torch', 'feast'} & sys.modules.keys())\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "i.csv has no column for rating" in ended.stderr
+    assert ended.stdout == "2 set()\n"
 
 
 def test_progress_is_let_through_where_no_terminal_shows_it(tmp_path: Path) -> None:

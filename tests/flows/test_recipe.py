@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from features.errors import InputError, SettingError
+from flows import recipe
 from flows.recipe import RECIPES, REMEMBERED, choose_recipe, read_recipe
 from flows.run import run
 from flows.train import config_of
@@ -59,10 +60,20 @@ def test_an_unknown_key_is_an_error_that_names_it(tmp_path: Path) -> None:
         read_recipe(str(file))
 
 
-def test_without_arguments_the_last_recipe_of_the_home_is_used(tmp_path: Path) -> None:
-    first = choose_recipe(tmp_path, "ml-100k/lr_recsys", str(tmp_path), "", "", "")
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """A folder of own tables: two products, one interaction."""
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    (folder / "catalog.csv").write_text("product_id,title\np1,Tea\np2,Coffee\n")
+    (folder / "interactions.csv").write_text("consumer_id,product_id,timestamp,rating\nc1,p1,1700000000,5\n")
+    return folder
+
+
+def test_without_arguments_the_last_recipe_of_the_home_is_used(tmp_path: Path, shop: Path) -> None:
+    first = choose_recipe(tmp_path, "tables/lr_recsys", str(shop), "", "", "")
     assert choose_recipe(tmp_path, "", "", "", "", "") == first
-    assert first.data.folder == str(tmp_path)
+    assert first.data.folder == str(shop)
 
 
 def test_nothing_given_and_nothing_remembered_says_what_to_give(tmp_path: Path) -> None:
@@ -93,6 +104,22 @@ def test_a_path_that_is_wrong_is_told_and_not_remembered(tmp_path: Path) -> None
     with pytest.raises(InputError, match="nowhere"):
         choose_recipe(tmp_path, "", "", str(tmp_path / "nowhere.csv"), str(tmp_path), "")
     assert choose_recipe(tmp_path, "", "", "", "", "") == first
+
+
+def test_files_that_cannot_be_used_are_told_and_not_remembered(tmp_path: Path, shop: Path) -> None:
+    events = shop / "interactions.csv"
+    events.write_text(events.read_text().replace("rating", "points"))
+    with pytest.raises(InputError, match="no column for rating"):
+        choose_recipe(tmp_path, "", "", str(events), str(shop / "catalog.csv"), "")
+    with pytest.raises(InputError, match="no column for rating"):
+        choose_recipe(tmp_path, "", str(shop), "", "", "")
+    assert not (tmp_path / REMEMBERED).exists()
+
+
+def test_large_files_are_read_by_the_flow_alone(tmp_path: Path, shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (shop / "interactions.csv").write_text("consumer\n")
+    monkeypatch.setattr(recipe, "READ_AT_ONCE", 10)
+    assert choose_recipe(tmp_path, "", str(shop), "", "", "").data.layout == "tables"
 
 
 def test_a_recipe_remembered_by_another_version_is_told(tmp_path: Path) -> None:
