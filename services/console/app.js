@@ -17,7 +17,7 @@ function tell(text) {
 }
 
 function fail(place, problem) {
-  tell(problem.message);
+  tell(""); // the note says it, and is read aloud as an alert
   fill(place, problemNote(problem));
 }
 

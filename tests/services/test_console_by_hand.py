@@ -230,6 +230,7 @@ def test_a_product_and_the_releases_are_reached_by_mouse(shop: tuple[str, Shop],
         tab.click("nav a[data-page=releases]")
         tab.until("document.querySelector('h1').textContent === 'Releases'")
         tab.until("document.querySelector('main [role=alert]')?.textContent")  # this shop has none
+        assert tab.value("document.querySelector('#status').textContent") == ""  # what is wrong is said once
     assert app.pwned == []
 
 
