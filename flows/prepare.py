@@ -86,7 +86,7 @@ def prepare(
     pairs = choose_pairs(snapshot, renewal.facts, section.n_pairs)
     asked = _asked(renewal.facts, pairs, section, identity)
     known, failed = _answered(ledger, asked)
-    past = ledger.past_use(identity) if ledger.exists() else {}
+    past = ledger.past_use(identity)
     if seconds_per_text is None and past:
         seconds_per_text = sum(use.seconds for use in past.values()) / sum(use.answers for use in past.values())
     worth = entity_worths(world, states, now)
@@ -98,9 +98,9 @@ def prepare(
 
 
 def _answered(ledger: Ledger, asked: Sequence[Asked]) -> tuple[Mapping[str, Completion], Mapping[str, FinishReason]]:
-    """What the ledger answers of the requests, and what failed before; nothing where there is no ledger yet."""
+    """What the ledger answers of the requests, and what failed before."""
     keys = [item.request.key for item in asked]
-    return (ledger.find(keys), ledger.failed(keys)) if keys and ledger.exists() else ({}, {})
+    return ledger.find(keys), ledger.failed(keys)
 
 
 def gather_facts(snapshot: Snapshot, window: EvidenceWindow, wording: Wording) -> list[Fact]:

@@ -87,7 +87,7 @@ class Failure:
 
 
 class Ledger:
-    """Remembers answers; opened at the first use and closed by `with` or `close`.
+    """Remembers answers; opened at the first use, made by the first answer, and closed by `with` or `close`.
 
     Args:
         url: SQLAlchemy URL, `sqlite:///path` or `postgresql+psycopg://user@host/database`.
@@ -208,10 +208,6 @@ class Ledger:
         bought = sa.union_all(*(sa.select(*(table.c[name] for name in names)) for table in tables)).subquery()
         sums = [sa.func.sum(bought.c[name]) for name in names[1:]]
         return sa.select(bought.c.kind, sa.func.count(), *sums).group_by(bought.c.kind).order_by(bought.c.kind)
-
-    def exists(self) -> bool:
-        """Whether there may be something to read; an SQLite ledger is a file, which every other method makes."""
-        return self._database.exists()
 
     def past_use(self, model: ModelIdentity) -> dict[str, PastUse]:
         """What that model's usable answers took, by kind of request."""

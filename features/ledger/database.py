@@ -36,27 +36,24 @@ class Database:
         self.url = url
         self._checked = False
 
-    def exists(self) -> bool:
-        """Whether there may be something to read: SQLite makes its file at the first use."""
-        import sqlalchemy as sa
-
-        url = sa.make_url(self.url)
-        return url.get_backend_name() != "sqlite" or Path(url.database or "").is_file()
-
     def close(self) -> None:
         """Closes all connections; a later use opens them again."""
-        if "_engine" in self.__dict__:
-            self._engine.dispose()
-            del self._engine
-            self._checked = False
+        for name in ("_engine", "_nothing"):
+            if engine := self.__dict__.pop(name, None):
+                engine.dispose()
+        self._checked = False
 
     @contextmanager
     def begin(self, what: str) -> Iterator[Connection]:
-        """A transaction; the database's own errors become StoreError, which says what could not be done."""
+        """A transaction; the database's own errors become StoreError, which says what could not be done.
+
+        To "read" what is not there yet makes no file: an empty ledger in memory answers.
+        """
         import sqlalchemy as sa
 
         try:
-            with self._engine.begin() as connection:
+            engine = self._nothing if what == "read" and self._is_absent() else self._engine
+            with engine.begin() as connection:
                 yield connection
         except (sa.exc.SQLAlchemyError, OSError, UnicodeDecodeError) as error:  # the last: a damaged name in an error
             raise self._broken(what, _cause(error)) from error
@@ -147,8 +144,22 @@ class Database:
     def _tables(self) -> list[Table]:
         return [self.answers, self.unserved, self.runs, self.reservations]
 
+    def _is_absent(self) -> bool:
+        """Whether the SQLite file is still to be made by the first answer."""
+        return "_engine" not in self.__dict__ and self._file is not None and not self._file.exists()
+
     @cached_property
-    def _engine(self) -> Engine:
+    def _nothing(self) -> Engine:
+        """An empty ledger, of one connection: each further one would have a memory of its own."""
+        import sqlalchemy as sa
+
+        engine = sa.create_engine("sqlite://", poolclass=sa.StaticPool, connect_args={"check_same_thread": False})
+        self._create(engine)
+        return engine
+
+    @cached_property
+    def _file(self) -> Path | None:
+        """The file of a SQLite ledger. Raises SettingError."""
         import sqlalchemy as sa
 
         try:
@@ -162,8 +173,13 @@ class Database:
             ) from error
         if dialect not in ("sqlite", "postgresql"):
             raise SettingError(f"The ledger cannot live in {dialect!r}.", "It takes sqlite or postgresql+psycopg.")
-        if dialect == "sqlite" and url.database and not url.database.startswith("file:"):
-            self._make_file(Path(url.database))
+        is_file = dialect == "sqlite" and url.database and not url.database.startswith("file:")
+        return Path(url.database) if is_file else None
+
+    @cached_property
+    def _engine(self) -> Engine:
+        if self._file is not None:
+            self._make_file(self._file)
         engine = _connect(self.url)
         try:
             self._create(engine)

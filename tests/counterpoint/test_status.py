@@ -82,6 +82,7 @@ def test_a_new_home_has_asked_nothing(tmp_path: Path) -> None:
     state = read({"COUNTERPOINT_HOME": str(tmp_path / "new")})
     assert (state.stages, state.ledger.asked, state.ledger.hit_rate, state.ledger.failures) == ([], 0, 0.0, [])
     assert "Bought and not usable" not in shown(state)
+    assert not (tmp_path / "new").exists(), "who only looks makes nothing"
 
 
 @pytest.mark.parametrize("price", ["cheap", "1,2,3", "-1", "nan", "inf", ","])

@@ -194,6 +194,25 @@ def test_nothing_is_opened_before_the_first_use(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_reading_makes_no_file_and_the_first_answer_does(tmp_path: Path) -> None:
+    path, asked = tmp_path / "new" / "ledger.sqlite", request_of(1)
+    with Ledger(f"sqlite:///{path}") as ledger:
+        assert (ledger.find([asked.key]), ledger.failed([asked.key]), ledger.past_use(MODEL)) == ({}, {}, {})
+        assert ledger.summary().answers == ledger.mark() == len(ledger.failures()) == 0
+        assert not path.parent.exists()
+        ledger.record(asked, answer_to(asked))
+        assert asked.key in ledger.find([asked.key])
+    assert path.is_file()
+
+
+def test_what_another_process_made_meanwhile_is_read(tmp_path: Path) -> None:
+    url, asked = f"sqlite:///{tmp_path / 'ledger.sqlite'}", request_of(1)
+    with Ledger(url) as reader, Ledger(url) as writer:
+        assert reader.find([asked.key]) == {}
+        writer.record(asked, answer_to(asked))
+        assert asked.key in reader.find([asked.key])
+
+
 def test_a_file_that_is_no_database_is_an_error_that_says_so(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
     path.write_bytes(b"This is no database. " * 100)
@@ -207,7 +226,7 @@ def test_a_folder_that_cannot_be_made_is_an_error_that_says_so(tmp_path: Path) -
         Ledger(f"sqlite:///{tmp_path / 'file' / 'ledger.sqlite'}") as ledger,
         pytest.raises(StoreError, match="exists"),
     ):
-        ledger.find(["0"])
+        ledger.record(request_of(1), answer_to(request_of(1)))
 
 
 def test_a_server_that_is_not_there_is_an_error_without_the_password() -> None:

@@ -13,7 +13,6 @@ import pandas as pd
 import pytest
 
 from features.errors import GenerationError
-from features.ledger import Ledger
 from features.records import to_frame
 from features.types import EntityKind, Explanation, Facet, Fact, TextRequest
 from models.explanations import live
@@ -150,7 +149,7 @@ def test_an_engine_that_cannot_be_opened_is_no_error_of_the_answer(published: Pu
 
     explain = LiveExplainer(published, away, f"sqlite:///{tmp_path}/ledger.sqlite")
     assert explain.explain("c", ["p"], LATER, 10) == (Worded((), live.FAILED),)
-    assert not Ledger(f"sqlite:///{tmp_path}/ledger.sqlite").exists()
+    assert not (tmp_path / "ledger.sqlite").exists()
 
 
 GROUNDS = Grounds((Weighed("slow drama", 0.9),), (0.5,), ("Fargo", "Heat"), np.zeros((1, 2)), "Lighthouse")
