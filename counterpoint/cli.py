@@ -1,8 +1,8 @@
 """The `counterpoint` command: its parts put together, and how it ends.
 
 Every command is a thin shell around a flow, the service or a store; heavy imports happen inside. Exit codes: 0 done,
-1 something failed, 2 the input or a setting cannot be used, 130 stopped by Ctrl-C. Errors raised on purpose are printed
-as their message, without a traceback.
+1 something failed, 2 the input or a setting cannot be used, 130 stopped by Ctrl-C, 143 by SIGTERM. Errors raised on
+purpose are printed as their message, without a traceback.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import errno
 import os
+import signal
 import sys
 
 import typer
@@ -27,7 +28,7 @@ app = typer.Typer(
 for part in (stages.app, texts.app, live.app, keys.app):
     app.add_typer(part)
 
-INTERRUPTED = 130
+STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM)
 UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 WHERE = "Correct its permissions or free space, or let COUNTERPOINT_HOME name another folder."
 
@@ -50,7 +51,7 @@ def main() -> None:
         )
         sys.exit(1)
     except SystemExit as ended:  # Typer has made it of KeyboardInterrupt
-        if ended.code == INTERRUPTED:
+        if ended.code in STOPPED:
             typer.secho("Stopped. What was received is kept; the same command goes on from here.", err=True)
         raise
 

@@ -39,11 +39,13 @@ def run_demo() -> None:
     from rich.console import Console
 
     from counterpoint.show import show_answer, show_result
+    from flows.attended import start_server
     from flows.recipe import choose_recipe
     from flows.run import run
 
     console = Console()
     console.print("[bold]Counterpoint demo[/]: 300 consumers, 200 products, 6,000 ratings of a made-up shop.\n")
+    start_server()
     show_result(run(choose_recipe(settings.home, "world/demo", "", "", "", "")))
     consumer = busiest_consumer(settings)
     console.print(f"\nStarting the service and asking it what to recommend to {consumer} ...")

@@ -38,10 +38,12 @@ def do_stage(
     The recipe is the one of the arguments, or the one this home was last run with; a budget holds for this run alone.
     """
     settings = open_to_write()  # before the flow's libraries are imported: they read their environment then
+    from flows.attended import start_server
     from flows.recipe import choose_recipe
 
     chosen = choose_recipe(settings.home, recipe, data, interactions, catalog, mapping)
     flow = getattr(import_module(f"flows.{stage}"), stage)  # loads for ten seconds: what was given is right
+    start_server()
     show(flow(chosen.within(max_calls, max_tokens)), as_json)
 
 
@@ -131,8 +133,10 @@ def evaluate_explanations(
 
     chosen = choose_recipe(settings.home, recipe, data, "", "", "")
     from counterpoint.show import show_quality
+    from flows.attended import start_server
     from flows.evaluate_explanations import evaluate_explanations as flow
 
+    start_server()
     judged = flow(chosen, pairs)
     if as_json:
         typer.echo(judged.model_dump_json(indent=1))
@@ -155,8 +159,10 @@ def search(
 
     chosen = choose_recipe(settings.home, recipe, data, "", "", "")
     from counterpoint.show import show_search
+    from flows.attended import start_server
     from flows.search import search_settings
 
+    start_server()
     found = search_settings(chosen, trials, seconds, out)
     if as_json:
         typer.echo(found.model_dump_json(indent=1))

@@ -53,7 +53,11 @@ class Workspace:
     def alone(self) -> Iterator[None]:
         """Waits for other processes that are in here too: one at a time replaces the lake and the online rows."""
         with (self.settings.home / ".lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                logger.warning("Another run works in %s; this one waits until it is done.", self.settings.home)
+                fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
 

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import errno
 import logging
+import signal
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,6 +20,7 @@ from counterpoint.recommend import recommend_here
 from features.errors import InputError, StoreError
 from features.settings import HostSettings
 from flows import workspace
+from flows.attended import start_server
 
 
 def told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[object, str]:
@@ -41,16 +47,74 @@ def test_a_home_that_cannot_be_written_is_named(
     assert "COUNTERPOINT_HOME" in said
 
 
-def test_who_presses_ctrl_c_is_told_that_nothing_is_lost(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.fixture
+def server_starts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[..., None]], None]]:
+    """Puts something in the place of what starts Prefect's server; the handler of SIGTERM is put back."""
+    before = signal.getsignal(signal.SIGTERM)
+    name = "prefect.client.orchestration"
+    yield lambda start: monkeypatch.setitem(sys.modules, name, SimpleNamespace(get_client=start))
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_stops_a_run_is_told_that_nothing_is_lost(
+    number: signal.Signals,
+    server_starts: Callable[[Callable[..., None]], None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     def stopped() -> None:
-        raise KeyboardInterrupt
+        start_server()
+        signal.raise_signal(number)
 
+    server_starts(lambda **_: None)
     monkeypatch.setattr(demo, "run_demo", stopped)
     code, said = told(monkeypatch, capsys, "demo")
-    assert code == 130
+    assert code == 128 + number
     assert "Stopped. What was received is kept; the same command goes on from here." in said
+
+
+def test_ctrl_c_does_not_reach_the_server_that_is_told_of_the_end(
+    server_starts: Callable[[Callable[..., None]], None],
+) -> None:
+    masks = []
+
+    def start(**_: object) -> None:
+        script = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))"
+        masks.append(subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout)
+
+    server_starts(start)
+    start_server()
+    assert masks == ["True\n"]
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def test_a_server_that_does_not_start_is_told(server_starts: Callable[[Callable[..., None]], None]) -> None:
+    def too_late(**_: object) -> None:
+        raise RuntimeError("Timed out while attempting to connect.")
+
+    server_starts(too_late)
+    with pytest.raises(StoreError, match=r"did not start: Timed out while attempting to connect\.\n"):
+        start_server()
+
+
+def test_who_comes_second_is_told_that_another_run_is_at_work(own_home: Path, caplog: pytest.LogCaptureFixture) -> None:
+    home = workspace.Workspace.open()
+    inside = threading.Event()
+
+    def enter() -> None:
+        with home.alone():
+            inside.set()
+
+    with home.alone():
+        second = threading.Thread(target=enter)
+        second.start()
+        while not caplog.records:
+            time.sleep(0.01)
+        assert not inside.is_set()
+    second.join(10)
+    assert inside.is_set()
+    assert caplog.messages == [f"Another run works in {own_home}; this one waits until it is done."]
 
 
 def test_a_fault_of_our_own_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
