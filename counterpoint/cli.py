@@ -39,21 +39,22 @@ def main() -> None:
     try:
         app()
     except CounterpointError as error:
-        typer.secho(str(error), fg=typer.colors.RED, err=True)
+        _say_failed(str(error))
         sys.exit(error.exit_code)
     except OSError as error:
         if error.errno not in UNWRITABLE:
             raise
-        typer.secho(
-            f"{error.filename or 'A file'} cannot be written or read: {error.strerror}.\n{WHERE}",
-            err=True,
-            fg=typer.colors.RED,
-        )
+        _say_failed(f"{error.filename or 'A file'} cannot be written or read: {error.strerror}.\n{WHERE}")
         sys.exit(1)
     except SystemExit as ended:  # Typer has made it of KeyboardInterrupt
         if ended.code in STOPPED:
             typer.secho("Stopped. What was received is kept; the same command goes on from here.", err=True)
         raise
+
+
+def _say_failed(message: str) -> None:
+    """In red on a terminal, unless NO_COLOR is set, which Typer does not look at."""
+    typer.echo(message if os.environ.get("NO_COLOR") else typer.style(message, fg=typer.colors.RED), err=True)
 
 
 def _end_quietly() -> None:

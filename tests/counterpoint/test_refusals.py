@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import logging
 import signal
 import subprocess
@@ -115,6 +116,19 @@ def test_who_comes_second_is_told_that_another_run_is_at_work(own_home: Path, ca
     second.join(10)
     assert inside.is_set()
     assert caplog.messages == [f"Another run works in {own_home}; this one waits until it is done."]
+
+
+@pytest.mark.parametrize(("no_color", "is_red"), [("", True), ("1", False)])
+def test_errors_are_red_on_a_terminal_unless_no_color_is_set(
+    no_color: str, is_red: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("NO_COLOR", no_color)
+    cli._say_failed("Wrong.")
+    assert ("\x1b[" in terminal.getvalue()) is is_red
+    assert "Wrong." in terminal.getvalue()
 
 
 def test_a_fault_of_our_own_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
