@@ -61,7 +61,7 @@ class Settings(MethodConfig):
     dropout: float = 0.2
 
 
-SETTINGS = {"ml-100k": Settings(), "amazon-musical-instruments": Settings()}
+SETTINGS = dict.fromkeys(("ml-100k", "amazon-musical-instruments", "amazon-beauty"), Settings())
 
 
 @dataclass(frozen=True)
@@ -90,10 +90,11 @@ VARIANTS = {
 """`title_table` is the backbone that starts from titles, without alignment."""
 RUN = {
     "ml-100k": ("backbone", "title_table", "lane", "lane_other"),
-    "amazon-musical-instruments": (
-        "backbone", "title_table", "lane", "lane_static", "lane_mean", "lane_other", "lane_random_table",
+    **dict.fromkeys(
+        ("amazon-musical-instruments", "amazon-beauty"),
+        ("backbone", "title_table", "lane", "lane_static", "lane_mean", "lane_other", "lane_random_table"),
     ),
-}  # fmt: skip
+}
 """What is run on a dataset: on the larger one, the controls that a gain is claimed over."""
 SWAPPED = "lane_swapped"
 """The trained `lane`, asked with other consumers' preferences."""
@@ -238,7 +239,7 @@ def _explained(given: Given, dataset: str, network: AlignedNetwork) -> dict[str,
     own, strange, deleted = [], [], []
     for number, who in enumerate(chosen):
         place = torch.tensor([given.preferences.latest[who]])
-        some = type(question)(*(part[who : who + 1] for part in question))
+        some = question.rows(slice(who, who + 1))
         scores, weights = _asked(network, some, given.preferences.sets, place)
         own.append(_agreement(given, weights, place, scores))
         stranger = torch.tensor([given.preferences.latest[chosen[number - 1]]])
