@@ -173,8 +173,8 @@ class Database:
             ) from error
         if dialect not in ("sqlite", "postgresql"):
             raise SettingError(f"The ledger cannot live in {dialect!r}.", "It takes sqlite or postgresql+psycopg.")
-        is_file = dialect == "sqlite" and url.database and not url.database.startswith("file:")
-        return Path(url.database) if is_file else None
+        name = url.database if dialect == "sqlite" else None
+        return Path(name) if name and not name.startswith("file:") else None
 
     @cached_property
     def _engine(self) -> Engine:
