@@ -64,7 +64,7 @@ STUDIES: tuple[Study, ...] = (
     ),
     *(
         Study("lane", f"methods/lane-{name}.json", ("ndcg@10/full", "hr@10/full"), "backbone", _PREFERENCES)
-        for name in ("amazon-musical-instruments", "ml-100k")
+        for name in ("amazon-musical-instruments", "ml-100k", "amazon-beauty")
     ),
     *(
         Study("guided", f"methods/guided-{name}.json", ("mrr", "ndcg@10"), "base", _COLUMNS)
