@@ -50,11 +50,16 @@ def test_a_home_that_cannot_be_written_is_named(
 
 @pytest.fixture
 def server_starts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[..., None]], None]]:
-    """Puts something in the place of what starts Prefect's server; the handler of SIGTERM is put back."""
+    """Puts something in the place of what starts Prefect's server; handlers of signals are put back.
+
+    Ctrl-C is listened to, which a shell's background jobs do not inherit.
+    """
     before = signal.getsignal(signal.SIGTERM)
+    interrupted = signal.signal(signal.SIGINT, signal.default_int_handler)
     name = "prefect.client.orchestration"
     yield lambda start: monkeypatch.setitem(sys.modules, name, SimpleNamespace(get_client=start))
     signal.signal(signal.SIGTERM, before)
+    signal.signal(signal.SIGINT, interrupted)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
