@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from counterpoint.options import JsonOption, open_settings, show
+from counterpoint.options import JsonOption, open_settings, show, tell
 from features.settings import HostSettings
 
 app = typer.Typer()
@@ -20,7 +20,7 @@ def rollback(as_json: JsonOption = False) -> None:
     from models.release import ReleaseStore
 
     live = ReleaseStore(open_settings(make_folders=False).releases).rollback()
-    typer.echo(live.model_dump_json(indent=1) if as_json else f"Release {live.release_id} is live.")
+    tell(live, as_json, lambda it: typer.echo(f"Release {it.release_id} is live."))
 
 
 @app.command()
@@ -46,11 +46,7 @@ def recommend(
     from counterpoint.recommend import recommend_here
     from counterpoint.show import show_answer
 
-    answer = recommend_here(consumer_id, k)
-    if as_json:
-        typer.echo(answer.model_dump_json(indent=1))
-    else:
-        show_answer(answer)
+    tell(recommend_here(consumer_id, k), as_json, show_answer)
 
 
 @app.command()
@@ -91,11 +87,7 @@ def status(as_json: JsonOption = False) -> None:
     from models.status import read_status
 
     settings = open_settings(make_folders=False)
-    state = read_status(settings)
-    if as_json:
-        typer.echo(state.model_dump_json(indent=1))
-    else:
-        show_status(state, settings.home)
+    tell(read_status(settings), as_json, lambda state: show_status(state, settings.home))
 
 
 @app.command()
@@ -106,11 +98,7 @@ def card(
     """What a release is for, what it rests on, how good it is and what its explanations are: its two cards."""
     from counterpoint.card import read_cards, show_cards
 
-    cards = read_cards(open_settings(make_folders=False), release_id)
-    if as_json:
-        typer.echo(cards.model_dump_json(indent=1))
-    else:
-        show_cards(cards)
+    tell(read_cards(open_settings(make_folders=False), release_id), as_json, show_cards)
 
 
 @app.command()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from flows.recipe import Recipe
+
+Result = TypeVar("Result", bound="BaseModel")
 
 RecipeOption = Annotated[str, typer.Option("--recipe", help="A recipe's name (ml-100k/lr_recsys) or its path.")]
 DataOption = Annotated[str, typer.Option("--data", help="Folder with the data, in the recipe's layout.")]
@@ -49,9 +52,14 @@ def look_only(recipe: str, data: str) -> tuple[HostSettings, Recipe]:
 
 def show(result: BaseModel, as_json: bool) -> None:
     """Prints what was done."""
+    from counterpoint.show import show_result
+
+    tell(result, as_json, show_result)
+
+
+def tell(result: Result, as_json: bool, in_words: Callable[[Result], None]) -> None:
+    """Prints a result as JSON, or as what is made for people to read."""
     if as_json:
         typer.echo(result.model_dump_json(indent=1))
     else:
-        from counterpoint.show import show_result
-
-        show_result(result)
+        in_words(result)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,7 +18,11 @@ from counterpoint.options import (
     look_only,
     open_to_write,
     show,
+    tell,
 )
+
+if TYPE_CHECKING:
+    from flows.recipe import Recipe
 
 app = typer.Typer()
 
@@ -37,14 +42,25 @@ def do_stage(
 
     The recipe is the one of the arguments, or the one this home was last run with; a budget holds for this run alone.
     """
+    chosen = choose(recipe, data, interactions, catalog, mapping)
+    show(ready_flow(stage, stage)(chosen.within(max_calls, max_tokens)), as_json)
+
+
+def choose(recipe: str, data: str, interactions: str = "", catalog: str = "", mapping: str = "") -> Recipe:
+    """The recipe of a flow that is to run in this home, which remembers it."""
     settings = open_to_write()  # before the flow's libraries are imported: they read their environment then
-    from flows.attended import start_server
     from flows.recipe import choose_recipe
 
-    chosen = choose_recipe(settings.home, recipe, data, interactions, catalog, mapping)
-    flow = getattr(import_module(f"flows.{stage}"), stage)  # loads for ten seconds: what was given is right
+    return choose_recipe(settings.home, recipe, data, interactions, catalog, mapping)
+
+
+def ready_flow(module: str, name: str) -> Callable[..., Any]:
+    """The flow `flows.<module>.<name>`, ready to run. It loads for ten seconds, so look at what was given first."""
+    from flows.attended import start_server
+
+    flow: Callable[..., Any] = getattr(import_module(f"flows.{module}"), name)
     start_server()
-    show(flow(chosen.within(max_calls, max_tokens)), as_json)
+    return flow
 
 
 @app.command()
@@ -98,8 +114,7 @@ def explain(
     settings, chosen = look_only(recipe, data)
     from counterpoint.plan import read_plan, show_plan
 
-    plan = read_plan(settings, chosen.within(max_calls, max_tokens))
-    return typer.echo(plan.model_dump_json(indent=1)) if as_json else show_plan(plan)
+    return tell(read_plan(settings, chosen.within(max_calls, max_tokens)), as_json, show_plan)
 
 
 @app.command()
@@ -128,20 +143,11 @@ def evaluate_explanations(
     as_json: JsonOption = False,
 ) -> None:
     """Judge the published texts: grounded, recognisable, faithful, varied; beside texts that know nothing."""
-    settings = open_to_write()
-    from flows.recipe import choose_recipe
-
-    chosen = choose_recipe(settings.home, recipe, data, "", "", "")
+    chosen = choose(recipe, data)
     from counterpoint.show import show_quality
-    from flows.attended import start_server
-    from flows.evaluate_explanations import evaluate_explanations as flow
 
-    start_server()
-    judged = flow(chosen, pairs)
-    if as_json:
-        typer.echo(judged.model_dump_json(indent=1))
-    else:
-        show_quality(judged)
+    judge = ready_flow("evaluate_explanations", "evaluate_explanations")
+    tell(judge(chosen, pairs), as_json, show_quality)
 
 
 @app.command()
@@ -154,20 +160,10 @@ def search(
     as_json: JsonOption = False,
 ) -> None:
     """Choose settings on the validation part, for method, control and baseline under one budget; goes on if stopped."""
-    settings = open_to_write()
-    from flows.recipe import choose_recipe
-
-    chosen = choose_recipe(settings.home, recipe, data, "", "", "")
+    chosen = choose(recipe, data)
     from counterpoint.show import show_search
-    from flows.attended import start_server
-    from flows.search import search_settings
 
-    start_server()
-    found = search_settings(chosen, trials, seconds, out)
-    if as_json:
-        typer.echo(found.model_dump_json(indent=1))
-    else:
-        show_search(found)
+    tell(ready_flow("search", "search_settings")(chosen, trials, seconds, out), as_json, show_search)
 
 
 @app.command()
